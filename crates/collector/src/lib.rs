@@ -1,0 +1,31 @@
+//! The cycle collector of wrasse, without a host.
+//!
+//! Reference counting frees an object the moment nobody refers to it; what it
+//! cannot free is a group of objects that refer to each other. This crate finds
+//! such groups and takes them apart in the order that Python programmers rely
+//! on: weak references are cleared first, finalizers run while everything is
+//! still whole, what a finalizer brought back to life stays, and only then are
+//! the objects cleared.
+//!
+//! It knows neither Python nor `Gc<T>`. A host implements [`Model`] over its own
+//! object headers, wherever they are, and [`collect`] is monomorphised over it.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `model.rs` | what a host must be able to do: the trait [`Model`] |
+//! | `detect.rs` | trial deletion: which objects of a set only that set keeps alive |
+//! | `collect.rs` | the protocol around it: weak references, finalizers, resurrection, clearing |
+//! | `generation.rs` | counts, thresholds, and which generation is due |
+//! | `stats.rs` | what has been done so far |
+
+mod collect;
+mod detect;
+mod generation;
+mod model;
+mod stats;
+
+pub use collect::{Outcome, collect};
+pub use detect::{MarkStack, Verdict, detect};
+pub use generation::{GENERATIONS, Generations, OLDEST, Thresholds};
+pub use model::{Model, WeakOutcome};
+pub use stats::{GenerationStats, Stats};

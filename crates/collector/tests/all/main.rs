@@ -1,0 +1,8 @@
+//! Tests of the collector on a mock heap, against a naive search.
+
+mod detection;
+mod generations;
+mod graphs;
+mod mock;
+mod protocol;
+mod random;
