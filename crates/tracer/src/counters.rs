@@ -1,0 +1,61 @@
+//! Bytes alive now, and the most there ever were.
+
+/// The two running figures of one view.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    current: usize,
+    peak: usize,
+}
+
+impl Counters {
+    /// Bytes in blocks alive now.
+    pub fn current(&self) -> usize {
+        self.current
+    }
+
+    /// The largest value `current` has had since the last reset.
+    pub fn peak(&self) -> usize {
+        self.peak
+    }
+
+    /// A block of `size` bytes came to life.
+    #[inline]
+    pub fn add(&mut self, size: usize) {
+        self.current = self.current.saturating_add(size);
+        self.peak = self.peak.max(self.current);
+    }
+
+    /// A block of `size` bytes is gone.
+    #[inline]
+    pub fn subtract(&mut self, size: usize) {
+        self.current = self.current.saturating_sub(size);
+    }
+
+    /// Start the peak anew from what is alive now.
+    pub fn reset_peak(&mut self) {
+        self.peak = self.current;
+    }
+
+    /// Forget everything.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_peak_stays_until_it_is_reset() {
+        let mut counters = Counters::default();
+        counters.add(10);
+        counters.add(5);
+        counters.subtract(12);
+        assert_eq!((counters.current(), counters.peak()), (3, 15));
+        counters.reset_peak();
+        assert_eq!((counters.current(), counters.peak()), (3, 3));
+        counters.clear();
+        assert_eq!((counters.current(), counters.peak()), (0, 0));
+    }
+}

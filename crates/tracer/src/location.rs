@@ -1,0 +1,124 @@
+//! Source lines as small numbers: a file name and a line make a location.
+
+use std::collections::HashMap;
+
+use crate::exhausted::Exhausted;
+
+/// A file name, as a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FileId(pub u32);
+
+/// A line of a file, as a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LocationId(pub u32);
+
+/// Every file and line met so far.
+///
+/// File names are bytes: the host chooses the encoding and gets back what it
+/// gave. Equal names are one file, so that two code objects of one file share
+/// its lines. Names are copied; nothing refers to an object of the host.
+#[derive(Debug, Default)]
+pub struct Locations {
+    names: Vec<Box<[u8]>>,
+    files: HashMap<Box<[u8]>, FileId>,
+    lines: Vec<(FileId, u32)>,
+    ids: HashMap<(FileId, u32), LocationId>,
+    name_bytes: usize,
+}
+
+fn copy(name: &[u8]) -> Result<Box<[u8]>, Exhausted> {
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(name.len())?;
+    bytes.extend_from_slice(name);
+    Ok(bytes.into_boxed_slice())
+}
+
+impl Locations {
+    /// The number of a file name, new or known.
+    pub fn file(&mut self, name: &[u8]) -> Result<FileId, Exhausted> {
+        if let Some(&file) = self.files.get(name) {
+            return Ok(file);
+        }
+        let file = FileId(u32::try_from(self.names.len()).map_err(|_| Exhausted)?);
+        self.files.try_reserve(1)?;
+        self.names.try_reserve(1)?;
+        let (key, value) = (copy(name)?, copy(name)?);
+        self.name_bytes += 2 * name.len();
+        self.files.insert(key, file);
+        self.names.push(value);
+        Ok(file)
+    }
+
+    /// The number of a line of a file, new or known.
+    pub fn location(&mut self, file: FileId, line: u32) -> Result<LocationId, Exhausted> {
+        if let Some(&location) = self.ids.get(&(file, line)) {
+            return Ok(location);
+        }
+        let location = LocationId(u32::try_from(self.lines.len()).map_err(|_| Exhausted)?);
+        // The last numbers stay free so that hosts can use them as marks.
+        if location.0 >= u32::MAX - 16 {
+            return Err(Exhausted);
+        }
+        self.ids.try_reserve(1)?;
+        self.lines.try_reserve(1)?;
+        self.ids.insert((file, line), location);
+        self.lines.push((file, line));
+        Ok(location)
+    }
+
+    /// The file and line behind a location of this table.
+    pub fn resolve(&self, location: LocationId) -> (FileId, u32) {
+        self.lines[location.0 as usize]
+    }
+
+    /// The name of a file of this table.
+    pub fn name(&self, file: FileId) -> &[u8] {
+        &self.names[file.0 as usize]
+    }
+
+    /// How many files there are.
+    pub fn file_count(&self) -> usize {
+        self.names.len()
+    }
+
+    /// How many locations there are.
+    pub fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Is the table empty?
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// Bytes held, about.
+    pub fn memory(&self) -> usize {
+        self.name_bytes
+            + self.names.capacity() * size_of::<Box<[u8]>>()
+            + self.files.capacity() * size_of::<(Box<[u8]>, FileId)>()
+            + self.lines.capacity() * size_of::<(FileId, u32)>()
+            + self.ids.capacity() * size_of::<((FileId, u32), LocationId)>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_lines_are_one_location() {
+        let mut locations = Locations::default();
+        let a = locations.file(b"a.py").unwrap();
+        let b = locations.file(b"b.py").unwrap();
+        assert_ne!(a, b);
+        assert_eq!(locations.file(b"a.py").unwrap(), a);
+        let first = locations.location(a, 1).unwrap();
+        let other = locations.location(b, 1).unwrap();
+        assert_ne!(first, other);
+        assert_eq!(locations.location(a, 1).unwrap(), first);
+        assert_eq!(locations.resolve(other), (b, 1));
+        assert_eq!(locations.name(b), b"b.py");
+        assert_eq!((locations.len(), locations.file_count()), (2, 2));
+        assert!(!locations.is_empty() && locations.memory() > 0);
+    }
+}
