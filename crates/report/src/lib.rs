@@ -1,0 +1,12 @@
+//! What wrasse tells its users: the summary of a run, as text and as JSON.
+//!
+//! This crate knows no interpreter. A host gathers the figures into a
+//! [`Summary`]; here they become something to read.
+
+mod destination;
+mod summary;
+mod text;
+mod units;
+
+pub use destination::{Unwritable, check_destination, write_destination};
+pub use summary::{Collector, CycleType, Generation, SCHEMA, Summary, Trace, TracedLine};

@@ -1,0 +1,142 @@
+//! The figures of one run. The serialised form is documented in
+//! `docs/cli.md`: change [`SCHEMA`] whenever a reader would have to change.
+
+use serde::{Deserialize, Serialize};
+
+/// Version of the JSON form of [`Summary`].
+pub const SCHEMA: u32 = 1;
+
+/// Everything `wrasse run` reports about one process.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Version of this form, see [`SCHEMA`].
+    pub schema: u32,
+    /// Version of wrasse.
+    pub wrasse: String,
+    /// Version of the interpreter, such as `3.12.1`.
+    pub python: String,
+    /// Seconds from wrasse's start inside the interpreter to its end.
+    pub wall_seconds: f64,
+    /// Largest resident set of the process, in bytes.
+    pub peak_rss_bytes: u64,
+    /// The collector's work; absent where CPython's own collector stayed on.
+    pub collector: Option<Collector>,
+    /// What was recorded about allocations; absent unless asked for.
+    pub trace: Option<Trace>,
+}
+
+/// The collector's work.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Collector {
+    /// The three generations, youngest first.
+    pub generations: Vec<Generation>,
+    /// Time the program stood still for collections, in seconds.
+    pub total_pause_seconds: f64,
+    /// The longest single pause, in seconds.
+    pub longest_pause_seconds: f64,
+    /// Types of the objects found in unreachable cycles, most frequent first.
+    pub cycle_types: Vec<CycleType>,
+}
+
+/// What the collections of one generation did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Generation {
+    /// How many collections there were.
+    pub collections: u64,
+    /// Objects freed by them.
+    pub collected: u64,
+    /// Unreachable objects that could not be freed.
+    pub uncollectable: u64,
+    /// Time spent in them, in seconds.
+    pub seconds: f64,
+}
+
+/// How many objects of one type were found in unreachable cycles.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CycleType {
+    /// Name of the type.
+    #[serde(rename = "type")]
+    pub name: String,
+    /// Number of objects.
+    pub objects: u64,
+}
+
+/// What was recorded about allocations.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Trace {
+    /// Bytes live at the end of the program.
+    pub current_bytes: u64,
+    /// The most bytes ever live at one time.
+    pub peak_bytes: u64,
+    /// Lines holding the most memory at the end, largest first.
+    pub top: Vec<TracedLine>,
+}
+
+/// Memory allocated by one source line and still live.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TracedLine {
+    /// File of the line, as its code object names it.
+    pub file: String,
+    /// Line number.
+    pub line: u32,
+    /// Live bytes.
+    pub bytes: u64,
+    /// Live blocks.
+    pub blocks: u64,
+}
+
+impl Summary {
+    /// The summary as one JSON document, with a newline at the end.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        // The form has string keys only and no fallible serialiser, so the
+        // one error left (none today) is told instead of lost.
+        let mut text = serde_json::to_string_pretty(self)
+            .unwrap_or_else(|error| format!("{{\"error\": {:?}}}", error.to_string()));
+        text.push('\n');
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_reads_back_as_the_same_summary() {
+        let summary = Summary {
+            schema: SCHEMA,
+            wrasse: "0.1.0".into(),
+            python: "3.12.1".into(),
+            wall_seconds: 1.5,
+            peak_rss_bytes: 10 << 20,
+            collector: Some(Collector {
+                generations: vec![Generation {
+                    collections: 3,
+                    collected: 9,
+                    uncollectable: 1,
+                    seconds: 0.25,
+                }],
+                total_pause_seconds: 0.25,
+                longest_pause_seconds: 0.125,
+                cycle_types: vec![CycleType {
+                    name: "a\"b\n".into(),
+                    objects: 7,
+                }],
+            }),
+            trace: Some(Trace {
+                current_bytes: 1,
+                peak_bytes: 2,
+                top: vec![TracedLine {
+                    file: "x.py".into(),
+                    line: 4,
+                    bytes: 5,
+                    blocks: 6,
+                }],
+            }),
+        };
+        let read: Summary = serde_json::from_str(&summary.to_json()).unwrap();
+        assert_eq!(read, summary);
+        assert!(summary.to_json().contains(r#""type": "a\"b\n""#));
+    }
+}
