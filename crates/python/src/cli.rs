@@ -1,0 +1,432 @@
+//! The command line: reads `wrasse run …`, checks what can be checked, and
+//! replaces this process by the interpreter that runs the program.
+//!
+//! wrasse does not imitate `python`. It hands the program to the very
+//! interpreter it was started with, so `sys.argv`, `__main__`, tracebacks,
+//! standard input, signals and the exit code are Python's own. What wrasse is
+//! to do travels in the environment: `WRASSE` for the whole process tree, and
+//! [`run::MARK`](crate::run::MARK) for the one process that reports.
+
+use std::ffi::{CString, OsStr, OsString};
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::ptr;
+
+use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
+use wrasse_report::check_destination;
+
+use crate::{options, run};
+
+mod entry;
+
+pub use entry::python_main;
+
+/// Exit code of everything that is wrong before the program starts.
+const MISUSE: i32 = 2;
+/// The file through which wrasse starts together with the interpreter.
+const START_FILE: &str = "00_wrasse.pth";
+
+const USAGE: &str =
+    "wrasse run [OPTIONS] (SCRIPT | NOTEBOOK.ipynb | -m MODULE | -c CODE | -) [ARGUMENTS]...";
+
+const EXAMPLES: &str = "\
+Examples:
+  wrasse run app.py --port 8000         a script; everything after it is the script's own
+  wrasse run -m http.server 8000        a module, as python -m
+  wrasse run --trace app.py             also: which lines hold the memory at the end
+  wrasse run analysis.ipynb             a notebook (needs pip install 'wrasse[notebook]')
+  wrasse run --output done.ipynb analysis.ipynb
+  wrasse run --quiet --json memory.json app.py
+
+Exit code: the program's own; 2 when wrasse could not start it.";
+
+/// Python's memory management, built in Rust: runs a Python program or
+/// notebook on wrasse's garbage collector and allocation tracer.
+#[derive(Parser)]
+#[command(name = "wrasse", bin_name = "wrasse", version, after_help = EXAMPLES, arg_required_else_help = true)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a program, then print what its memory did
+    #[command(override_usage = USAGE, after_help = EXAMPLES)]
+    Run(RunOptions),
+}
+
+#[derive(Args)]
+struct RunOptions {
+    /// Record who allocates from the start, NFRAME frames deep (1 if not given)
+    #[arg(long, value_name = "NFRAME", num_args = 0..=1, require_equals = true,
+          default_missing_value = "1", value_parser = frames)]
+    trace: Option<u16>,
+    /// Do not print the summary at the end
+    #[arg(long)]
+    quiet: bool,
+    /// Write the summary to FILE, as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write the notebook with its outputs to FILE
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// What is to be run: the part of the command line that is not wrasse's.
+#[derive(Debug, PartialEq)]
+enum Program {
+    Script(OsString),
+    Notebook(OsString),
+    Module(OsString),
+    Code(OsString),
+    StandardInput,
+}
+
+/// The interpreter that runs this process and will run the program.
+pub struct Interpreter {
+    /// `sys.executable`.
+    pub executable: OsString,
+    /// `sys.orig_argv`: the options in it (`-X dev`) are the program's too.
+    pub original_arguments: Vec<OsString>,
+    /// The directories whose `.pth` files are read at the start.
+    pub site_directories: Vec<OsString>,
+}
+
+/// Runs the command line `arguments`, whose first is wrasse's own name.
+/// What is wrong is told in one line (empty where it was told before). Returns the exit code, unless the program takes this process's place.
+pub fn main(arguments: &[OsString], interpreter: &Interpreter) -> i32 {
+    let (own, program) = split(arguments);
+    let refusal = match CommandLine::try_parse_from(own) {
+        Ok(CommandLine {
+            command: Command::Run(options),
+        }) => match run_program(&options, program, interpreter) {
+            Ok(never) => match never {},
+            Err(refusal) => refusal,
+        },
+        Err(error) => match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+                let _ = error.print();
+                return 0;
+            }
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+                let _ = error.print();
+                return MISUSE;
+            }
+            _ => one_line(&error),
+        },
+    };
+    if !refusal.is_empty() {
+        let _ = writeln!(io::stderr(), "wrasse: {refusal}");
+    }
+    MISUSE
+}
+
+/// The first line of clap's message; the rest repeats the usage.
+fn one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let first = text.lines().next().unwrap_or_default();
+    if error.kind() == ErrorKind::InvalidSubcommand {
+        let hint = "to run a program: 'wrasse run PROGRAM'";
+        return format!("{}; {hint}", first.trim_start_matches("error: "));
+    }
+    format!(
+        "{} (see 'wrasse run --help')",
+        first.trim_start_matches("error: ")
+    )
+}
+
+fn frames(text: &str) -> Result<u16, String> {
+    match text.parse() {
+        Ok(number @ 1..) => Ok(number),
+        _ => Err("the number of frames must be from 1 to 65535".into()),
+    }
+}
+
+/// Splits the command line into wrasse's part and the program with its
+/// arguments. Done before clap sees it, so that whatever follows the program
+/// (options that look like ours, `--`, bytes that are not UTF-8) stays as is.
+fn split(arguments: &[OsString]) -> (&[OsString], &[OsString]) {
+    if arguments.get(1).is_none_or(|command| command != "run") {
+        return (arguments, &[]);
+    }
+    let mut command = CommandLine::command();
+    command.build();
+    let takes_value = |option: &OsStr| {
+        let run = command.find_subcommand("run");
+        run.into_iter()
+            .flat_map(clap::Command::get_arguments)
+            .any(|each| {
+                let name = each.get_long().unwrap_or_default();
+                option.as_bytes().strip_prefix(b"--") == Some(name.as_bytes())
+                    && each
+                        .get_num_args()
+                        .is_some_and(|count| count.min_values() > 0)
+            })
+    };
+    let mut position = 2;
+    while let Some(argument) = arguments.get(position) {
+        let bytes = argument.as_bytes();
+        let is_option = bytes.starts_with(b"-") && bytes != b"-";
+        if !is_option || bytes == b"--" || bytes.starts_with(b"-m") || bytes.starts_with(b"-c") {
+            break;
+        }
+        position += if takes_value(argument) { 2 } else { 1 };
+    }
+    arguments.split_at(position.min(arguments.len()))
+}
+
+/// Names the program that `part`, the second half of [`split`], asks for.
+fn program(part: &[OsString]) -> Result<(Program, &[OsString]), String> {
+    let Some((first, rest)) = part.split_first() else {
+        return Err("nothing to run: name a script, a notebook, -m MODULE, -c CODE or - (see 'wrasse run --help')".into());
+    };
+    for (option, what, kind) in [
+        (
+            b"-m",
+            "a module",
+            Program::Module as fn(OsString) -> Program,
+        ),
+        (b"-c", "code", Program::Code),
+    ] {
+        let Some(attached) = first.as_bytes().strip_prefix(option) else {
+            continue;
+        };
+        if !attached.is_empty() {
+            return Ok((kind(OsStr::from_bytes(attached).into()), rest));
+        }
+        let Some((value, rest)) = rest.split_first() else {
+            return Err(format!("{} needs {what} after it", first.display()));
+        };
+        return Ok((kind(value.clone()), rest));
+    }
+    if first == "-" {
+        return Ok((Program::StandardInput, rest));
+    }
+    let (path, rest) = match rest.split_first() {
+        Some((path, rest)) if first == "--" => (path, rest),
+        None if first == "--" => return program(&[]).map(|(program, _)| (program, rest)),
+        _ => (first, rest),
+    };
+    let is_notebook = Path::new(path)
+        .extension()
+        .is_some_and(|extension| extension == "ipynb");
+    let kind = if is_notebook {
+        Program::Notebook
+    } else {
+        Program::Script
+    };
+    Ok((kind(path.clone()), rest))
+}
+
+fn run_program(
+    options: &RunOptions,
+    part: &[OsString],
+    interpreter: &Interpreter,
+) -> Result<std::convert::Infallible, String> {
+    let (program, arguments) = program(part)?;
+    check_program(&program)?;
+    if options.output.is_some() && !matches!(program, Program::Notebook(_)) {
+        return Err("--output is for notebooks: a program writes its own files".into());
+    }
+    let checked = |path: &Option<PathBuf>| match path {
+        Some(path) => check_destination(path)
+            .map(Some)
+            .map_err(|error| error.to_string()),
+        None => Ok(None),
+    };
+    let json = checked(&options.json)?;
+    let output = checked(&options.output)?;
+    check_start(interpreter)?;
+    let present = std::env::var_os("WRASSE").unwrap_or_default();
+    if options::parse(&present).is_err() {
+        // wrasse has started in this process too, and has said what is wrong.
+        return Err(String::new());
+    }
+    let wanted = environment_value(&present.to_string_lossy(), options.trace);
+
+    let mut command = vec![interpreter.executable.clone()];
+    command.extend(interpreter_options(&interpreter.original_arguments));
+    match program {
+        Program::Module(name) => command.extend(["-m".into(), name]),
+        Program::Code(code) => command.extend(["-c".into(), code]),
+        Program::StandardInput => command.push("-".into()),
+        Program::Notebook(path) => {
+            command.extend(["-m".into(), "wrasse.notebook".into()]);
+            if let Some(output) = output {
+                command.extend(["--output".into(), output.into()]);
+            }
+            command.extend(["--".into(), path]);
+        }
+        Program::Script(path) => {
+            if path.as_bytes().starts_with(b"-") {
+                command.push("--".into());
+            }
+            command.push(path);
+        }
+    }
+    command.extend_from_slice(arguments);
+    // Closed by whoever started this: the program's own files may get its number.
+    // SAFETY: asks about a descriptor, open or not.
+    let is_closed = unsafe { libc::fcntl(libc::STDERR_FILENO, libc::F_GETFD) } == -1;
+    let mark = run::Mark::of_this_process(options.quiet || is_closed, json).to_environment();
+    Err(replace_process(
+        &command,
+        &[("WRASSE", wanted.into()), (run::MARK, mark)],
+    ))
+}
+
+/// Says early, in one line, what Python would say late or in its own words.
+fn check_program(program: &Program) -> Result<(), String> {
+    let (Program::Script(name) | Program::Notebook(name)) = program else {
+        return Ok(());
+    };
+    let path = Path::new(name);
+    let shown = path.display();
+    let found = fs::metadata(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => format!("no such file: {shown}"),
+        _ => format!("cannot read {shown}: {error}"),
+    })?;
+    if found.is_dir() {
+        let has_main = ["__main__.py", "__main__.pyc"]
+            .iter()
+            .any(|main| path.join(main).is_file());
+        if matches!(program, Program::Notebook(_)) || !has_main {
+            return Err(format!(
+                "{shown} is a directory without a __main__.py: name a script in it"
+            ));
+        }
+    } else if found.is_file() {
+        // Opening a pipe would take its only reader's place: plain files only.
+        File::open(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
+    }
+    Ok(())
+}
+
+/// The value of `WRASSE` for the program: what the user already asked for,
+/// with the collector and the tracer on, and `trace` as the option says.
+fn environment_value(present: &str, trace: Option<u16>) -> String {
+    let mut words = vec!["gc".to_string(), "tracemalloc".to_string()];
+    for word in present.split(',').map(str::trim) {
+        let replaced = trace.is_some() && word.split('=').next() == Some("trace");
+        let known = words.iter().any(|each| each == word);
+        if !replaced && !known && !matches!(word, "" | "0" | "1" | "on" | "off") {
+            words.push(word.to_string());
+        }
+    }
+    if let Some(frames) = trace {
+        words.push(format!("trace={frames}"));
+    }
+    words.join(",")
+}
+
+/// wrasse starts with the interpreter through a file in a site directory:
+/// without it the program would silently run on stock memory management.
+fn check_start(interpreter: &Interpreter) -> Result<(), String> {
+    if interpreter.executable.is_empty() {
+        return Err("this interpreter does not know its own path (sys.executable is empty), so it cannot be started again".into());
+    }
+    let present = interpreter
+        .site_directories
+        .iter()
+        .any(|directory| Path::new(directory).join(START_FILE).is_file());
+    if present {
+        return Ok(());
+    }
+    Err(format!(
+        "{} does not start wrasse: no {START_FILE} in its site-packages (or -S was given); install with '{} -m pip install wrasse'",
+        interpreter.executable.display(),
+        interpreter.executable.display()
+    ))
+}
+
+/// The interpreter's own options among its arguments: `-X dev -W error` of
+/// `python -X dev -W error -m wrasse run …`.
+fn interpreter_options(original: &[OsString]) -> Vec<OsString> {
+    let mut options = Vec::new();
+    let mut rest = original.iter().skip(1);
+    while let Some(argument) = rest.next() {
+        let bytes = argument.as_bytes();
+        if bytes == b"--check-hash-based-pycs" {
+            options.push(argument.clone());
+            options.extend(rest.next().cloned());
+            continue;
+        }
+        let Some(letters) = bytes.strip_prefix(b"-") else {
+            break;
+        };
+        if letters.is_empty() || letters.starts_with(b"-") {
+            break;
+        }
+        // Letters may be joined: -Im, -bb, -Wd. The first that takes a value
+        // ends its word; -m and -c end the options.
+        match letters.iter().position(|letter| b"mcXW".contains(letter)) {
+            None => options.push(argument.clone()),
+            Some(at) if b"mc".contains(&letters[at]) => {
+                if at > 0 {
+                    options.push(OsString::from_vec(bytes[..=at].to_vec()));
+                }
+                break;
+            }
+            Some(at) => {
+                options.push(argument.clone());
+                if at + 1 == letters.len() {
+                    options.extend(rest.next().cloned());
+                }
+            }
+        }
+    }
+    options
+}
+
+/// Puts `command` in this process's place, with `changes` to its environment.
+/// Returns only when that fails, with the reason.
+///
+/// `std`'s own `exec` would empty the signal mask and reset `SIGPIPE` first:
+/// the program is to inherit what `python` would.
+fn replace_process(command: &[OsString], changes: &[(&str, OsString)]) -> String {
+    let shown = command[0].display();
+    let is_changed = |name: &OsStr| changes.iter().any(|(changed, _)| name == *changed);
+    let mut environment: Vec<OsString> = Vec::new();
+    let pairs = std::env::vars_os().filter(|(name, _)| !is_changed(name));
+    for (name, value) in pairs.chain(
+        changes
+            .iter()
+            .map(|(name, value)| (name.into(), value.clone())),
+    ) {
+        let mut entry = name;
+        entry.push("=");
+        entry.push(value);
+        environment.push(entry);
+    }
+    let strings = |all: &[OsString]| -> Result<Vec<CString>, String> {
+        let convert = |each: &OsString| CString::new(each.as_bytes());
+        all.iter()
+            .map(convert)
+            .collect::<Result<_, _>>()
+            .map_err(|_| "an argument holds a null character".to_string())
+    };
+    let (arguments, environment) = match (strings(command), strings(&environment)) {
+        (Ok(arguments), Ok(environment)) => (arguments, environment),
+        (Err(error), _) | (_, Err(error)) => return format!("cannot start {shown}: {error}"),
+    };
+    let pointers = |all: &[CString]| -> Vec<*const libc::c_char> {
+        all.iter()
+            .map(|each| each.as_ptr())
+            .chain([ptr::null()])
+            .collect()
+    };
+    let (argument_pointers, environment_pointers) = (pointers(&arguments), pointers(&environment));
+    // SAFETY: both arrays end with a null pointer, every string ends with a
+    // null byte, and their owners live until after the call.
+    unsafe {
+        libc::execve(
+            argument_pointers[0],
+            argument_pointers.as_ptr(),
+            environment_pointers.as_ptr(),
+        )
+    };
+    format!("cannot start {shown}: {}", io::Error::last_os_error())
+}

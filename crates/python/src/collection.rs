@@ -1,0 +1,223 @@
+//! A collection of one interpreter's objects, with everything that the program
+//! can see of it: `gc.callbacks`, debug output, statistics.
+
+use std::ptr;
+use std::time::Instant;
+
+use pyo3_ffi::*;
+use wrasse_collector::{GENERATIONS, OLDEST, Outcome, Thresholds};
+
+use crate::heap::{Heap, List};
+use crate::interpreter::Interpreter;
+use crate::layout::GcState;
+use crate::{statistics, unraisable};
+
+/// `gc.DEBUG_STATS`.
+const DEBUG_STATS: i32 = 1;
+
+impl Interpreter {
+    /// The thresholds of `gc.set_threshold`, which live in CPython's state.
+    pub fn thresholds(&self) -> Thresholds {
+        // SAFETY: the state is part of the interpreter, which is alive.
+        unsafe { std::array::from_fn(|g| (*self.state).generations[g].threshold) }
+    }
+
+    /// Collects `generation` and tells `gc.callbacks` before and after.
+    ///
+    /// # Safety
+    /// The GIL is held, no exception is set, and `collecting` is set in
+    /// CPython's state, by the caller.
+    pub unsafe fn collect(&self, generation: usize) -> Outcome {
+        // SAFETY: the caller's contract.
+        unsafe {
+            debug_assert_ne!((*self.state).collecting, 0);
+            self.call_back(self.words.start, generation, &Outcome::default());
+            #[cfg(feature = "sanity")]
+            crate::sanity::check(self.state, "before");
+            let begin = Instant::now();
+            let outcome = self.collect_quietly(generation);
+            #[cfg(feature = "sanity")]
+            crate::sanity::check(self.state, "after");
+            let seconds = begin.elapsed().as_secs_f64();
+            let mut stats = self.stats.get();
+            stats.record(generation, &outcome, seconds);
+            self.stats.set(stats);
+            statistics::record(generation, &outcome, seconds);
+            self.call_back(self.words.stop, generation, &outcome);
+            debug_assert!(PyErr_Occurred().is_null());
+            outcome
+        }
+    }
+
+    unsafe fn collect_quietly(&self, generation: usize) -> Outcome {
+        // SAFETY: the caller's contract; the state's lists are proper lists.
+        unsafe {
+            let state = self.state;
+            let print = (*state).debug & DEBUG_STATS != 0;
+            if print {
+                self.print_heading(generation);
+            }
+            let begin = Instant::now();
+
+            let mut generations = self.generations.get();
+            generations.begin(generation);
+            self.generations.set(generations);
+            (*state).generations[0].count = 0;
+
+            let heap = Heap::new(state);
+            let young = self.list(generation);
+            for younger in 0..generation {
+                use wrasse_collector::Model;
+                heap.merge(&self.list(younger), &young);
+            }
+            let old = self.list((generation + 1).min(OLDEST));
+            let outcome = wrasse_collector::collect(
+                &heap,
+                &young,
+                &old,
+                generation == OLDEST,
+                generation,
+                |work| work(&mut self.stack.borrow_mut()),
+            );
+            let mut generations = self.generations.get();
+            generations.survived(generation, outcome.survivors);
+            self.generations.set(generations);
+
+            if print {
+                print_result(&outcome, begin.elapsed().as_secs_f64());
+            }
+            if generation == OLDEST {
+                self.clear_free_lists();
+            }
+            if !PyErr_Occurred().is_null() {
+                unraisable::in_collection();
+            }
+            outcome
+        }
+    }
+
+    unsafe fn list(&self, generation: usize) -> List {
+        // SAFETY: a generation's head is part of the interpreter.
+        unsafe { List::of(&raw mut (*self.state).generations[generation].head) }
+    }
+
+    /// Calls each of `gc.callbacks` with `(phase, info)`.
+    unsafe fn call_back(&self, phase: *mut PyObject, generation: usize, outcome: &Outcome) {
+        // SAFETY: the program may change the list while we go through it, so
+        // its size is read anew each time and each callback held while called.
+        unsafe {
+            if PyList_GET_SIZE(self.callbacks) == 0 {
+                return;
+            }
+            let info = Py_BuildValue(
+                c"{sisnsn}".as_ptr(),
+                c"generation".as_ptr(),
+                generation as std::ffi::c_int,
+                c"collected".as_ptr(),
+                outcome.collected as Py_ssize_t,
+                c"uncollectable".as_ptr(),
+                outcome.uncollectable as Py_ssize_t,
+            );
+            if info.is_null() {
+                PyErr_WriteUnraisable(ptr::null_mut());
+                return;
+            }
+            let mut index = 0;
+            while index < PyList_GET_SIZE(self.callbacks) {
+                let callback = PyList_GET_ITEM(self.callbacks, index);
+                Py_INCREF(callback);
+                let result = PyObject_CallFunctionObjArgs(
+                    callback,
+                    phase,
+                    info,
+                    ptr::null_mut::<PyObject>(),
+                );
+                if result.is_null() {
+                    PyErr_WriteUnraisable(callback);
+                } else {
+                    Py_DECREF(result);
+                }
+                Py_DECREF(callback);
+                index += 1;
+            }
+            Py_DECREF(info);
+        }
+    }
+
+    /// Has CPython clear its free lists, which only its own full collection can
+    /// reach: it is given one over empty generations.
+    unsafe fn clear_free_lists(&self) {
+        // SAFETY: between hiding the lists and putting them back only CPython's
+        // own collection runs, over nothing, with no callbacks and no output:
+        // no foreign code, no allocation that could be tracked.
+        unsafe {
+            let state: *mut GcState = self.state;
+            let hidden: [List; GENERATIONS] = std::array::from_fn(|_| List::new());
+            let heap = Heap::new(state);
+            use wrasse_collector::Model;
+            for (generation, list) in hidden.iter().enumerate() {
+                heap.merge(&self.list(generation), list);
+            }
+            let counts: [i32; GENERATIONS] =
+                std::array::from_fn(|g| (*state).generations[g].count);
+            let stats = (*state).stats;
+            let (enabled, debug) = ((*state).enabled, (*state).debug);
+            let (callbacks, collecting) = ((*state).callbacks, (*state).collecting);
+            let (total, pending) = ((*state).long_lived_total, (*state).long_lived_pending);
+
+            (*state).enabled = 1;
+            (*state).debug = 0;
+            (*state).collecting = 0;
+            (*state).callbacks = self.empty_list;
+            PyGC_Collect();
+            (*state).callbacks = callbacks;
+            (*state).collecting = collecting;
+            (*state).debug = debug;
+            (*state).enabled = enabled;
+
+            (*state).stats = stats;
+            (*state).long_lived_total = total;
+            (*state).long_lived_pending = pending;
+            for (generation, list) in hidden.iter().enumerate() {
+                (*state).generations[generation].count = counts[generation];
+                heap.merge(list, &self.list(generation));
+            }
+        }
+    }
+
+    unsafe fn print_heading(&self, generation: usize) {
+        // SAFETY: formats and arguments agree.
+        unsafe {
+            PySys_WriteStderr(
+                c"gc: collecting generation %d...\n".as_ptr(),
+                generation as std::ffi::c_int,
+            );
+            let size = |list: List| -> Py_ssize_t {
+                use wrasse_collector::Model;
+                let mut size = 0;
+                Heap::new(self.state).each(&list, |_| size += 1);
+                size
+            };
+            PySys_FormatStderr(
+                c"gc: objects in each generation: %zd %zd %zd\ngc: objects in permanent generation: %zd\n"
+                    .as_ptr(),
+                size(self.list(0)),
+                size(self.list(1)),
+                size(self.list(2)),
+                size(List::of(&raw mut (*self.state).permanent.head)),
+            );
+        }
+    }
+}
+
+unsafe fn print_result(outcome: &Outcome, seconds: f64) {
+    // SAFETY: format and arguments agree.
+    unsafe {
+        PySys_WriteStderr(
+            c"gc: done, %zd unreachable, %zd uncollectable, %.4fs elapsed\n".as_ptr(),
+            (outcome.collected + outcome.uncollectable) as Py_ssize_t,
+            outcome.uncollectable as Py_ssize_t,
+            seconds,
+        );
+    }
+}

@@ -1,0 +1,444 @@
+//! Reads Python frames, as memory, from inside an allocator hook.
+//!
+//! A hook may run at any moment of the interpreter's life, so nothing here
+//! calls a function that can fail, allocate or run Python, and no reference to
+//! an object is kept. What a frame's instruction means (its file and line) is
+//! decoded once and cached by the instruction's address. That is sound as long
+//! as the code object lives: code objects met are marked as watched in the
+//! table of live blocks, so their release drops what was cached for them
+//! ([`FrameReader::forget`]) before their memory can be used again.
+
+mod check;
+mod text;
+
+use std::collections::HashMap;
+use std::ffi::{c_int, c_void};
+use std::sync::OnceLock;
+use std::{mem, ptr};
+
+use pyo3_ffi::*;
+use wrasse_tracer::{Exhausted, FileId, LocationId, TracebackBuilder, TracebackId, Tracer};
+
+use crate::layout::FRAME;
+use crate::symbols;
+use text::file_name;
+
+/// Offsets into `PyCodeObject` (public struct, but not in the stable ABI).
+struct CodeLayout {
+    filename: usize,
+    first_traceable: usize,
+    instructions: usize,
+}
+
+#[cfg(not(Py_3_12))]
+const CODE: CodeLayout = CodeLayout {
+    filename: 112,
+    first_traceable: 168,
+    instructions: 184,
+};
+#[cfg(all(Py_3_12, not(Py_3_13)))]
+const CODE: CodeLayout = CodeLayout {
+    filename: 112,
+    first_traceable: 176,
+    instructions: 192,
+};
+#[cfg(Py_3_13)]
+const CODE: CodeLayout = CodeLayout {
+    filename: 112,
+    first_traceable: 184,
+    instructions: 200,
+};
+
+/// Offset of a variable-size object's number of items; for code, instructions.
+const ITEMS: usize = 16;
+
+const OWNED_BY_GENERATOR: u8 = 1;
+#[cfg(Py_3_12)]
+const OWNED_BY_C_STACK: u8 = 3;
+
+const CACHE_BITS: u32 = 14;
+/// Not a location: the frame does not count.
+const SKIP: u32 = u32::MAX;
+
+type CurrentThread = unsafe extern "C" fn() -> *mut PyThreadState;
+type IsFinalizing = unsafe extern "C" fn() -> c_int;
+
+struct Access {
+    current: CurrentThread,
+    is_finalizing: IsFinalizing,
+}
+
+static ACCESS: OnceLock<Access> = OnceLock::new();
+
+#[inline]
+unsafe fn load<T: Copy>(base: *const u8, offset: usize) -> T {
+    // SAFETY: the caller vouches that `base` is a live struct with a `T` there.
+    unsafe { base.add(offset).cast::<T>().read() }
+}
+
+/// Find the functions of the running interpreter that reading frames needs.
+pub fn find_access() -> Result<(), String> {
+    if ACCESS.get().is_some() {
+        return Ok(());
+    }
+    let find = |names: [&'static std::ffi::CStr; 2]| {
+        let found = names
+            .into_iter()
+            .map(symbols::lookup)
+            .find(|p| !p.is_null());
+        found.ok_or_else(|| format!("{} is not exported", names[0].to_string_lossy()))
+    };
+    let current = find([
+        c"PyThreadState_GetUnchecked",
+        c"_PyThreadState_UncheckedGet",
+    ])?;
+    let is_finalizing = find([c"Py_IsFinalizing", c"_Py_IsFinalizing"])?;
+    // SAFETY: both symbols are functions of these types in every version.
+    let access = unsafe {
+        Access {
+            current: mem::transmute::<*mut c_void, CurrentThread>(current),
+            is_finalizing: mem::transmute::<*mut c_void, IsFinalizing>(is_finalizing),
+        }
+    };
+    let _ = ACCESS.set(access);
+    Ok(())
+}
+
+/// The state of the calling thread, which holds a GIL; may be null.
+///
+/// # Safety
+/// Call from a thread that holds a GIL, or late in the life of the process.
+#[inline]
+pub unsafe fn current_thread() -> *mut PyThreadState {
+    let Some(access) = ACCESS.get() else {
+        return ptr::null_mut();
+    };
+    // SAFETY: reads a variable of the interpreter.
+    unsafe {
+        let thread = (access.current)();
+        if thread.is_null() {
+            return PyGILState_GetThisThreadState();
+        }
+        thread
+    }
+}
+
+/// The state of the calling thread, whether it holds a GIL or not; may be null.
+///
+/// Without the GIL the thread is inside C code, so its frames stand still and
+/// its code objects are kept alive by them: they can be read, though not
+/// referenced. Once the interpreter is going down its thread states may be
+/// freed by another thread, so then the answer is null.
+///
+/// # Safety
+/// Call from a thread known to the process only; any state is allowed.
+#[inline]
+pub unsafe fn this_thread() -> *mut PyThreadState {
+    let Some(access) = ACCESS.get() else {
+        return ptr::null_mut();
+    };
+    // SAFETY: both functions only read variables of the interpreter.
+    unsafe {
+        let current = (access.current)();
+        // Before 3.12 the current state is whoever holds the GIL.
+        #[cfg(Py_3_12)]
+        if !current.is_null() {
+            return current;
+        }
+        let own = PyGILState_GetThisThreadState();
+        if own != current && (access.is_finalizing)() != 0 {
+            return ptr::null_mut();
+        }
+        own
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Cached {
+    /// The instruction's address; bit 0 is set where a generator owns the frame.
+    key: usize,
+    location: u32,
+}
+
+const NOTHING: Cached = Cached {
+    key: 0,
+    location: SKIP,
+};
+
+#[derive(Clone, Copy)]
+struct Code {
+    file: FileId,
+    start: usize,
+    first_traceable: usize,
+    units: usize,
+}
+
+/// The cache from instructions to source lines, and a traceback being built.
+#[derive(Default)]
+pub struct FrameReader {
+    cache: Vec<Cached>,
+    codes: HashMap<usize, Code>,
+    builder: TracebackBuilder,
+    name: Vec<u8>,
+    unknown: Option<LocationId>,
+}
+
+#[inline]
+fn place(key: usize) -> usize {
+    (key.wrapping_mul(0x9e37_79b9_7f4a_7c15)) >> (usize::BITS - CACHE_BITS)
+}
+
+/// The innermost frame of a thread; null if it runs none.
+unsafe fn top_frame(thread: *mut PyThreadState) -> *const u8 {
+    // SAFETY: `thread` is a live thread state; the offsets are checked at install.
+    unsafe {
+        let current: *const u8 = load(thread.cast(), FRAME.thread_current);
+        match FRAME.cframe_current {
+            Some(_) if current.is_null() => ptr::null(),
+            Some(offset) => load(current, offset),
+            None => current,
+        }
+    }
+}
+
+impl FrameReader {
+    /// Get the memory that reading needs.
+    pub fn prepare(&mut self) -> Result<(), Exhausted> {
+        if self.cache.is_empty() {
+            self.cache.try_reserve_exact(1 << CACHE_BITS)?;
+            self.cache.resize(1 << CACHE_BITS, NOTHING);
+        }
+        Ok(())
+    }
+
+    /// Forget everything: nothing is watched any more, or no location valid.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Bytes held.
+    pub fn memory(&self) -> usize {
+        self.cache.capacity() * size_of::<Cached>()
+            + self.codes.capacity() * size_of::<(usize, Code)>()
+            + self.name.capacity()
+    }
+
+    /// A watched block at this address is gone: a code object, so nothing
+    /// cached for its instructions is valid any more.
+    #[cold]
+    pub fn forget(&mut self, address: usize) {
+        let Some(code) = self.codes.remove(&address) else {
+            return;
+        };
+        if code.units > self.cache.len() / 2 {
+            self.cache.fill(NOTHING);
+            return;
+        }
+        // A frame that has not begun points before the first instruction.
+        for unit in 0..code.units + 2 {
+            let instruction = code.start + 2 * unit - 2;
+            for key in [instruction, instruction | 1] {
+                if let Some(cached) = self.cache.get_mut(place(key))
+                    && cached.key == key
+                {
+                    *cached = NOTHING;
+                }
+            }
+        }
+    }
+
+    /// The traceback of what `thread` is running; null is no thread.
+    ///
+    /// # Safety
+    /// `thread` is null, or the calling thread's own live state.
+    #[inline]
+    pub unsafe fn capture(
+        &mut self,
+        tracer: &mut Tracer,
+        thread: *mut PyThreadState,
+    ) -> Result<TracebackId, Exhausted> {
+        self.builder.reset(tracer.capture_limit());
+        let mut frame = if thread.is_null() {
+            ptr::null()
+        } else {
+            // SAFETY: the thread state is live.
+            unsafe { top_frame(thread) }
+        };
+        while !frame.is_null() {
+            // SAFETY: `frame` is in the calling thread's chain of live frames.
+            let location = unsafe { self.location(tracer, frame)? };
+            if location != SKIP {
+                if self.builder.is_full() {
+                    self.builder.count();
+                } else {
+                    self.builder.push(LocationId(location))?;
+                }
+            }
+            // SAFETY: as above.
+            frame = unsafe { load(frame, FRAME.previous) };
+        }
+        if self.builder.total() == 0 {
+            let unknown = match self.unknown {
+                Some(unknown) => unknown,
+                None => {
+                    let file = tracer.locations_mut().file(b"<unknown>")?;
+                    tracer.locations_mut().location(file, 0)?
+                }
+            };
+            self.unknown = Some(unknown);
+            self.builder.push(unknown)?;
+        }
+        tracer.intern(&self.builder)
+    }
+
+    #[inline]
+    unsafe fn location(&mut self, tracer: &mut Tracer, frame: *const u8) -> Result<u32, Exhausted> {
+        // SAFETY: `frame` is a live frame.
+        let (instruction, owner): (usize, u8) =
+            unsafe { (load(frame, FRAME.instruction), load(frame, FRAME.owner)) };
+        #[cfg(Py_3_12)]
+        if owner == OWNED_BY_C_STACK {
+            return Ok(SKIP);
+        }
+        let key = instruction | usize::from(owner == OWNED_BY_GENERATOR);
+        match self.cache.get(place(key)) {
+            Some(cached) if cached.key == key => Ok(cached.location),
+            // SAFETY: as above.
+            _ => unsafe { self.decode(tracer, frame, key) },
+        }
+    }
+
+    #[cold]
+    unsafe fn decode(
+        &mut self,
+        tracer: &mut Tracer,
+        frame: *const u8,
+        key: usize,
+    ) -> Result<u32, Exhausted> {
+        // SAFETY: `frame` is a live frame, so its code object is alive.
+        unsafe {
+            let object: *mut PyObject = load(frame, FRAME.code);
+            if object.is_null() || Py_TYPE(object) != &raw mut PyCode_Type {
+                return Ok(SKIP);
+            }
+            let code = self.code(tracer, object)?;
+            let location = match line_of(object, code, key) {
+                None => SKIP,
+                Some(line) => tracer.locations_mut().location(code.file, line)?.0,
+            };
+            if let Some(cached) = self.cache.get_mut(place(key)) {
+                *cached = Cached { key, location };
+            }
+            Ok(location)
+        }
+    }
+
+    unsafe fn code(
+        &mut self,
+        tracer: &mut Tracer,
+        object: *mut PyObject,
+    ) -> Result<Code, Exhausted> {
+        let address = object as usize;
+        if let Some(&code) = self.codes.get(&address) {
+            return Ok(code);
+        }
+        self.codes.try_reserve(1)?;
+        // SAFETY: `object` is a live code object.
+        let code = unsafe {
+            let mut code = read_code(object);
+            file_name(load(object.cast(), CODE.filename), &mut self.name)?;
+            code.file = tracer.locations_mut().file(&self.name)?;
+            code
+        };
+        tracer.watch(address)?;
+        self.codes.insert(address, code);
+        Ok(code)
+    }
+}
+
+unsafe fn read_code(object: *mut PyObject) -> Code {
+    // SAFETY: `object` is a live code object.
+    unsafe {
+        let first: c_int = load(object.cast(), CODE.first_traceable);
+        let units: Py_ssize_t = load(object.cast(), ITEMS);
+        Code {
+            file: FileId(0),
+            start: object as usize + CODE.instructions,
+            first_traceable: usize::try_from(first).unwrap_or(0),
+            units: usize::try_from(units).unwrap_or(0),
+        }
+    }
+}
+
+/// The line of an instruction, unless its frame has not really begun yet
+/// (its cells are still being made, its generator not yet created).
+unsafe fn line_of(object: *mut PyObject, code: Code, key: usize) -> Option<u32> {
+    let (instruction, is_generator) = (key & !1, key & 1 != 0);
+    if !is_generator && instruction < code.start + 2 * code.first_traceable {
+        return None;
+    }
+    let offset = (instruction as isize - code.start as isize) as c_int;
+    // SAFETY: a live code object and an offset into it; this walks a table of
+    // bytes and neither fails nor allocates.
+    let line = unsafe { PyCode_Addr2Line(object.cast(), offset) };
+    Some(u32::try_from(line).unwrap_or(0))
+}
+
+/// One frame as this file reads it, for the self-check.
+pub struct Seen {
+    /// The code object.
+    pub code: *mut PyObject,
+    /// The line.
+    pub line: u32,
+    /// The file name, encoded.
+    pub file: Vec<u8>,
+}
+
+/// Every frame of a thread that counts, read without any cache.
+///
+/// # Safety
+/// `thread` is the calling thread's own live state.
+pub unsafe fn read_all(thread: *mut PyThreadState) -> Result<Vec<Seen>, Exhausted> {
+    let mut seen = Vec::new();
+    // SAFETY: the same reads as in `capture`.
+    unsafe {
+        let mut frame = top_frame(thread);
+        while !frame.is_null() && seen.len() < 10_000 {
+            let (instruction, owner): (usize, u8) =
+                (load(frame, FRAME.instruction), load(frame, FRAME.owner));
+            let object: *mut PyObject = load(frame, FRAME.code);
+            #[cfg(Py_3_12)]
+            let skip = owner == OWNED_BY_C_STACK;
+            #[cfg(not(Py_3_12))]
+            let skip = false;
+            if !skip && !object.is_null() && Py_TYPE(object) == &raw mut PyCode_Type {
+                let key = instruction | usize::from(owner == OWNED_BY_GENERATOR);
+                if let Some(line) = line_of(object, read_code(object), key) {
+                    let mut file = Vec::new();
+                    file_name(load(object.cast(), CODE.filename), &mut file)?;
+                    seen.push(Seen {
+                        code: object,
+                        line,
+                        file,
+                    });
+                }
+            }
+            frame = load(frame, FRAME.previous);
+        }
+    }
+    Ok(seen)
+}
+
+/// Can frames be read in this process? Checked once, on a known stack.
+///
+/// # Safety
+/// Call with the GIL held and no exception set.
+pub unsafe fn check() -> Result<(), String> {
+    static RESULT: OnceLock<Result<(), String>> = OnceLock::new();
+    if let Some(result) = RESULT.get() {
+        return result.clone();
+    }
+    // SAFETY: the caller holds the GIL.
+    let result = find_access().and_then(|()| unsafe { check::run() });
+    RESULT.get_or_init(|| result).clone()
+}

@@ -1,0 +1,625 @@
+//! CPython's objects as the collector sees them: [`Model`] over `PyGC_Head`.
+//!
+//! Every object that can be part of a cycle has two words in front of it, a
+//! link in one of CPython's doubly linked generation lists. The objects stay on
+//! those lists: between collections CPython itself links and unlinks them, and
+//! stock functions (`gc.get_objects`, the collections at shutdown) walk them.
+//!
+//! During a collection the words have two shapes:
+//!
+//! * *a proper list*: `prev` is the previous link's address, `FINALIZED` in its
+//!   bit 0, `CANDIDATE` in bit 1 for the members of an unreachable set;
+//! * *an opened list*, between [`open`](Model::open) and
+//!   [`close`](Model::close): `prev` is the scratch count shifted by two, with
+//!   the same flags, and only `next` can be followed. No foreign code but
+//!   `tp_traverse` runs in that time, which CPython requires to be pure.
+//!
+//! CPython uses the same bits for the same things, so its inline untracking
+//! code, which masks them, is right at any point where it can run.
+
+use std::ptr;
+
+use pyo3_ffi::*;
+use wrasse_collector::{Model, OLDEST, WeakOutcome};
+
+use crate::census;
+use crate::layout::{GcHead, GcState};
+
+/// `prev` bit 0: the finalizer has run (stays for the object's life).
+const FINALIZED: usize = 1;
+/// `prev` bit 1: on trial, see [`Model::is_candidate`].
+const CANDIDATE: usize = 2;
+const FLAGS: usize = FINALIZED | CANDIDATE;
+const COUNT_SHIFT: u32 = 2;
+const COUNT_ONE: usize = 1 << COUNT_SHIFT;
+
+/// `gc.DEBUG_COLLECTABLE`.
+pub const DEBUG_COLLECTABLE: i32 = 2;
+/// `gc.DEBUG_UNCOLLECTABLE`.
+pub const DEBUG_UNCOLLECTABLE: i32 = 4;
+/// `gc.DEBUG_SAVEALL`.
+pub const DEBUG_SAVEALL: i32 = 32;
+
+/// Address of an object's link; the object begins right behind it.
+pub type Link = *mut GcHead;
+
+/// A circular list through the links of tracked objects, by its head.
+///
+/// Either one of CPython's generations or a list of the collector's own, whose
+/// head lives in a box so that the members can point to it.
+pub struct List {
+    head: Link,
+    own: Option<Box<GcHead>>,
+}
+
+impl List {
+    /// The list whose head is at `head`, which somebody else keeps.
+    ///
+    /// # Safety
+    /// `head` is the head of a proper list for as long as the result lives.
+    pub unsafe fn of(head: Link) -> Self {
+        Self { head, own: None }
+    }
+
+    /// A list of one's own, empty.
+    pub fn new() -> Self {
+        let mut head = Box::new(GcHead { next: 0, prev: 0 });
+        let address: Link = &raw mut *head;
+        head.next = address as usize;
+        head.prev = address as usize;
+        Self {
+            head: address,
+            own: Some(head),
+        }
+    }
+
+    /// Whether nothing is on the list.
+    pub fn is_empty(&self) -> bool {
+        // SAFETY: the head is live by construction.
+        unsafe { (*self.head).next == self.head as usize }
+    }
+}
+
+impl Drop for List {
+    fn drop(&mut self) {
+        debug_assert!(
+            self.own.is_none() || self.is_empty(),
+            "objects would be left on a list that is gone"
+        );
+        if self.own.is_some() && !self.is_empty() {
+            // Members point into the head: leak it rather than leave them dangling.
+            std::mem::forget(self.own.take());
+        }
+    }
+}
+
+/// The link in front of `object`, which must be of a type with `Py_TPFLAGS_HAVE_GC`.
+#[inline]
+pub fn link_of(object: *mut PyObject) -> Link {
+    object.cast::<GcHead>().wrapping_sub(1)
+}
+
+/// The object behind `link`.
+#[inline]
+pub fn object_of(link: Link) -> *mut PyObject {
+    link.wrapping_add(1).cast()
+}
+
+/// Whether `object` has a link in front of it at all (`PyObject_IS_GC`).
+///
+/// # Safety
+/// `object` is alive.
+#[inline]
+pub unsafe fn has_link(object: *mut PyObject) -> bool {
+    // SAFETY: a live object has a live type.
+    unsafe {
+        let kind = Py_TYPE(object);
+        (*kind).tp_flags & Py_TPFLAGS_HAVE_GC != 0
+            && (*kind).tp_is_gc.is_none_or(|is_gc| is_gc(object) != 0)
+    }
+}
+
+#[inline]
+unsafe fn unlink(link: Link) {
+    // SAFETY: the caller passes a link on a proper list, whose neighbours are
+    // live links or the head.
+    unsafe {
+        let prev = ((*link).prev & !FLAGS) as Link;
+        let next = (*link).next as Link;
+        (*prev).next = next as usize;
+        (*next).prev = prev as usize | ((*next).prev & FLAGS);
+    }
+}
+
+#[inline]
+unsafe fn append(link: Link, head: Link) {
+    // SAFETY: the caller passes the head of a proper list; a head never
+    // carries flags.
+    unsafe {
+        let last = (*head).prev as Link;
+        (*last).next = link as usize;
+        (*link).prev = last as usize | ((*link).prev & FLAGS);
+        (*link).next = head as usize;
+        (*head).prev = link as usize;
+    }
+}
+
+/// One interpreter's tracked objects.
+pub struct Heap {
+    state: *mut GcState,
+}
+
+impl Heap {
+    /// The heap whose collector state is at `state`.
+    ///
+    /// # Safety
+    /// `state` was confirmed by `probe.rs`, its interpreter is alive, and the
+    /// caller holds that interpreter's GIL whenever it uses the heap.
+    pub unsafe fn new(state: *mut GcState) -> Self {
+        Self { state }
+    }
+
+    fn debug(&self) -> i32 {
+        // SAFETY: `new`'s contract.
+        unsafe { (*self.state).debug }
+    }
+}
+
+/// Objects whose reference count is no count any more (PEP 683).
+#[inline]
+#[cfg(Py_3_12)]
+unsafe fn is_immortal(object: *mut PyObject) -> bool {
+    // SAFETY: `object` is alive; the low half of the count is negative for
+    // immortal objects on 64-bit builds.
+    unsafe { (Py_REFCNT(object) as i32) < 0 }
+}
+
+#[inline]
+#[cfg(not(Py_3_12))]
+unsafe fn is_immortal(_object: *mut PyObject) -> bool {
+    false
+}
+
+extern "C" fn visit_trampoline<F: FnMut(Link)>(
+    object: *mut PyObject,
+    visit: *mut std::ffi::c_void,
+) -> i32 {
+    // SAFETY: `tp_traverse` passes live objects, and `visit` is the closure that
+    // `visit_candidates` lent it, exclusively, for the duration of the call.
+    unsafe {
+        if has_link(object) {
+            let link = link_of(object);
+            if (*link).prev & CANDIDATE != 0 {
+                (*visit.cast::<F>())(link);
+            }
+        }
+    }
+    0
+}
+
+// SAFETY: as to the implementation's promises, CPython's own collector relies on
+// reference counts and `tp_traverse` in exactly the same way; sets are lists
+// that CPython unlinks dying objects from; foreign code runs only in the three
+// methods that are documented to.
+unsafe impl Model for Heap {
+    type Object = Link;
+    type Set = List;
+
+    fn empty(&self) -> List {
+        List::new()
+    }
+
+    fn first(&self, set: &List) -> Option<Link> {
+        // SAFETY: a set's head is live.
+        let next = unsafe { (*set.head).next } as Link;
+        (next != set.head).then_some(next)
+    }
+
+    #[inline]
+    fn each(&self, set: &List, mut visit: impl FnMut(Link)) {
+        // SAFETY: `next` can be followed in a proper and in an opened list.
+        unsafe {
+            let mut link = (*set.head).next as Link;
+            while link != set.head {
+                let next = (*link).next as Link;
+                visit(link);
+                link = next;
+            }
+        }
+    }
+
+    fn transfer(&self, link: Link, set: &List) {
+        // SAFETY: the collector transfers members of proper lists only.
+        unsafe {
+            unlink(link);
+            append(link, set.head);
+        }
+    }
+
+    fn merge(&self, from: &List, onto: &List) {
+        debug_assert!(from.head != onto.head);
+        if from.is_empty() {
+            return;
+        }
+        // SAFETY: both are proper lists; the head's links carry no flags, the
+        // first member's `prev` may.
+        unsafe {
+            let (first, last) = ((*from.head).next as Link, (*from.head).prev as Link);
+            let tail = (*onto.head).prev as Link;
+            (*tail).next = first as usize;
+            (*first).prev = tail as usize | ((*first).prev & FLAGS);
+            (*last).next = onto.head as usize;
+            (*onto.head).prev = last as usize;
+            (*from.head).next = from.head as usize;
+            (*from.head).prev = from.head as usize;
+        }
+    }
+
+    fn open(&self, set: &List) -> usize {
+        let mut count = 0;
+        // SAFETY: objects on CPython's lists are alive. An immortal object's
+        // own `prev` is still proper when the walk reaches it, so it can be
+        // unlinked although its predecessors are opened already.
+        unsafe {
+            let permanent = &raw mut (*self.state).permanent.head;
+            let mut link = (*set.head).next as Link;
+            while link != set.head {
+                let next = (*link).next as Link;
+                let object = object_of(link);
+                if is_immortal(object) {
+                    let prev = ((*link).prev & !FLAGS) as Link;
+                    (*prev).next = next as usize;
+                    (*next).prev = prev as usize | ((*next).prev & FLAGS);
+                    append(link, permanent);
+                } else {
+                    let references = Py_REFCNT(object) as usize;
+                    debug_assert!(references > 0, "a dead object is still tracked");
+                    (*link).prev =
+                        references << COUNT_SHIFT | CANDIDATE | ((*link).prev & FINALIZED);
+                    count += 1;
+                }
+                link = next;
+            }
+        }
+        count
+    }
+
+    fn close(&self, set: &List, mut root: impl FnMut(Link)) {
+        // SAFETY: each link's `prev` is rewritten to a proper one as the walk
+        // passes it; `root` follows no links of the list, it only flips flags.
+        unsafe {
+            let mut prev = set.head;
+            let mut link = (*prev).next as Link;
+            while link != set.head {
+                let word = (*link).prev;
+                let finalized = word & FINALIZED;
+                if word & CANDIDATE == 0 {
+                    (*link).prev = prev as usize | finalized;
+                } else if word >> COUNT_SHIFT != 0 {
+                    (*link).prev = prev as usize | finalized;
+                    root(link);
+                } else {
+                    (*link).prev = prev as usize | finalized | CANDIDATE;
+                }
+                prev = link;
+                link = (*link).next as Link;
+            }
+            (*set.head).prev = prev as usize;
+        }
+    }
+
+    fn partition(&self, set: &List, candidates: bool, onto: &List) -> usize {
+        let mut moved = 0;
+        self.each(set, |link| {
+            if self.is_candidate(link) == candidates {
+                self.transfer(link, onto);
+                moved += 1;
+            }
+        });
+        moved
+    }
+
+    #[inline]
+    fn is_candidate(&self, link: Link) -> bool {
+        // SAFETY: the collector passes members of its sets.
+        unsafe { (*link).prev & CANDIDATE != 0 }
+    }
+
+    #[inline]
+    fn revive(&self, link: Link) {
+        // SAFETY: as above.
+        unsafe { (*link).prev &= !CANDIDATE }
+    }
+
+    #[inline]
+    fn decrement(&self, link: Link) {
+        // SAFETY: as above. A foreign `tp_traverse` that reports more
+        // references than there are makes the count wrap to a huge one: the
+        // object is then kept alive, as stock keeps it.
+        unsafe {
+            debug_assert!((*link).prev >> COUNT_SHIFT != 0, "more references than counted");
+            (*link).prev = (*link).prev.wrapping_sub(COUNT_ONE);
+        }
+    }
+
+    #[inline]
+    fn visit_candidates(&self, link: Link, visit: impl FnMut(Link)) {
+        fn call<F: FnMut(Link)>(object: *mut PyObject, mut visit: F) {
+            // SAFETY: `object` is alive and of a type with `tp_traverse`, which
+            // every type with HAVE_GC has; it only calls the visitor.
+            unsafe {
+                if let Some(traverse) = (*Py_TYPE(object)).tp_traverse {
+                    traverse(object, visit_trampoline::<F>, (&raw mut visit).cast());
+                }
+            }
+        }
+        call(object_of(link), visit);
+    }
+
+    fn is_uncollectable(&self, link: Link) -> bool {
+        // SAFETY: a live object has a live type.
+        unsafe { (*Py_TYPE(object_of(link))).tp_del.is_some() }
+    }
+
+    fn clear_weak_references(&self, unreachable: &List, old: &List) -> WeakOutcome {
+        let pending = List::new();
+        self.each(unreachable, |link| {
+            // SAFETY: nothing foreign runs in this walk: clearing a weak
+            // reference without calling its callback only unlinks it from its
+            // referent's list.
+            unsafe { weak::clear_all(object_of(link), &pending, self) }
+        });
+
+        let mut outcome = WeakOutcome::default();
+        while let Some(link) = self.first(&pending) {
+            // SAFETY: `clear_all` took a reference on each member, so it is
+            // alive until given back here; the callback may release the GIL, so
+            // nothing but the list's first member is looked at afterwards.
+            unsafe {
+                outcome.ran_foreign_code = true;
+                let reference = object_of(link);
+                let callback = weak::callback(reference);
+                let result = PyObject_CallOneArg(callback, reference);
+                if result.is_null() {
+                    PyErr_WriteUnraisable(callback);
+                } else {
+                    Py_DECREF(result);
+                }
+                Py_DECREF(reference);
+            }
+            if self.first(&pending) == Some(link) {
+                self.transfer(link, old);
+            } else {
+                outcome.freed += 1;
+            }
+        }
+        outcome
+    }
+
+    fn finalize(&self, link: Link) -> bool {
+        // SAFETY: `link` is a tracked, live object; the reference held around
+        // the call keeps it so for the call's duration.
+        unsafe {
+            if (*link).prev & FINALIZED != 0 {
+                return false;
+            }
+            let object = object_of(link);
+            let Some(finalize) = (*Py_TYPE(object)).tp_finalize else {
+                return false;
+            };
+            (*link).prev |= FINALIZED;
+            Py_INCREF(object);
+            finalize(object);
+            debug_assert!(PyErr_Occurred().is_null());
+            Py_DECREF(object);
+            true
+        }
+    }
+
+    fn clear(&self, link: Link) {
+        // SAFETY: as in `finalize`.
+        unsafe {
+            let object = object_of(link);
+            if self.debug() & DEBUG_SAVEALL != 0 {
+                if PyList_Append((*self.state).garbage, object) < 0 {
+                    PyErr_Clear();
+                }
+                return;
+            }
+            if let Some(clear) = (*Py_TYPE(object)).tp_clear {
+                Py_INCREF(object);
+                clear(object);
+                if !PyErr_Occurred().is_null() {
+                    crate::unraisable::in_clear(object);
+                }
+                Py_DECREF(object);
+            }
+        }
+    }
+
+    fn settle(&self, survivors: &List, generation: usize) -> usize {
+        let mut untracked = 0;
+        // SAFETY: untracking unlinks the visited object, whose successor the
+        // walk has read already; nothing foreign runs.
+        self.each(survivors, |link| unsafe {
+            let object = object_of(link);
+            if PyTuple_CheckExact(object) != 0 && untrack::tuple(object) {
+                untracked += 1;
+            }
+        });
+        if generation == OLDEST {
+            // After the tuples, so that a dict of tuples goes in the same collection.
+            // SAFETY: as above.
+            self.each(survivors, |link| unsafe {
+                let object = object_of(link);
+                if PyDict_CheckExact(object) != 0 && untrack::dict(object) {
+                    untracked += 1;
+                }
+            });
+        }
+        untracked
+    }
+
+    fn found(&self, unreachable: &List) -> bool {
+        let print_all = self.debug() & DEBUG_COLLECTABLE != 0;
+        if print_all {
+            // `sys.stderr` may be an object of the program's.
+            self.each(unreachable, |link| print(c"collectable".as_ptr(), link));
+        }
+        census::count(|add| self.each(unreachable, |link| add(object_of(link))));
+        print_all
+    }
+
+    fn abandoned(&self, uncollectable: &List) {
+        let debug = self.debug();
+        if debug & DEBUG_UNCOLLECTABLE != 0 {
+            self.each(uncollectable, |link| print(c"uncollectable".as_ptr(), link));
+        }
+        let mut failed = false;
+        self.each(uncollectable, |link| {
+            if !failed && (debug & DEBUG_SAVEALL != 0 || self.is_uncollectable(link)) {
+                // SAFETY: the garbage list and the object are alive; appending
+                // runs no foreign code.
+                unsafe {
+                    if PyList_Append((*self.state).garbage, object_of(link)) < 0 {
+                        PyErr_Clear();
+                        failed = true;
+                    }
+                }
+            }
+        });
+    }
+}
+
+fn print(what: *const std::ffi::c_char, link: Link) {
+    // SAFETY: the format's three arguments are a C string, a C string and a
+    // pointer; the object is alive.
+    unsafe {
+        let object = object_of(link);
+        PySys_FormatStderr(
+            c"gc: %s <%s %p>\n".as_ptr(),
+            what,
+            (*Py_TYPE(object)).tp_name,
+            object,
+        );
+    }
+}
+
+/// Weak references, whose layout CPython publishes in `cpython/weakrefobject.h`.
+mod weak {
+    use super::*;
+
+    #[repr(C)]
+    struct WeakReference {
+        base: PyObject,
+        referent: *mut PyObject,
+        callback: *mut PyObject,
+        hash: Py_hash_t,
+        prev: *mut WeakReference,
+        next: *mut WeakReference,
+    }
+
+    unsafe extern "C" {
+        fn _PyWeakref_ClearRef(reference: *mut PyObject);
+    }
+
+    /// The callback of a weak reference, borrowed, or null.
+    pub unsafe fn callback(reference: *mut PyObject) -> *mut PyObject {
+        // SAFETY: the caller passes a weak reference.
+        unsafe { (*reference.cast::<WeakReference>()).callback }
+    }
+
+    /// The first word of the list of weak references to `object`, if its type has one.
+    unsafe fn list_of(object: *mut PyObject) -> *mut *mut PyObject {
+        // SAFETY: the offset is relative to the object, negative (3.12 and
+        // later) where the word sits in front of it. Static types keep theirs
+        // elsewhere, but they are not tracked and never get here.
+        unsafe {
+            let offset = (*Py_TYPE(object)).tp_weaklistoffset;
+            let supported = if cfg!(Py_3_12) { offset != 0 } else { offset > 0 };
+            if supported {
+                object.byte_offset(offset).cast()
+            } else {
+                ptr::null_mut()
+            }
+        }
+    }
+
+    /// Clears the weak references to `object`, and `object` itself if it is one.
+    /// Those whose callback must be called get a reference and go to `pending`.
+    pub unsafe fn clear_all(object: *mut PyObject, pending: &List, heap: &Heap) {
+        // SAFETY: see the caller; each round takes the first reference off the
+        // list, so the loop ends.
+        unsafe {
+            if PyWeakref_Check(object) != 0 {
+                // Its callback must not run: it may belong to objects that are
+                // about to be cleared.
+                _PyWeakref_ClearRef(object);
+            }
+            let list = list_of(object);
+            if list.is_null() {
+                return;
+            }
+            while !(*list).is_null() {
+                let reference = *list;
+                _PyWeakref_ClearRef(reference);
+                debug_assert!(*list != reference);
+                let link = link_of(reference);
+                if callback(reference).is_null() || heap.is_candidate(link) {
+                    continue;
+                }
+                Py_INCREF(reference);
+                heap.transfer(link, pending);
+            }
+        }
+    }
+}
+
+/// Containers that hold nothing that could be part of a cycle need no tracking.
+mod untrack {
+    use super::*;
+
+    /// Whether `object` could become part of a cycle (a tuple that is not
+    /// tracked cannot).
+    unsafe fn may_be_tracked(object: *mut PyObject) -> bool {
+        // SAFETY: `object` is alive.
+        unsafe {
+            has_link(object)
+                && (PyTuple_CheckExact(object) == 0 || (*link_of(object)).next != 0)
+        }
+    }
+
+    /// Stops tracking an exact tuple if it holds only such; says whether it did.
+    pub unsafe fn tuple(object: *mut PyObject) -> bool {
+        // SAFETY: an exact, live tuple; a null element means that it is still
+        // being filled.
+        unsafe {
+            for index in 0..PyTuple_GET_SIZE(object) {
+                let element = PyTuple_GET_ITEM(object, index);
+                if element.is_null() || may_be_tracked(element) {
+                    return false;
+                }
+            }
+            PyObject_GC_UnTrack(object.cast());
+            true
+        }
+    }
+
+    /// Stops tracking an exact dict if it holds only such; says whether it did.
+    pub unsafe fn dict(object: *mut PyObject) -> bool {
+        // SAFETY: an exact, live dict; `PyDict_Next` hands out borrowed items
+        // and runs no foreign code.
+        unsafe {
+            let (mut position, mut key, mut value) = (0, ptr::null_mut(), ptr::null_mut());
+            while PyDict_Next(object, &mut position, &mut key, &mut value) != 0 {
+                if may_be_tracked(value)
+                    || (PyUnicode_CheckExact(key) == 0 && may_be_tracked(key))
+                {
+                    return false;
+                }
+            }
+            PyObject_GC_UnTrack(object.cast());
+            true
+        }
+    }
+}

@@ -1,0 +1,497 @@
+//! The allocator hooks: every block that Python gets or gives back passes here.
+//!
+//! One set of functions stands before each of CPython's three allocators (RAW,
+//! MEM, OBJ) while a view records. They do what the wrapped allocator does and
+//! tell the tracer. Rules that hold in them:
+//!
+//! * RAW is called by any thread, with or without the GIL; in own-GIL
+//!   subinterpreters so are the other two. All state is behind one lock, and
+//!   under it nothing is called that could allocate through Python.
+//! * A block's trace goes before its memory does, since another thread may be
+//!   given the same address the moment it is free.
+//! * What an allocator allocates to do its work (a big OBJ block is a RAW one) is
+//!   not recorded again: a flag of the thread says that it is inside.
+//! * The hooks keep the context pointer of the allocator they wrap and do not
+//!   use it. A thread that reads CPython's table of functions while it is being
+//!   changed therefore sees a mixture that is still right.
+
+pub mod lock;
+
+use std::cell::Cell;
+use std::ffi::c_void;
+use std::ptr;
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+
+use pyo3_ffi::*;
+use wrasse_tracer::{Block, Exhausted, Tracer, View, ViewSet};
+
+use crate::frame::{self, FrameReader};
+use lock::{Guard, Lock};
+
+const RAW: usize = 0;
+const MEM: usize = 1;
+const OBJ: usize = 2;
+const DOMAINS: [PyMemAllocatorDomain; 3] = [
+    PyMemAllocatorDomain::PYMEM_DOMAIN_RAW,
+    PyMemAllocatorDomain::PYMEM_DOMAIN_MEM,
+    PyMemAllocatorDomain::PYMEM_DOMAIN_OBJ,
+];
+
+/// What the hooks share.
+#[derive(Default)]
+pub struct State {
+    /// Who allocated what.
+    pub tracer: Tracer,
+    frames: FrameReader,
+}
+
+static STATE: Lock<Option<Box<State>>> = Lock::new(None);
+/// The views that record, readable without the lock.
+static ACTIVE: AtomicU8 = AtomicU8::new(0);
+/// Per domain: our functions are in CPython's chain of allocators.
+static IN_PLACE: [AtomicBool; 3] = [const { AtomicBool::new(false) }; 3];
+/// Per domain: a call came through while nothing was recorded.
+static REACHED: [AtomicBool; 3] = [const { AtomicBool::new(false) }; 3];
+
+struct Next(PyMemAllocatorEx);
+
+const NO_ALLOCATOR: PyMemAllocatorEx = PyMemAllocatorEx {
+    ctx: ptr::null_mut(),
+    malloc: None,
+    calloc: None,
+    realloc: None,
+    free: None,
+};
+
+/// Per domain: the allocator behind the hook. Written before the hook is put in
+/// place, and then only read.
+static mut NEXT: [Next; 3] = [const { Next(NO_ALLOCATOR) }; 3];
+
+struct Local {
+    /// The thread is inside a hook, or asked for silence.
+    is_inside: Cell<bool>,
+    /// The last block this thread recorded, if it has not become an object yet.
+    fresh: Cell<usize>,
+}
+
+thread_local! {
+    static LOCAL: Local = const {
+        Local { is_inside: Cell::new(false), fresh: Cell::new(0) }
+    };
+}
+
+/// While it lives, what this thread allocates is not recorded.
+pub struct Silence {
+    was_inside: bool,
+}
+
+impl Silence {
+    /// From now on.
+    pub fn begin() -> Self {
+        Silence {
+            was_inside: LOCAL.with(|local| local.is_inside.replace(true)),
+        }
+    }
+}
+
+impl Drop for Silence {
+    fn drop(&mut self) {
+        LOCAL.with(|local| local.is_inside.set(self.was_inside));
+    }
+}
+
+/// The tracer and its lock; nothing while no view has ever recorded.
+///
+/// Nothing may be allocated or called through Python while the guard lives.
+pub fn state() -> Guard<'static, Option<Box<State>>> {
+    STATE.lock()
+}
+
+/// The views that record now.
+#[inline]
+pub fn active() -> ViewSet {
+    ViewSet::from_bits(ACTIVE.load(Ordering::Acquire))
+}
+
+#[inline]
+fn is_off() -> bool {
+    ACTIVE.load(Ordering::Relaxed) == 0
+}
+
+/// The allocator behind the hook of domain `D`, as plain functions.
+#[inline]
+fn next<const D: usize>() -> &'static PyMemAllocatorEx {
+    // SAFETY: written only before the hooks of this domain are put in place.
+    unsafe { &NEXT[D].0 }
+}
+
+#[inline]
+fn next_malloc<const D: usize>(size: usize) -> *mut c_void {
+    match next::<D>().malloc {
+        Some(malloc) => malloc(next::<D>().ctx, size),
+        None => ptr::null_mut(),
+    }
+}
+
+#[inline]
+fn next_calloc<const D: usize>(count: usize, size: usize) -> *mut c_void {
+    match next::<D>().calloc {
+        Some(calloc) => calloc(next::<D>().ctx, count, size),
+        None => ptr::null_mut(),
+    }
+}
+
+#[inline]
+fn next_realloc<const D: usize>(block: *mut c_void, size: usize) -> *mut c_void {
+    match next::<D>().realloc {
+        Some(realloc) => realloc(next::<D>().ctx, block, size),
+        None => ptr::null_mut(),
+    }
+}
+
+#[inline]
+fn next_free<const D: usize>(block: *mut c_void) {
+    if let Some(free) = next::<D>().free {
+        free(next::<D>().ctx, block);
+    }
+}
+
+impl State {
+    /// Record a block for every active view, as allocated by `thread`.
+    #[inline]
+    unsafe fn record(
+        &mut self,
+        address: usize,
+        size: usize,
+        thread: *mut PyThreadState,
+    ) -> Result<(), Exhausted> {
+        // SAFETY: `thread` is the calling thread's own state, or null.
+        let traceback = unsafe { self.frames.capture(&mut self.tracer, thread)? };
+        let old = self.tracer.record(address, size, traceback)?;
+        if old.is_some_and(|old| old.flags.is_watched()) {
+            self.frames.forget(address);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn release(&mut self, address: usize) -> Option<Block> {
+        let block = self.tracer.release(address)?;
+        if block.flags.is_watched() {
+            self.frames.forget(address);
+        }
+        Some(block)
+    }
+
+    /// Bytes held by the tracer.
+    pub fn memory(&self) -> usize {
+        size_of::<Self>() + self.tracer.memory() + self.frames.memory()
+    }
+}
+
+/// Record a new block. No if there was no memory to do so.
+#[inline]
+fn record<const D: usize>(local: &Local, block: *mut c_void, size: usize) -> bool {
+    // SAFETY: MEM and OBJ are only called with a GIL; RAW by anybody.
+    let thread = unsafe {
+        if D == RAW {
+            frame::this_thread()
+        } else {
+            frame::current_thread()
+        }
+    };
+    let mut guard = STATE.lock();
+    let Some(state) = guard.as_mut() else {
+        return true;
+    };
+    if state.tracer.active().is_empty() {
+        return true;
+    }
+    // SAFETY: `thread` is this thread's own state.
+    let recorded = unsafe { state.record(block as usize, size, thread) };
+    local.fresh.set(block as usize);
+    recorded.is_ok()
+}
+
+#[inline]
+fn release(block: *mut c_void) -> Option<Block> {
+    STATE.lock().as_mut()?.release(block as usize)
+}
+
+/// A block that was reported released could not be moved and lives on.
+#[cold]
+fn restore(block: *mut c_void, known: Option<Block>) {
+    if let (Some(known), Some(state)) = (known, STATE.lock().as_mut()) {
+        // Without memory its trace is lost; the block itself is untouched.
+        let _ = state.tracer.restore(block as usize, known);
+    }
+}
+
+#[cold]
+fn reached<const D: usize>() {
+    REACHED[D].store(true, Ordering::Relaxed);
+}
+
+#[inline]
+fn allocate<const D: usize>(size: usize, get: impl Fn() -> *mut c_void) -> *mut c_void {
+    if is_off() {
+        reached::<D>();
+        return get();
+    }
+    LOCAL.with(|local| {
+        if local.is_inside.replace(true) {
+            return get();
+        }
+        let mut block = get();
+        if !block.is_null() && !record::<D>(local, block, size) {
+            next_free::<D>(block);
+            block = ptr::null_mut();
+        }
+        local.is_inside.set(false);
+        block
+    })
+}
+
+extern "C" fn malloc<const D: usize>(_context: *mut c_void, size: usize) -> *mut c_void {
+    allocate::<D>(size, || next_malloc::<D>(size))
+}
+
+extern "C" fn calloc<const D: usize>(
+    _context: *mut c_void,
+    count: usize,
+    size: usize,
+) -> *mut c_void {
+    // A product that overflows is refused by the allocator itself.
+    allocate::<D>(count.wrapping_mul(size), || next_calloc::<D>(count, size))
+}
+
+extern "C" fn realloc<const D: usize>(
+    context: *mut c_void,
+    block: *mut c_void,
+    size: usize,
+) -> *mut c_void {
+    if block.is_null() {
+        let _ = context;
+        return allocate::<D>(size, || next_realloc::<D>(ptr::null_mut(), size));
+    }
+    if is_off() {
+        return next_realloc::<D>(block, size);
+    }
+    LOCAL.with(|local| {
+        let was_inside = local.is_inside.replace(true);
+        let known = release(block);
+        let moved = next_realloc::<D>(block, size);
+        if moved.is_null() {
+            restore(block, known);
+        } else if !was_inside {
+            // The old block may be gone, so there is no way back: without
+            // memory the new one goes untraced.
+            record::<D>(local, moved, size);
+        }
+        local.is_inside.set(was_inside);
+        moved
+    })
+}
+
+extern "C" fn free<const D: usize>(_context: *mut c_void, block: *mut c_void) {
+    if !block.is_null() && !is_off() {
+        release(block);
+    }
+    next_free::<D>(block);
+}
+
+fn functions<const D: usize>(context: *mut c_void) -> PyMemAllocatorEx {
+    PyMemAllocatorEx {
+        ctx: context,
+        malloc: Some(malloc::<D>),
+        calloc: Some(calloc::<D>),
+        realloc: Some(realloc::<D>),
+        free: Some(free::<D>),
+    }
+}
+
+fn hook(domain: usize, context: *mut c_void) -> PyMemAllocatorEx {
+    match domain {
+        RAW => functions::<RAW>(context),
+        MEM => functions::<MEM>(context),
+        _ => functions::<OBJ>(context),
+    }
+}
+
+/// CPython's three allocators as they are now.
+pub struct Allocators([PyMemAllocatorEx; 3]);
+
+impl Allocators {
+    /// Read them.
+    ///
+    /// # Safety
+    /// Call with the GIL held.
+    pub unsafe fn get() -> Self {
+        let mut all = [NO_ALLOCATOR; 3];
+        for (domain, allocator) in DOMAINS.into_iter().zip(&mut all) {
+            // SAFETY: `allocator` is a place for one.
+            unsafe { PyMem_GetAllocator(domain, allocator) };
+        }
+        Allocators(all)
+    }
+
+    /// Put them back.
+    ///
+    /// # Safety
+    /// Call with the GIL held; they must still be able to serve.
+    pub unsafe fn set(mut self) {
+        for (domain, allocator) in DOMAINS.into_iter().zip(&mut self.0) {
+            // SAFETY: as the caller vouches.
+            unsafe { PyMem_SetAllocator(domain, allocator) };
+        }
+    }
+
+    fn is_hook(&self, domain: usize) -> bool {
+        let ours = hook(domain, ptr::null_mut()).malloc.map(|f| f as usize);
+        self.0[domain].malloc.map(|f| f as usize) == ours
+    }
+}
+
+/// Do calls reach our functions although another tool's stand in front?
+unsafe fn is_reached(domain: usize) -> bool {
+    REACHED[domain].store(false, Ordering::Relaxed);
+    // SAFETY: the GIL is held; each block goes back to where it came from.
+    unsafe {
+        match domain {
+            RAW => PyMem_RawFree(PyMem_RawMalloc(1)),
+            MEM => PyMem_Free(PyMem_Malloc(1)),
+            _ => PyObject_Free(PyObject_Malloc(1)),
+        }
+    }
+    REACHED[domain].load(Ordering::Relaxed)
+}
+
+/// Put the hooks in place; they pass everything through until a view records.
+///
+/// # Safety
+/// Call with the GIL held.
+pub unsafe fn attach() {
+    static FORK: Once = Once::new();
+    FORK.call_once(|| {
+        extern "C" fn before() {
+            STATE.acquire();
+        }
+        extern "C" fn after() {
+            STATE.release();
+        }
+        // SAFETY: the handlers live as long as the process; the lock is never
+        // held by a thread that calls fork.
+        unsafe { libc::pthread_atfork(Some(before), Some(after), Some(after)) };
+    });
+    if !is_off() {
+        return;
+    }
+    // SAFETY: the GIL is held, so nobody else sets allocators; `NEXT` of a
+    // domain is written only while its hook is out of every chain.
+    unsafe {
+        let current = Allocators::get();
+        for (number, domain) in DOMAINS.into_iter().enumerate() {
+            if current.is_hook(number) {
+                continue;
+            }
+            if IN_PLACE[number].load(Ordering::Relaxed) && is_reached(number) {
+                continue;
+            }
+            NEXT[number] = Next(current.0[number]);
+            let mut ours = hook(number, current.0[number].ctx);
+            PyMem_SetAllocator(domain, &mut ours);
+            IN_PLACE[number].store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Take the hooks out where nobody has put theirs in front since.
+unsafe fn detach() {
+    // SAFETY: the GIL is held; what is restored is what was there before.
+    unsafe {
+        let current = Allocators::get();
+        for (number, domain) in DOMAINS.into_iter().enumerate() {
+            if current.is_hook(number) {
+                let mut before = NEXT[number].0;
+                PyMem_SetAllocator(domain, &mut before);
+                IN_PLACE[number].store(false, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+fn publish(active: ViewSet) {
+    ACTIVE.store(active.bits(), Ordering::Release);
+}
+
+/// Let `view` record from now on. No change if it does already.
+///
+/// # Safety
+/// Call with the GIL held.
+pub unsafe fn start(view: View, limit: u16) -> Result<(), Exhausted> {
+    // SAFETY: the GIL is held.
+    unsafe { attach() };
+    let mut guard = STATE.lock();
+    let state = guard.get_or_insert_default();
+    state.frames.prepare()?;
+    state.tracer.start(view, limit);
+    publish(state.tracer.active());
+    Ok(())
+}
+
+/// End a view's recording and forget what it saw.
+///
+/// # Safety
+/// Call with the GIL held.
+pub unsafe fn stop(view: View) {
+    let was_last = {
+        let mut guard = STATE.lock();
+        let Some(state) = guard.as_mut() else {
+            return;
+        };
+        let was_last = state.tracer.stop(view);
+        if was_last {
+            state.frames.clear();
+        }
+        publish(state.tracer.active());
+        was_last
+    };
+    if was_last {
+        // SAFETY: the GIL is held.
+        unsafe { detach() };
+    }
+}
+
+/// A new object has been made at this block without the allocator being asked:
+/// from now on it belongs to whoever is running.
+///
+/// # Safety
+/// Call with the GIL held.
+#[inline]
+pub unsafe fn reuse(address: usize) {
+    let is_new = LOCAL.with(|local| {
+        let is_new = local.fresh.get() == address;
+        // Only once: the next object at this address comes from a free list.
+        if is_new {
+            local.fresh.set(0);
+        }
+        is_new
+    });
+    if is_new || !active().contains(View::Program) {
+        return;
+    }
+    // SAFETY: the GIL is held.
+    let thread = unsafe { frame::current_thread() };
+    let mut guard = STATE.lock();
+    let Some(state) = guard.as_mut() else {
+        return;
+    };
+    if state.tracer.sees(View::Program, address) {
+        // SAFETY: `thread` is this thread's own state.
+        let traceback = unsafe { state.frames.capture(&mut state.tracer, thread) };
+        if let Ok(traceback) = traceback {
+            state.tracer.retag(address, traceback);
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! `wrasse._core`: wrasse under an unmodified CPython.
+//!
+//! The room's picture, its invariants and the rules are in `ARCHITECTURE.md`.
+#![deny(clippy::undocumented_unsafe_blocks)]
+
+mod boot;
+mod census;
+mod cli;
+mod collection;
+mod frame;
+mod gc_module;
+mod heap;
+mod hooks;
+mod interpreter;
+mod layout;
+mod module;
+mod options;
+mod probe;
+mod profile;
+mod run;
+#[cfg(feature = "sanity")]
+mod sanity;
+mod statistics;
+mod status;
+mod symbols;
+mod tracemalloc_module;
+mod trigger;
+mod unraisable;

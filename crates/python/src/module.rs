@@ -1,0 +1,188 @@
+//! The extension module: its definition and its table of functions.
+//!
+//! Multi-phase initialisation with per-interpreter-GIL support declared, so
+//! that subinterpreters can import it. The module has no state of its own: what
+//! belongs to an interpreter is in `interpreter.rs`.
+
+use std::ffi::{CStr, OsStr, c_void};
+use std::os::unix::ffi::OsStrExt;
+use std::ptr;
+
+use pyo3_ffi::*;
+
+use crate::{boot, cli, options, run, status};
+
+/// A static that CPython reads and nobody writes.
+pub struct Shared<T>(pub T);
+// SAFETY: wraps C tables of constant pointers, which are only read.
+unsafe impl<T> Sync for Shared<T> {}
+
+const fn method(name: &'static CStr, flags: i32, call: PyMethodDefPointer, doc: &'static CStr) -> PyMethodDef {
+    PyMethodDef {
+        ml_name: name.as_ptr(),
+        ml_meth: call,
+        ml_flags: flags,
+        ml_doc: doc.as_ptr(),
+    }
+}
+
+static METHODS: Shared<[PyMethodDef; 7]> = Shared([
+    method(
+        c"boot",
+        METH_O,
+        PyMethodDefPointer { PyCFunction: boot_process },
+        c"boot($module, value, /)\n--\n\nTurn on what the environment variable WRASSE says, and return\nwhether that was anything; never raises.",
+    ),
+    method(
+        c"install",
+        METH_O,
+        PyMethodDefPointer { PyCFunction: install },
+        c"install($module, value, /)\n--\n\nTurn on what value says; raises ValueError if it makes no sense.",
+    ),
+    method(
+        c"patch",
+        METH_O,
+        PyMethodDefPointer { PyCFunction: patch },
+        c"patch($module, fresh, /)\n--\n\nGive a freshly imported gc or _tracemalloc wrasse's functions.",
+    ),
+    method(
+        c"status",
+        METH_NOARGS,
+        PyMethodDefPointer { PyCFunction: status::status },
+        c"status($module, /)\n--\n\nReturn what runs on wrasse in this interpreter and what is stock, and why.",
+    ),
+    method(
+        c"proof",
+        METH_NOARGS,
+        PyMethodDefPointer { PyCFunction: status::proof },
+        c"proof($module, /)\n--\n\nReturn collections by wrasse and by the stock collector, and starts of the tracer.",
+    ),
+    method(
+        c"main",
+        METH_FASTCALL,
+        PyMethodDefPointer { PyCFunctionFast: cli::python_main },
+        c"Run the command line.",
+    ),
+    PyMethodDef::zeroed(),
+]);
+
+static SLOTS: Shared<[PyModuleDef_Slot; 2]> = Shared([
+    #[cfg(Py_3_12)]
+    PyModuleDef_Slot {
+        slot: Py_mod_multiple_interpreters,
+        value: Py_MOD_PER_INTERPRETER_GIL_SUPPORTED,
+    },
+    #[cfg(not(Py_3_12))]
+    END,
+    END,
+]);
+
+const END: PyModuleDef_Slot = PyModuleDef_Slot {
+    slot: 0,
+    value: ptr::null_mut(),
+};
+
+static mut DEFINITION: PyModuleDef = PyModuleDef {
+    m_base: PyModuleDef_HEAD_INIT,
+    m_name: c"wrasse._core".as_ptr(),
+    m_doc: c"The Rust side of wrasse.".as_ptr(),
+    m_size: 0,
+    m_methods: (&raw const METHODS.0).cast::<PyMethodDef>().cast_mut(),
+    m_slots: (&raw const SLOTS.0).cast::<PyModuleDef_Slot>().cast_mut(),
+    m_traverse: None,
+    m_clear: None,
+    m_free: None,
+};
+
+/// Entry point called by CPython's import machinery.
+#[unsafe(no_mangle)]
+pub extern "C" fn PyInit__core() -> *mut PyObject {
+    // SAFETY: the definition is a static that lives as long as the process;
+    // CPython serialises its initialisation.
+    unsafe { PyModuleDef_Init(&raw mut DEFINITION) }
+}
+
+/// The text of a `str` argument, or an exception.
+unsafe fn text<'a>(object: *mut PyObject) -> Option<&'a OsStr> {
+    // SAFETY: `object` is an argument; its buffer lives as long as it does.
+    unsafe {
+        let mut size = 0;
+        let utf8 = PyUnicode_AsUTF8AndSize(object, &mut size);
+        if utf8.is_null() {
+            return None;
+        }
+        let bytes = std::slice::from_raw_parts(utf8.cast::<u8>(), size as usize);
+        Some(OsStr::from_bytes(bytes))
+    }
+}
+
+unsafe extern "C" fn boot_process(_module: *mut PyObject, value: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called from Python.
+    unsafe {
+        match text(value) {
+            None => {
+                PyErr_Clear();
+                boot::say("WRASSE is not text; running on stock memory management");
+            }
+            Some(value) => match options::parse(value) {
+                Ok(None) => {}
+                Ok(Some(options)) => {
+                    boot::turn_on(&options);
+                    run::boot();
+                    return PyBool_FromLong(1);
+                }
+                Err(reason) => boot::say(&reason),
+            },
+        }
+        PyBool_FromLong(0)
+    }
+}
+
+unsafe extern "C" fn install(module: *mut PyObject, value: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called from Python.
+    unsafe {
+        let Some(value) = text(value) else {
+            return ptr::null_mut();
+        };
+        match options::parse(value) {
+            Ok(None) => {}
+            Ok(Some(options)) => boot::turn_on(&options),
+            Err(reason) => return raise(PyExc_ValueError, &reason),
+        }
+        status::status(module, ptr::null_mut())
+    }
+}
+
+unsafe extern "C" fn patch(_module: *mut PyObject, fresh: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called from Python.
+    unsafe {
+        let name = PyModule_GetNameObject(fresh);
+        if name.is_null() {
+            return name;
+        }
+        let result = match text(name) {
+            Some(name) => boot::patch(fresh, &name.to_string_lossy()),
+            None => Err("a module without a name".into()),
+        };
+        Py_DECREF(name);
+        match result {
+            Ok(()) => Py_NewRef(Py_None()),
+            Err(reason) => raise(PyExc_RuntimeError, &reason),
+        }
+    }
+}
+
+/// Sets an exception and returns null.
+unsafe fn raise(kind: *mut PyObject, message: &str) -> *mut PyObject {
+    // SAFETY: called with the GIL held; the string is copied.
+    unsafe {
+        let text = PyUnicode_FromStringAndSize(message.as_ptr().cast(), message.len() as Py_ssize_t);
+        if !text.is_null() {
+            PyErr_SetObject(kind, text);
+            Py_DECREF(text);
+        }
+        ptr::null_mut()
+    }
+}
+
+const _: () = assert!(size_of::<*mut c_void>() == 8, "wrasse needs a 64-bit CPython");

@@ -1,0 +1,86 @@
+//! The value of the environment variable `WRASSE`: which parts are turned on.
+
+use std::ffi::OsStr;
+
+/// The parts that a program asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// The cycle collector.
+    pub gc: bool,
+    /// The small-object allocator, asked for by name.
+    pub alloc: bool,
+    /// The tracer behind the module `tracemalloc`.
+    pub tracemalloc: bool,
+    /// wrasse's own profile from the start, with so many frames a traceback.
+    pub trace: Option<u16>,
+    /// The program's memory limit in bytes.
+    pub limit: Option<u64>,
+}
+
+const WORDS: &str = "use 1, 0, or a comma list of gc, tracemalloc, trace[=NFRAME]";
+
+/// Reads `value`; `None` means off.
+///
+/// # Errors
+/// One line that says what is wrong and what to write instead.
+pub fn parse(value: &OsStr) -> Result<Option<Options>, String> {
+    let Some(text) = value.to_str() else {
+        return Err(format!("WRASSE={}: not text; {WORDS}", value.display()));
+    };
+    match text.trim() {
+        "" | "0" | "off" => return Ok(None),
+        "1" | "on" => {
+            return Ok(Some(Options {
+                gc: true,
+                tracemalloc: true,
+                ..Options::default()
+            }));
+        }
+        _ => {}
+    }
+    let mut options = Options::default();
+    for word in text.split(',').map(str::trim).filter(|word| !word.is_empty()) {
+        let (name, argument) = match word.split_once('=') {
+            Some((name, argument)) => (name, Some(argument)),
+            None => (word, None),
+        };
+        match (name, argument) {
+            ("gc", None) => options.gc = true,
+            ("alloc", None) => options.alloc = true,
+            ("tracemalloc", None) => options.tracemalloc = true,
+            ("trace", None) => options.trace = Some(1),
+            ("trace", Some(frames)) => {
+                options.trace = match frames.parse() {
+                    Ok(frames @ 1..) => Some(frames),
+                    _ => {
+                        return Err(format!(
+                            "WRASSE={text}: 'trace={frames}': the number of frames must be 1 to 65535"
+                        ));
+                    }
+                };
+            }
+            ("limit", Some(size)) => {
+                options.limit = Some(size_in_bytes(size).ok_or_else(|| {
+                    format!("WRASSE={text}: 'limit={size}': a size is a number with KiB, MiB or GiB")
+                })?);
+            }
+            _ => return Err(format!("WRASSE={text}: unknown word '{word}'; {WORDS}")),
+        }
+    }
+    if options == Options::default() {
+        return Err(format!("WRASSE={text}: nothing to turn on; {WORDS}"));
+    }
+    Ok(Some(options))
+}
+
+fn size_in_bytes(text: &str) -> Option<u64> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match text[digits.len()..].to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kb" | "kib" => 1 << 10,
+        "m" | "mb" | "mib" => 1 << 20,
+        "g" | "gb" | "gib" => 1 << 30,
+        _ => return None,
+    };
+    digits.parse::<u64>().ok()?.checked_mul(unit)
+}

@@ -1,0 +1,83 @@
+//! wrasse's own profile: the second view on the tracer.
+//!
+//! It records from the moment it is started, whether or not the program uses
+//! `tracemalloc`, and touches no code of the interpreter: objects reused from
+//! free lists keep the traceback of their memory's first owner.
+
+use wrasse_tracer::{Snapshot, View};
+
+use crate::{frame, hooks};
+
+/// The live blocks of one source line.
+pub struct LineTotal {
+    /// The file, as the code object names it.
+    pub file: String,
+    /// The line; 0 where no Python code was running.
+    pub line: u32,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Their number.
+    pub blocks: u64,
+}
+
+/// Begin to record with up to `frames` frames a traceback.
+///
+/// # Safety
+/// Call with the GIL held and no exception set.
+pub unsafe fn start(frames: u16) -> Result<(), String> {
+    // SAFETY: the GIL is held.
+    unsafe {
+        frame::check()?;
+        hooks::start(View::Profile, frames).map_err(|e| e.to_string())
+    }
+}
+
+/// Does the profile record?
+pub fn is_active() -> bool {
+    hooks::active().contains(View::Profile)
+}
+
+/// Bytes alive now, and the most there ever were.
+pub fn totals() -> (u64, u64) {
+    match hooks::state().as_ref() {
+        None => (0, 0),
+        Some(state) => {
+            let counters = state.tracer.counters(View::Profile);
+            (counters.current() as u64, counters.peak() as u64)
+        }
+    }
+}
+
+/// The lines with the most live bytes, largest first. Empty where there is no
+/// memory for the sums.
+pub fn top_lines(count: usize) -> Vec<LineTotal> {
+    let snapshot = match hooks::state().as_ref() {
+        None => Snapshot::default(),
+        Some(state) => state.tracer.snapshot(View::Profile).unwrap_or_default(),
+    };
+    let lines = snapshot.by_line().unwrap_or_default();
+    lines
+        .iter()
+        .filter_map(|total| {
+            let (file, line) = snapshot.location(total.location?);
+            let name = &snapshot.names()[file.0 as usize];
+            Some(LineTotal {
+                file: String::from_utf8_lossy(name).into_owned(),
+                line,
+                bytes: total.size as u64,
+                blocks: total.count as u64,
+            })
+        })
+        .take(count)
+        .collect()
+}
+
+/// End the profile and forget it.
+///
+/// # Safety
+/// Call with the GIL held.
+#[allow(dead_code, reason = "so far a profile lasts as long as its process")]
+pub unsafe fn stop() {
+    // SAFETY: the GIL is held.
+    unsafe { hooks::stop(View::Profile) };
+}

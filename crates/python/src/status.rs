@@ -1,0 +1,100 @@
+//! `wrasse.status()`: what runs on wrasse in this interpreter, and what does
+//! not and why.
+
+use std::ptr;
+
+use pyo3_ffi::*;
+
+use crate::{boot, interpreter, profile, tracemalloc_module};
+
+/// A dict under construction; null once something failed.
+struct Dict(*mut PyObject);
+
+impl Dict {
+    unsafe fn set(&mut self, key: &str, value: *mut PyObject) {
+        // SAFETY: the GIL is held; `value` is a new reference or null.
+        unsafe {
+            let key = string(key);
+            let good = !self.0.is_null()
+                && !key.is_null()
+                && !value.is_null()
+                && PyDict_SetItem(self.0, key, value) == 0;
+            Py_XDECREF(key);
+            Py_XDECREF(value);
+            if !good {
+                Py_CLEAR(&mut self.0);
+            }
+        }
+    }
+}
+
+unsafe fn string(text: &str) -> *mut PyObject {
+    // SAFETY: the GIL is held; the string is copied.
+    unsafe { PyUnicode_FromStringAndSize(text.as_ptr().cast(), text.len() as Py_ssize_t) }
+}
+
+fn words(part: &str, on: bool) -> String {
+    match (on, boot::refusal(part)) {
+        (true, _) => "wrasse".into(),
+        (false, Some(reason)) => format!("stock: {reason}"),
+        (false, None) => "stock: not turned on".into(),
+    }
+}
+
+/// `_core.status()`.
+pub unsafe extern "C" fn status(_module: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called from Python.
+    unsafe {
+        let mut dict = Dict(PyDict_New());
+        dict.set("version", string(env!("CARGO_PKG_VERSION")));
+        dict.set("gc", string(&words("gc", interpreter::current().is_some())));
+        dict.set("alloc", string(&words("alloc", false)));
+        let tracer = tracemalloc_module::is_installed();
+        dict.set("tracemalloc", string(&words("tracemalloc", tracer)));
+        let profile = if profile::is_active() {
+            "on".to_string()
+        } else {
+            match boot::refusal("profile") {
+                Some(reason) => format!("off: {reason}"),
+                None => "off".into(),
+            }
+        };
+        dict.set("profile", string(&profile));
+        let notes = PyList_New(0);
+        let mut failed = notes.is_null();
+        for note in tracemalloc_module::notes() {
+            let text = string(&note);
+            failed = failed || text.is_null() || PyList_Append(notes, text) < 0;
+            Py_XDECREF(text);
+        }
+        if failed {
+            Py_XDECREF(notes);
+            dict.set("notes", ptr::null_mut());
+        } else {
+            dict.set("notes", notes);
+        }
+        dict.0
+    }
+}
+
+/// `_core.proof()`.
+pub unsafe extern "C" fn proof(_module: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called from Python; formats and arguments agree.
+    unsafe {
+        let mut dict = Dict(PyDict_New());
+        let (mut ours, mut stock) = ([0; 3], [0; 3]);
+        if let Some(interpreter) = interpreter::current() {
+            for generation in 0..3 {
+                ours[generation] = interpreter.stats.get().generations[generation].collections
+                    as Py_ssize_t;
+                stock[generation] = (*interpreter.state).stats[generation].collections;
+            }
+        }
+        for (key, [a, b, c]) in [("collections", ours), ("stock_collections", stock)] {
+            dict.set(key, Py_BuildValue(c"(nnn)".as_ptr(), a, b, c));
+        }
+        let starts = tracemalloc_module::starts() as Py_ssize_t;
+        dict.set("traced_starts", PyLong_FromSsize_t(starts));
+        dict.0
+    }
+}

@@ -1,0 +1,276 @@
+//! Objects made from free lists, while the program itself traces.
+//!
+//! Lists, tuples, floats and others are often made from memory that was never
+//! given back, so no allocator hook sees their birth, and their block would keep
+//! the traceback of its first owner. CPython tells its own tracer of every new
+//! object instead. On 3.13 anybody can listen (`PyRefTracer_SetTracer`). On 3.11
+//! and 3.12 the call goes to a hidden function whose first twelve bytes are
+//! replaced, for as long as the program traces, by a jump to ours; this is done
+//! only where every check of `detour` passes. Elsewhere such objects keep their
+//! first traceback, and [`notes`] says so.
+
+use std::ffi::{c_int, c_void};
+
+use pyo3_ffi::*;
+
+use crate::hooks;
+use crate::hooks::lock::Lock;
+
+static NOTES: Lock<Vec<String>> = Lock::new(Vec::new());
+
+/// What is lost in this process, and why.
+pub fn notes() -> Vec<String> {
+    NOTES.lock().clone()
+}
+
+fn note(reason: &str) {
+    let text = format!("objects reused from free lists keep their first traceback: {reason}");
+    let mut notes = NOTES.lock();
+    if !notes.contains(&text) {
+        notes.push(text);
+    }
+}
+
+const HAVE_GC: std::ffi::c_ulong = 1 << 14;
+#[cfg(not(Py_3_12))]
+const PRE_HEADER: std::ffi::c_ulong = 1 << 4;
+#[cfg(Py_3_12)]
+const PRE_HEADER: std::ffi::c_ulong = 1 << 4 | 1 << 3;
+
+/// The start of the block that an object lives in: before the object come the
+/// collector's header and the managed dict and weak reference pointers, if any.
+///
+/// # Safety
+/// `object` is a live object whose type is readable.
+#[inline]
+pub unsafe fn block_of(object: *mut PyObject) -> usize {
+    // SAFETY: as the caller vouches.
+    let flags = unsafe { PyType_GetFlags(Py_TYPE(object)) };
+    let mut address = object as usize;
+    if flags & HAVE_GC != 0 {
+        address -= 16;
+    }
+    if flags & PRE_HEADER != 0 {
+        address -= 16;
+    }
+    address
+}
+
+/// Begin to be told of new objects.
+///
+/// # Safety
+/// Call with the GIL held, the stock tracer on.
+pub unsafe fn start() {
+    // SAFETY: as the caller vouches.
+    if let Err(reason) = unsafe { platform::start() } {
+        note(&reason);
+    }
+}
+
+/// No longer.
+///
+/// # Safety
+/// Call with the GIL held, before the stock tracer is turned off.
+pub unsafe fn stop() {
+    // SAFETY: as the caller vouches.
+    unsafe { platform::stop() }
+}
+
+/// After the stock tracer has been turned off, which empties CPython's slot.
+///
+/// # Safety
+/// Call with the GIL held.
+pub unsafe fn after_stop() {
+    // SAFETY: as the caller vouches.
+    unsafe { platform::after_stop() }
+}
+
+#[cfg(Py_3_13)]
+mod platform {
+    //! 3.13: the public listener, one slot a process. Whoever was in it before
+    //! still gets every event.
+
+    use super::*;
+    use crate::symbols;
+    use std::mem;
+    use std::ptr;
+
+    type Listener = unsafe extern "C" fn(*mut PyObject, c_int, *mut c_void) -> c_int;
+    type Set = unsafe extern "C" fn(Option<Listener>, *mut c_void) -> c_int;
+    type Get = unsafe extern "C" fn(*mut *mut c_void) -> Option<Listener>;
+
+    const CREATE: c_int = 0;
+
+    #[derive(Clone, Copy)]
+    struct Slot {
+        listener: Option<Listener>,
+        data: *mut c_void,
+    }
+
+    // SAFETY: the pointer belongs to the listener and is only handed to it.
+    unsafe impl Send for Slot {}
+
+    const EMPTY: Slot = Slot {
+        listener: None,
+        data: ptr::null_mut(),
+    };
+
+    /// Who listened before us.
+    static BEFORE: Lock<Slot> = Lock::new(EMPTY);
+    /// Who is to be in the slot when the stock tracer is off.
+    static AFTER: Lock<Slot> = Lock::new(EMPTY);
+
+    unsafe extern "C" fn listen(object: *mut PyObject, event: c_int, _data: *mut c_void) -> c_int {
+        // SAFETY: called by CPython with a live object and the GIL held.
+        unsafe {
+            if event == CREATE {
+                hooks::reuse(block_of(object));
+            }
+            let before = *BEFORE.lock();
+            match before.listener {
+                Some(listener) => listener(object, event, before.data),
+                None => 0,
+            }
+        }
+    }
+
+    unsafe fn functions() -> Option<(Get, Set)> {
+        let get = symbols::lookup(c"PyRefTracer_GetTracer");
+        let set = symbols::lookup(c"PyRefTracer_SetTracer");
+        if get.is_null() || set.is_null() {
+            return None;
+        }
+        // SAFETY: these are the types of the two functions on 3.13.
+        unsafe {
+            Some((
+                mem::transmute::<*mut c_void, Get>(get),
+                mem::transmute::<*mut c_void, Set>(set),
+            ))
+        }
+    }
+
+    unsafe fn current(get: Get) -> Slot {
+        let mut data = ptr::null_mut();
+        // SAFETY: `data` is a place for a pointer.
+        let listener = unsafe { get(&mut data) };
+        Slot { listener, data }
+    }
+
+    fn is_ours(slot: &Slot) -> bool {
+        slot.listener.map(|f| f as usize) == Some(listen as *const () as usize)
+    }
+
+    /// Called before the stock tracer is turned on, which takes the slot.
+    pub unsafe fn before_start() {
+        // SAFETY: the GIL is held.
+        unsafe {
+            if let Some((get, _)) = functions() {
+                let slot = current(get);
+                if !is_ours(&slot) {
+                    *BEFORE.lock() = slot;
+                }
+            }
+        }
+    }
+
+    pub unsafe fn start() -> Result<(), String> {
+        // SAFETY: the GIL is held.
+        unsafe {
+            let (_, set) = functions().ok_or("PyRefTracer_SetTracer is not exported")?;
+            if set(Some(listen), ptr::null_mut()) != 0 {
+                PyErr_Clear();
+                return Err("PyRefTracer_SetTracer failed".into());
+            }
+        }
+        Ok(())
+    }
+
+    pub unsafe fn stop() {
+        // SAFETY: the GIL is held.
+        unsafe {
+            if let Some((get, _)) = functions() {
+                let slot = current(get);
+                // Somebody who took the slot after us keeps it.
+                *AFTER.lock() = if is_ours(&slot) { *BEFORE.lock() } else { slot };
+            }
+        }
+    }
+
+    pub unsafe fn after_stop() {
+        // SAFETY: the GIL is held.
+        unsafe {
+            if let Some((_, set)) = functions() {
+                let slot = mem::replace(&mut *AFTER.lock(), EMPTY);
+                if set(slot.listener, slot.data) != 0 {
+                    PyErr_Clear();
+                }
+            }
+        }
+    }
+}
+
+#[cfg(not(Py_3_13))]
+mod platform {
+    //! 3.11 and 3.12: the detour.
+
+    use super::super::detour::Detour;
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    static DETOUR: Lock<Option<Detour>> = Lock::new(None);
+    static EVENTS: AtomicUsize = AtomicUsize::new(0);
+
+    unsafe extern "C" fn created(object: *mut PyObject) -> c_int {
+        EVENTS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: called by CPython with a live object and the GIL held.
+        unsafe { hooks::reuse(block_of(object)) };
+        0
+    }
+
+    pub unsafe fn before_start() {}
+
+    /// Do new objects reach us? The one made here is of a type without a free
+    /// list, so that tracing finds those lists as the program left them.
+    unsafe fn is_told() -> bool {
+        let before = EVENTS.load(Ordering::Relaxed);
+        // SAFETY: the GIL is held; an object is made and dropped.
+        unsafe {
+            let object = PyBytes_FromStringAndSize(c"wrasse".as_ptr(), 6);
+            if object.is_null() {
+                PyErr_Clear();
+            }
+            Py_XDECREF(object);
+        }
+        EVENTS.load(Ordering::Relaxed) > before
+    }
+
+    pub unsafe fn start() -> Result<(), String> {
+        // SAFETY: the GIL is held. With more than one interpreter another
+        // thread might be executing the very bytes that are replaced.
+        unsafe {
+            let first = PyInterpreterState_Head();
+            if cfg!(Py_3_12) && !PyInterpreterState_Next(first).is_null() {
+                return Err("there are subinterpreters".into());
+            }
+            let detour = Detour::enter(created as *const () as *const c_void)?;
+            if !is_told() {
+                detour.leave();
+                return Err("the interpreter does not report new objects as expected".into());
+            }
+            *DETOUR.lock() = Some(detour);
+        }
+        Ok(())
+    }
+
+    pub unsafe fn stop() {
+        let detour = DETOUR.lock().take();
+        if let Some(detour) = detour {
+            // SAFETY: the GIL is held, as when it was entered.
+            unsafe { detour.leave() };
+        }
+    }
+
+    pub unsafe fn after_stop() {}
+}
+
+pub use platform::before_start;

@@ -1,0 +1,205 @@
+//! Automatic collections, at CPython's own safe points.
+//!
+//! CPython counts allocations and decides where it is safe to collect; neither
+//! needs our help. Its collection calls the members of a list before and after,
+//! and that list is ours to choose: in the place of the program's
+//! `gc.callbacks` stands a private list with one function, [`hook`]. Called
+//! with `"start"`, it runs wrasse's collection of whatever generation is due;
+//! CPython's own pass then finds next to nothing, and `"stop"` restores what
+//! that pass has counted.
+//!
+//! Counts of the older generations are kept at 0 in CPython's state, so that it
+//! always picks generation 0 by itself; a call for generation 2 means that
+//! somebody called `PyGC_Collect()` from C. Then the survivors are parked on a
+//! list of ours until `"stop"`, or CPython would trace them all a second time.
+//!
+//! `enabled`, the thresholds, the debug flags and all lists stay real: stock
+//! functions, C callers and the collections at shutdown find what they expect,
+//! and nothing has to be handed back when the interpreter ends.
+
+use std::ffi::c_void;
+use std::ptr;
+
+use pyo3_ffi::*;
+use wrasse_collector::{Generations, Model, OLDEST};
+
+use crate::heap::{Heap, List, link_of};
+use crate::interpreter::{self, Interpreter, StockFunctions, StockPass, Words};
+use crate::layout::GcState;
+use crate::module::Shared;
+
+static HOOK: Shared<PyMethodDef> = Shared(PyMethodDef {
+    ml_name: c"hook".as_ptr(),
+    ml_meth: PyMethodDefPointer {
+        PyCFunctionFast: hook,
+    },
+    ml_flags: METH_FASTCALL,
+    ml_doc: c"Called by CPython's collector; runs wrasse's.".as_ptr(),
+});
+
+/// Puts wrasse's collector in the place of the stock one.
+///
+/// # Safety
+/// The GIL is held, no exception is set, `state` was confirmed by `probe.rs`
+/// for the running interpreter and its stock `gc` module `module`.
+pub unsafe fn install(state: *mut GcState, module: *mut PyObject) -> Result<(), String> {
+    // SAFETY: the caller's contract; references are counted as noted.
+    unsafe {
+        let out_of_memory = || {
+            PyErr_Clear();
+            "no memory for the collector's own objects".to_string()
+        };
+        let hook_list = PyList_New(1);
+        let empty_list = PyList_New(0);
+        let words = Words {
+            start: PyUnicode_InternFromString(c"start".as_ptr()),
+            stop: PyUnicode_InternFromString(c"stop".as_ptr()),
+            generation: PyUnicode_InternFromString(c"generation".as_ptr()),
+        };
+        let stock = StockFunctions {
+            collect: PyObject_GetAttrString(module, c"collect".as_ptr()),
+            freeze: PyObject_GetAttrString(module, c"freeze".as_ptr()),
+        };
+        for object in [
+            hook_list,
+            empty_list,
+            words.start,
+            words.stop,
+            words.generation,
+            stock.collect,
+            stock.freeze,
+        ] {
+            if object.is_null() {
+                return Err(out_of_memory());
+            }
+        }
+
+        let counts = std::array::from_fn(|g| (*state).generations[g].count);
+        let mut stats = wrasse_collector::Stats::default();
+        for (ours, stock) in stats.generations.iter_mut().zip((*state).stats) {
+            ours.collections = stock.collections as usize;
+            ours.collected = stock.collected as usize;
+            ours.uncollectable = stock.uncollectable as usize;
+        }
+        let interpreter = Box::into_raw(Box::new(Interpreter {
+            id: PyInterpreterState_Get(),
+            state,
+            callbacks: (*state).callbacks,
+            empty_list,
+            stock,
+            words,
+            generations: Generations::resume(
+                counts,
+                (*state).long_lived_total as usize,
+                (*state).long_lived_pending as usize,
+            )
+            .into(),
+            stats: stats.into(),
+            stack: Default::default(),
+            pass: None.into(),
+            parked: List::new(),
+        }));
+        let capsule = PyCapsule_New(
+            interpreter.cast::<c_void>(),
+            c"wrasse.interpreter".as_ptr(),
+            Some(interpreter::release),
+        );
+        let function = if capsule.is_null() {
+            ptr::null_mut()
+        } else {
+            PyCFunction_NewEx((&raw const HOOK.0).cast_mut(), capsule, ptr::null_mut())
+        };
+        Py_XDECREF(capsule);
+        if function.is_null() {
+            return Err(out_of_memory());
+        }
+        PyList_SET_ITEM(hook_list, 0, function);
+        // Not tracked: no collection may take the hook apart, and the program
+        // must not meet it in gc.get_objects().
+        for private in [hook_list, empty_list, function] {
+            PyObject_GC_UnTrack(private.cast());
+        }
+        debug_assert_eq!((*link_of(hook_list)).next, 0);
+
+        interpreter::register(interpreter);
+        for generation in 1..=OLDEST {
+            (*state).generations[generation].count = 0;
+        }
+        // The reference that the state had is the interpreter's `callbacks` now.
+        (*state).callbacks = hook_list;
+        Ok(())
+    }
+}
+
+/// Called by CPython around each of its collections with `(phase, info)`.
+unsafe extern "C" fn hook(
+    capsule: *mut PyObject,
+    arguments: *mut *mut PyObject,
+    count: Py_ssize_t,
+) -> *mut PyObject {
+    // SAFETY: CPython passes what it documents; the capsule is ours.
+    unsafe {
+        let pointer = PyCapsule_GetPointer(capsule, c"wrasse.interpreter".as_ptr());
+        if pointer.is_null() || count != 2 {
+            return ptr::null_mut();
+        }
+        let interpreter = &*pointer.cast::<Interpreter>();
+        let (phase, info) = (*arguments, *arguments.add(1));
+        if PyUnicode_Compare(phase, interpreter.words.start) == 0 {
+            let value = PyDict_GetItemWithError(info, interpreter.words.generation);
+            let asked = if value.is_null() { 0 } else { PyLong_AsLong(value) };
+            interpreter.start(asked.clamp(0, OLDEST as _) as usize);
+        } else {
+            interpreter.stop();
+        }
+        if !PyErr_Occurred().is_null() {
+            return ptr::null_mut();
+        }
+        Py_NewRef(Py_None())
+    }
+}
+
+impl Interpreter {
+    /// CPython starts a collection of the generation `asked`.
+    unsafe fn start(&self, asked: usize) {
+        // SAFETY: CPython has set `collecting`, holds the GIL and has no
+        // exception set when it calls the hook.
+        unsafe {
+            let state = self.state;
+            let young_count = (*state).generations[0].count;
+            let due = self.generations.get().due(young_count, &self.thresholds());
+            let stats = (*state).stats;
+            self.collect(due.unwrap_or(asked).max(asked));
+
+            self.pass.set(Some(StockPass {
+                stats,
+                debug: (*state).debug,
+            }));
+            (*state).debug = 0;
+            if asked == OLDEST {
+                let oldest = List::of(&raw mut (*state).generations[OLDEST].head);
+                Heap::new(state).merge(&oldest, &self.parked);
+            }
+        }
+    }
+
+    /// CPython's own pass is over.
+    unsafe fn stop(&self) {
+        // SAFETY: as in `start`.
+        unsafe {
+            let state = self.state;
+            let heap = Heap::new(state);
+            let oldest = List::of(&raw mut (*state).generations[OLDEST].head);
+            // In the order of age: the parked ones were there first.
+            heap.merge(&oldest, &self.parked);
+            heap.merge(&self.parked, &oldest);
+            for generation in 1..=OLDEST {
+                (*state).generations[generation].count = 0;
+            }
+            if let Some(pass) = self.pass.take() {
+                (*state).stats = pass.stats;
+                (*state).debug = pass.debug;
+            }
+        }
+    }
+}

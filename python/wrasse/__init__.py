@@ -1,0 +1,35 @@
+"""Python's memory management, built in Rust.
+
+``install()`` puts this process's garbage collector and allocation tracer on
+wrasse; ``status()`` says what runs on wrasse and what is stock, and why. Most
+programs need neither: ``wrasse run program.py``, or the environment variable
+``WRASSE=1`` for a whole process tree.
+"""
+
+from wrasse import _boot, _core
+
+__all__ = ["install", "status"]
+
+
+def install(features: str = "1") -> dict[str, object]:
+    """Turns wrasse on in this interpreter, and returns :func:`status`.
+
+    ``features`` is what the environment variable WRASSE takes: ``"1"``, or a
+    comma list of ``gc``, ``tracemalloc`` and ``trace[=NFRAME]``. What is on
+    already stays on. A part that does not fit this interpreter stays stock and
+    says so in one line on standard error. Raises ValueError for a word that
+    wrasse does not know.
+    """
+    result = _core.install(features)
+    _boot.watch_imports()
+    return result
+
+
+def status() -> dict[str, object]:
+    """Says what runs on wrasse in this interpreter.
+
+    Keys: ``version``; ``gc``, ``alloc`` and ``tracemalloc``, each ``"wrasse"``
+    or ``"stock: …"`` with the reason; ``profile``, ``"on"`` or ``"off"``;
+    ``notes``, what is on but limited here.
+    """
+    return _core.status()
