@@ -1,0 +1,181 @@
+# Everything is built and installed under .build/; nothing outside this tree is touched.
+# `make help` lists the targets and what can be chosen.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SECONDARY:
+# One thing at a time, in the order written: cargo and the comparison use the processors themselves.
+.NOTPARALLEL:
+
+comma := ,
+B := .build
+# What the tools may be: ruff is pinned to a minor version because its formatting changes with it.
+TOOLS := "maturin>=1.7,<2" "pytest>=8" "ipython>=8" "nbformat>=5.1"
+LINT_TOOLS := "ruff==0.17.*" "mypy>=2,<3"
+HOST_CRATES := --workspace --exclude wrasse-python
+
+# --- What is there, and what was chosen -------------------------------------------------------
+
+GOALS := $(or $(MAKECMDGOALS),help)
+ifneq ($(filter-out help clean,$(GOALS)),)
+  missing := $(shell command -v cargo >/dev/null || { echo "no Rust toolchain (cargo): install it with rustup" >&2; echo cargo; }; \
+                     command -v cc >/dev/null || { echo "no C compiler (cc): install gcc or clang" >&2; echo cc; })
+  ifneq ($(strip $(missing)),)
+    $(error missing: $(strip $(missing)))
+  endif
+  FOUND := $(shell PYTHON='$(PYTHON)' tools/interpreters.sh 2>$(if $(filter all,$(PYTHONS)),&2,/dev/null))
+  ifeq ($(FOUND),)
+    $(error $(if $(PYTHON),$(PYTHON) is not a CPython 3.11$(comma) 3.12 or 3.13 with the GIL,no CPython 3.11$(comma) 3.12 or 3.13 found: install one or say PYTHON=/path/to/python))
+  endif
+  # KEY=PATH words become PY_KEY variables; the first is the newest.
+  $(foreach f,$(FOUND),$(eval PY_$(firstword $(subst =, ,$f)) := $(lastword $(subst =, ,$f))))
+  ALL_KEYS := $(foreach f,$(FOUND),$(firstword $(subst =, ,$f)))
+  KEYS := $(if $(filter all,$(PYTHONS)),$(ALL_KEYS),$(or $(PYTHONS),$(firstword $(ALL_KEYS))))
+  unknown := $(filter-out $(ALL_KEYS),$(KEYS))
+  ifneq ($(unknown),)
+    $(error no such interpreter: $(unknown). Found: $(ALL_KEYS))
+  endif
+  DEFAULT := $(firstword $(KEYS))
+  # clippy sees other code for each minor version, so one interpreter of each is enough for it.
+  minor = $(word 1,$(subst ., ,$(lastword $(subst -, ,$1)))).$(word 2,$(subst ., ,$1))
+  LINT_KEYS := $(foreach m,3.13 3.12 3.11,$(firstword $(foreach k,$(ALL_KEYS),$(if $(filter $m,$(call minor,$k)),$k))))
+endif
+
+# --- Environments and wheels ------------------------------------------------------------------
+
+# One virtual environment for each interpreter. An environment made from another executable of the
+# same name is thrown away.
+$(B)/venv-%/.stamp-tools: Makefile
+	@python='$(PY_$*)'; venv='$(B)/venv-$*'; \
+	"$$python" -c 'import ensurepip, venv' 2>/dev/null || { \
+	    echo "$$python cannot make virtual environments: install its venv package (on Debian: apt install python3-venv)." >&2; exit 1; }; \
+	if [ -e "$$venv" ] && ! grep -qxF "executable = $$python" "$$venv/pyvenv.cfg" 2>/dev/null; then rm -rf "$$venv"; fi; \
+	if [ ! -x "$$venv/bin/python" ]; then echo "Making $$venv from $$python"; "$$python" -m venv "$$venv"; fi; \
+	"$$venv/bin/python" -m pip install --quiet --disable-pip-version-check $(TOOLS)
+	@touch $@
+
+$(B)/venv-%/.stamp-lint: $(B)/venv-%/.stamp-tools
+	@$(B)/venv-$*/bin/python -m pip install --quiet --disable-pip-version-check $(LINT_TOOLS)
+	@touch $@
+
+# The list of source files changes when one is added or removed, their dates when one is edited.
+SOURCES := $(shell find crates python wrasse.data -type f ! -name '*.pyc' ! -name '*.so' 2>/dev/null) \
+           $(wildcard Cargo.toml Cargo.lock pyproject.toml README.md)
+$(B)/sources.list: FORCE
+	@mkdir -p $(B); printf '%s\n' $(SOURCES) | sort > $@.$$$$; \
+	if cmp -s $@.$$$$ $@; then rm $@.$$$$; else mv $@.$$$$ $@; fi
+
+# A target directory for each interpreter, so that going from one to the other rebuilds nothing.
+$(B)/venv-%/.stamp-wheel: $(B)/venv-%/.stamp-tools $(B)/sources.list $(SOURCES)
+	@echo "Building wrasse for Python $* (about a minute the first time)"
+	@rm -rf $(B)/wheels/$*
+	@CARGO_TARGET_DIR='$(CURDIR)/$(B)/target-$*' $(B)/venv-$*/bin/maturin build --quiet --release \
+	    --interpreter $(B)/venv-$*/bin/python --out $(B)/wheels/$*
+	@$(B)/venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall $(B)/wheels/$*/*.whl
+	@touch $@
+
+lints := lint-format lint-clippy lint-doc lint-ruff lint-types
+.PHONY: FORCE help build demo test test-start test-rust test-end bench lint $(lints) clean
+FORCE:
+
+build: $(KEYS:%=$(B)/venv-%/.stamp-wheel) ## build the wheel and install it in .build/venv-*
+
+# --- Demo --------------------------------------------------------------------------------------
+
+WRASSE = $(B)/venv-$(DEFAULT)/bin/wrasse
+demo: $(B)/venv-$(DEFAULT)/.stamp-wheel ## a notebook and a program on wrasse's memory manager
+	@echo; echo "== wrasse run examples/memory.ipynb (Python $(DEFAULT))"
+	@$(WRASSE) run examples/memory.ipynb
+	@for script in examples/*.py; do \
+	    echo; echo "== wrasse run --trace $$script (Python $(DEFAULT))"; \
+	    $(WRASSE) run --trace "$$script"; \
+	done
+
+# --- Tests -------------------------------------------------------------------------------------
+
+R := $(B)/results
+test: test-end ## cargo test, pytest, and CPython's own tests against stock
+
+# A stage that fails does not stop the others: it leaves its numbers in a tally file, which counts as
+# one failure until the stage has written it, and test-end adds them up and says what became of it.
+stages := test-rust $(foreach k,$(KEYS),test-python-$k test-cpython-$k)
+
+test-start:
+	@rm -rf $(R); mkdir -p $(R); for stage in $(stages); do echo "0 1" > $(R)/$${stage#test-}.tally; done
+
+test-rust:
+	@echo "== cargo test"
+	@status=0; RUST_BACKTRACE=0 CARGO_TARGET_DIR=$(B)/target-rust cargo test --quiet --no-fail-fast $(HOST_CRATES) 2>&1 | tee $(R)/rust.log || status=$$?; \
+	$(PY_$(DEFAULT)) tools/tally.py cargo $(R)/rust.log $(R)/rust.tally; \
+	if [ $$status != 0 ]; then grep -q ' 0$$' $(R)/rust.tally && echo "0 1" > $(R)/rust.tally || true; fi
+
+# A background job may come with SIGINT ignored, which children would inherit.
+test-python-%: $(B)/venv-%/.stamp-wheel
+	@echo "== pytest (Python $*)"
+	@status=0; cd tests/python && env -u WRASSE --default-signal=INT,QUIT,HUP ../../$(B)/venv-$*/bin/python -m pytest -q -p no:cacheprovider \
+	    --junit-xml ../../$(R)/python-$*.xml . || status=$$?; cd ../..; \
+	if [ -e $(R)/python-$*.xml ]; then $(PY_$*) tools/tally.py pytest $(R)/python-$*.xml $(R)/python-$*.tally; fi; \
+	if [ $$status != 0 ]; then grep -q ' 0$$' $(R)/python-$*.tally && echo "0 1" > $(R)/python-$*.tally || true; fi
+
+test-cpython-%: $(B)/venv-%/.stamp-wheel
+	@echo "== CPython's own tests (Python $*)"
+	@$(B)/venv-$*/bin/python tests/cpython/compare.py --key $* --python $(B)/venv-$*/bin/python \
+	    --tally $(R)/cpython-$*.tally $(if $(FULL),--full) $(if $(FRESH),--fresh) $(CPYTHON_TESTS) || true
+
+test-end: test-start $(stages)
+	@echo "== total"
+	@$(PY_$(DEFAULT)) tools/tally.py total $(R)
+
+# --- Lint --------------------------------------------------------------------------------------
+
+lint: $(lints) ## rustfmt, clippy, rustdoc, ruff, mypy
+
+lint-format:
+	cargo fmt --all --check
+
+lint-clippy: $(LINT_KEYS:%=$(B)/venv-%/.stamp-tools)
+	@for key in $(LINT_KEYS); do \
+	    echo "cargo clippy for Python $$key"; \
+	    CARGO_TARGET_DIR=$(B)/lint-$$key PYO3_PYTHON='$(CURDIR)'/$(B)/venv-$$key/bin/python \
+	        cargo clippy --quiet --workspace --all-targets -- -D warnings; \
+	done
+
+lint-doc:
+	CARGO_TARGET_DIR=$(B)/target-rust RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps $(HOST_CRATES)
+
+V = $(B)/venv-$(DEFAULT)/bin
+lint-ruff: $(B)/venv-$(DEFAULT)/.stamp-lint
+	$(V)/ruff check .
+	$(V)/ruff format --check .
+
+# The stubs are also compared with the extension as it was built.
+lint-types: $(B)/venv-$(DEFAULT)/.stamp-lint $(B)/venv-$(DEFAULT)/.stamp-wheel
+	$(V)/mypy python/wrasse tests/cpython
+	$(V)/mypy benches/bench.py benches/body.py tools
+	$(if $(wildcard python/wrasse/_core.pyi),cd $(B) && venv-$(DEFAULT)/bin/stubtest --concise wrasse._core)
+
+# --- Benchmarks --------------------------------------------------------------------------------
+
+WORKLOADS ?= $(firstword $(wildcard ../shared/workloads) benches/programs)
+bench: $(B)/venv-$(DEFAULT)/.stamp-wheel ## stock against wrasse: CPU time, memory, start-up
+	@$(V)/python benches/bench.py --python $(V)/python --wheels $(B)/wheels/$(DEFAULT) \
+	    --directory $(WORKLOADS) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SCALE),--scale $(SCALE)) $(BENCH)
+
+# --- The rest ----------------------------------------------------------------------------------
+
+clean: ## remove everything that was built
+	rm -rf $(B) target
+
+help:
+	@echo "wrasse: Python's memory management, built in Rust"; echo
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 18
+	@echo; echo "Choices (after the target):"
+	@echo "  PYTHON=/path/to/python   that interpreter; the default is the newest CPython 3.11-3.13 found"
+	@echo "  PYTHONS=all              every supported interpreter found (or names such as \"3.12.1 3.11.7\")"
+	@echo "  FULL=1                   test: all of CPython's test files instead of a quick subset"
+	@echo "  FRESH=1                  test: run CPython's tests on stock again instead of recalling them"
+	@echo "  CPYTHON_TESTS=\"test_gc\"  test: only these of CPython's test files"
+	@echo "  ROUNDS=7 SCALE=1         bench: pairs of processes for each figure, and how much work each does"
+	@echo "  WORKLOADS=DIR BENCH=NAME bench: another directory of programs, and which of them"

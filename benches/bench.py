@@ -1,0 +1,222 @@
+"""Stock against wrasse: CPU time and peak memory of programs, and what start-up costs.
+
+    python bench.py --python .build/venv-3.13.0/bin/python [--rounds N] [--scale X] [PROGRAM ...]
+
+Both sides are separate processes that take turns, and every figure is the median of the ratios of
+such pairs: on a machine that others use too, an absolute time says little. See README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+MIB = 1024
+
+
+@dataclass(frozen=True)
+class Case:
+    """One way to run every program: what wrasse serves, and whether tracemalloc is on."""
+
+    title: str
+    switch: str
+    part: str
+    frames: int
+    # Tracing makes programs several times slower, so they get less to do.
+    scale: float
+
+
+CASES = (
+    Case("Collector (`WRASSE=gc`)", "gc", "gc", 0, 1.0),
+    Case("Tracer (`WRASSE=tracemalloc`, 1 frame)", "tracemalloc", "tracemalloc", 1, 0.4),
+)
+
+
+@dataclass
+class Cost:
+    """What one process cost."""
+
+    cpu: float
+    peak_kib: float
+
+
+def environment(switch: str | None) -> dict[str, str]:
+    """The caller's environment without what would steer Python, and with wrasse as asked."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "WRASSE"))}
+    if switch is not None:
+        kept["WRASSE"] = switch
+    return kept
+
+
+def body(python: Path, program: Path, case: Case, scale: float, switch: str | None) -> Cost:
+    """Runs one program once and makes sure that it ran on what it should have run on."""
+    command = [str(python), str(HERE / "body.py"), str(program), str(scale), str(case.frames)]
+    run = subprocess.run(
+        command,
+        env=environment(switch),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if run.returncode != 0:
+        raise SystemExit(f"{program.name} failed with WRASSE={switch}:\n{run.stderr}")
+    result = json.loads(run.stdout.splitlines()[-1])
+    served = str(result["status"].get(case.part, "stock"))
+    if served.startswith("wrasse") != (switch is not None):
+        raise SystemExit(f"{program.name}: WRASSE={switch}, but {case.part} was served by {served}")
+    return Cost(result["cpu"], result["peak_kib"])
+
+
+def pairs(
+    rounds: int, stock: Callable[[], Cost], wrasse: Callable[[], Cost]
+) -> list[tuple[Cost, Cost]]:
+    """Runs both sides in turn, each going first every other time."""
+    taken = []
+    for number in range(rounds):
+        if number % 2:
+            second = wrasse()
+            taken.append((stock(), second))
+        else:
+            first = stock()
+            taken.append((first, wrasse()))
+    return taken
+
+
+def spread(values: list[float]) -> str:
+    """The median and the range."""
+    return f"{statistics.median(values):.2f} ({min(values):.2f}-{max(values):.2f})"
+
+
+def programs_table(options: argparse.Namespace, programs: list[Path], case: Case) -> None:
+    """Prints one table: every program, stock against wrasse."""
+    print(f"\n### {case.title}\n")
+    print(
+        "| program | stock CPU s | wrasse CPU s | ratio (range) | stock MiB | wrasse MiB | ratio |"
+    )
+    print("|---|---:|---:|---:|---:|---:|---:|")
+    ratios = []
+    for program in programs:
+        scale = options.scale * case.scale
+
+        def side(
+            switch: str | None, program: Path = program, scale: float = scale
+        ) -> Callable[[], Cost]:
+            return lambda: body(options.python, program, case, scale, switch)
+
+        taken = pairs(options.rounds, side(None), side(case.switch))
+        cpu = [wrasse.cpu / stock.cpu for stock, wrasse in taken]
+        ratios.append(statistics.median(cpu))
+        cells = [
+            f"{statistics.median(stock.cpu for stock, _ in taken):.3f}",
+            f"{statistics.median(wrasse.cpu for _, wrasse in taken):.3f}",
+            spread(cpu),
+            f"{statistics.median(stock.peak_kib for stock, _ in taken) / MIB:.1f}",
+            f"{statistics.median(wrasse.peak_kib for _, wrasse in taken) / MIB:.1f}",
+            f"{statistics.median(wrasse.peak_kib / stock.peak_kib for stock, wrasse in taken):.2f}",
+        ]
+        print(f"| {program.stem} | {' | '.join(cells)} |", flush=True)
+    print(f"| geometric mean | | | {statistics.geometric_mean(ratios):.2f} | | | |")
+
+
+def startup(python: Path, switch: str | None) -> tuple[float, float]:
+    """Wall and CPU seconds of a Python that does nothing."""
+    begin = time.perf_counter()
+    process = subprocess.Popen([str(python), "-c", "pass"], env=environment(switch))
+    _, status, usage = os.wait4(process.pid, 0)
+    wall = time.perf_counter() - begin
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise SystemExit(f"{python} -c pass ended with {process.returncode}")
+    return wall, usage.ru_utime + usage.ru_stime
+
+
+def startup_environments(python: Path, wheels: Path) -> tuple[Path, Path]:
+    """Two environments that differ only by wrasse: neither has anything else in it."""
+    made = []
+    for name in ("bare", "wrasse"):
+        home = wheels.parent.parent / f"bench-{wheels.name}" / name
+        target = home / "bin" / "python"
+        if not target.exists():
+            subprocess.run([str(python), "-m", "venv", "--without-pip", str(home)], check=True)
+        made.append(target)
+    wheel = max(wheels.glob("*.whl"))
+    install = [str(python), "-m", "pip", "--python", str(made[1]), "install", "--quiet"]
+    install += ["--disable-pip-version-check", "--no-deps", "--force-reinstall", str(wheel)]
+    subprocess.run(install, check=True)
+    return made[0], made[1]
+
+
+def startup_table(options: argparse.Namespace) -> None:
+    """Prints what `python -c pass` costs without wrasse, with it off, and with it on."""
+    bare, installed = startup_environments(options.python, options.wheels)
+    kinds: tuple[tuple[str, Path, str | None], ...] = (
+        ("wrasse not installed", bare, None),
+        ("installed, `WRASSE` unset", installed, None),
+        ("`WRASSE=gc,tracemalloc`", installed, "gc,tracemalloc"),
+    )
+    taken: list[list[tuple[float, float]]] = [[] for _ in kinds]
+    for number in range(options.rounds * 10 + 1):
+        for kind, (_, python, switch) in enumerate(kinds):
+            cost = startup(python, switch)
+            # The first round fills the caches.
+            if number:
+                taken[kind].append(cost)
+    print("\n### Start-up (`python -c pass`)\n")
+    print("| | wall ms (median) | CPU ms (median) | CPU against not installed |")
+    print("|---|---:|---:|---:|")
+    for (title, _, _), costs in zip(kinds, taken, strict=True):
+        wall = statistics.median(wall for wall, _ in costs) * 1e3
+        cpu = statistics.median(cpu for _, cpu in costs) * 1e3
+        ratio = statistics.median(
+            here[1] / base[1] for here, base in zip(costs, taken[0], strict=True)
+        )
+        print(f"| {title} | {wall:.1f} | {cpu:.1f} | {ratio:.2f} |", flush=True)
+
+
+def main() -> int:
+    """Measures and prints the tables."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--python", type=Path, required=True, help="interpreter with wrasse in it")
+    parser.add_argument(
+        "--wheels", type=Path, help="directory with the wheel: measures start-up too"
+    )
+    parser.add_argument("--directory", type=Path, default=HERE / "programs", help="the programs")
+    parser.add_argument("--rounds", type=int, default=5, help="pairs of processes (default 5)")
+    parser.add_argument("--scale", type=float, default=0.5, help="how much work (default 0.5)")
+    parser.add_argument("programs", nargs="*", help="names of programs; default: all")
+    options = parser.parse_args()
+    options.python = options.python.absolute()
+    programs = [
+        path
+        for path in sorted(options.directory.glob("*.py"))
+        if "def main(scale" in path.read_text(encoding="utf-8")
+        and (not options.programs or path.stem in options.programs)
+    ]
+    if not programs:
+        parser.error(f"no program of that name in {options.directory}")
+    version = subprocess.check_output([str(options.python), "-V"], text=True).strip()
+    print(
+        f"{version}, {options.rounds} pairs, scale {options.scale}, {os.cpu_count()} processors,",
+        end="",
+    )
+    print(f" load {os.getloadavg()[0]:.1f}. A ratio below 1 means wrasse costs less.")
+    for case in CASES:
+        programs_table(options, programs, case)
+    if options.wheels:
+        startup_table(options)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

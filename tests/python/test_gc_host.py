@@ -1,0 +1,546 @@
+"""The collector under CPython: what a program can see of it, beside CPython's own test_gc."""
+
+import ctypes
+import gc
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+import weakref
+
+import pytest
+
+import wrasse
+
+ENVIRONMENT = {**os.environ, "WRASSE": "gc"}
+STOCK = {name: value for name, value in os.environ.items() if name != "WRASSE"}
+
+
+def run(code, env=ENVIRONMENT, *flags):
+    """Runs ``code`` in a fresh interpreter; returns its finished process."""
+    command = [sys.executable, *flags, "-c", textwrap.dedent(code)]
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+
+
+def both(code):
+    """Runs ``code`` on stock and on wrasse; returns the two outputs."""
+    results = [run(code, STOCK), run(code, ENVIRONMENT)]
+    for result in results:
+        assert result.returncode == 0, result.stderr
+    return [(result.stdout, result.stderr) for result in results]
+
+
+@pytest.fixture(autouse=True)
+def installed():
+    wrasse.install("gc")
+    assert wrasse.status()["gc"] == "wrasse"
+
+
+class Node:
+    pass
+
+
+def cycle():
+    node = Node()
+    node.self = node
+    return node
+
+
+def test_the_module_keeps_its_identity_and_its_functions_their_looks():
+    code = """
+        import gc, inspect
+        for name in sorted(dir(gc)):
+            value = getattr(gc, name)
+            if callable(value) and not name.startswith('__'):
+                print(name, type(value).__name__, value.__module__, value.__self__ is gc,
+                      value.__text_signature__, value.__qualname__)
+        print(gc.__spec__.origin, gc.__loader__.__name__, gc.__spec__.loader.__name__)
+        import sys
+        print(sys.modules['gc'] is gc)
+    """
+    stock, ours = both(code)
+    assert ours == stock
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "gc.collect(3)",
+        "gc.collect(-1)",
+        "gc.collect('a')",
+        "gc.collect(1.5)",
+        "gc.collect(2**40)",
+        "gc.collect(2**100)",
+        "gc.collect(0, 1)",
+        "gc.collect(generations=1)",
+        "gc.collect(1, generation=1)",
+        "gc.collect(generation=7)",
+        "gc.get_stats(1)",
+        "gc.get_count(1)",
+        "gc.freeze(1)",
+        "gc.collect(type('I', (), {'__index__': lambda s: 9})())",
+        "gc.collect(type('I', (), {'__index__': lambda s: 1})()) >= 0",
+        "gc.set_threshold(5, 'a')",
+        "gc.set_threshold()",
+        "gc.get_objects(5)",
+    ],
+)
+def test_errors_are_the_running_version_s(call):
+    code = f"""
+        import gc
+        try:
+            print({call})
+        except Exception as error:
+            print(type(error).__name__, error)
+        print(gc.get_threshold())
+    """
+    stock, ours = both(code)
+    assert ours == stock
+
+
+def test_counts_and_statistics_go_as_in_stock():
+    code = """
+        import gc
+        gc.disable()
+        gc.collect(); gc.collect()
+        print(gc.get_count()[1:])
+        for generation in (0, 0, 0, 1, 0, 1, 1, 0):
+            gc.collect(generation)
+            print(gc.get_count()[1:])
+        before = gc.get_stats()
+        class Node: pass
+        node = Node(); node.self = node; del node
+        print(gc.collect(0))
+        after = gc.get_stats()
+        print([[b[k] - a[k] for k in a] for a, b in zip(before, after)])
+        gc.freeze()
+        print(gc.get_count()[1:], gc.get_freeze_count() > 100)
+        gc.unfreeze()
+        print(gc.get_freeze_count() == 0)
+    """
+    stock, ours = both(code)
+    assert ours == stock
+
+
+def test_automatic_collections_come_as_often_as_in_stock():
+    code = """
+        import gc
+        gc.set_threshold(100, 5, 3)
+        seen = []
+        gc.callbacks.append(lambda phase, info: seen.append((phase, info['generation'])))
+        class Node: pass
+        for _ in range(3000):
+            node = Node(); node.self = node
+        del gc.callbacks[:]
+        print([sum(1 for phase, g in seen if g == generation) for generation in (0, 1, 2)])
+        print(all(a[0] == 'start' and b == ('stop', a[1]) for a, b in zip(seen[::2], seen[1::2])))
+    """
+    stock, ours = both(code)
+    [stock_counts, order], [our_counts, our_order] = stock[0].splitlines(), ours[0].splitlines()
+    assert order == our_order == "True"
+    for expected, got in zip(eval(stock_counts), eval(our_counts), strict=True):
+        assert abs(expected - got) <= max(2, expected // 5), (stock_counts, our_counts)
+
+
+def test_debug_output_is_stock_s():
+    code = """
+        import gc, sys, re, io
+        class Node: pass
+        gc.collect(); gc.disable(); gc.collect()
+        sys.stderr = io.StringIO()
+        gc.set_debug(gc.DEBUG_STATS | gc.DEBUG_COLLECTABLE | gc.DEBUG_UNCOLLECTABLE)
+        node = Node(); node.self = node; del node
+        gc.collect()
+        gc.set_debug(0)
+        text = sys.stderr.getvalue()
+        text = re.sub('0x[0-9a-f]+', 'ADDRESS', re.sub(r'[0-9.]+s elapsed', 'TIME', text))
+        text = re.sub(r'(generation: )[0-9 ]+', r'\\1N', text)
+        sys.stdout.write(text)
+    """
+    stock, ours = both(code)
+    assert "gc: collectable <Node ADDRESS>" in ours[0]
+    assert ours == stock
+
+
+@pytest.mark.parametrize(
+    "flags", ["gc.DEBUG_STATS", "gc.DEBUG_UNCOLLECTABLE", "gc.DEBUG_SAVEALL", "0"]
+)
+def test_shutdown_prints_what_stock_prints(flags):
+    code = f"""
+        import gc, sys
+        class Node: pass
+        gc.collect()
+        gc.set_debug({flags})
+        node = Node(); node.self = node; del node
+        gc.garbage.append(object())
+    """
+    results = [run(code, env, "-W", "always") for env in (STOCK, ENVIRONMENT)]
+    heads = [
+        [
+            line.split("...")[0].split(":")[0].split(" at 0x")[0]
+            for line in result.stderr.splitlines()
+        ]
+        for result in results
+    ]
+    assert heads[0] == heads[1]
+    assert results[0].returncode == results[1].returncode == 0
+
+
+def test_collecting_from_c_runs_ours_and_nothing_twice():
+    code = """
+        import ctypes, gc
+        import wrasse
+        class Node: pass
+        seen = []
+        gc.collect()
+        gc.callbacks.append(lambda phase, info: seen.append((phase, info['generation'], info['collected'])))
+        for _ in range(5):
+            node = Node(); node.self = node
+        del node
+        ctypes.pythonapi.PyGC_Collect()
+        print(seen)
+        print(wrasse._core.proof()['stock_collections'])
+        old = len(gc.get_objects(2))
+        ctypes.pythonapi.PyGC_Collect()
+        print(len(gc.get_objects(2)) >= old, len(gc.get_objects(0)) < 100)
+    """
+    result = run(code)
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[0] == "[('start', 2, 0), ('stop', 2, 5)]"
+    assert lines[2] == "True True"
+
+
+def test_stock_statistics_stand_still():
+    before = wrasse._core.proof()
+    for _ in range(20_000):
+        cycle()
+    gc.collect()
+    after = wrasse._core.proof()
+    assert after["stock_collections"] == before["stock_collections"]
+    assert after["collections"][0] > before["collections"][0]
+
+
+def test_a_module_imported_afresh_is_wrasse_s():
+    code = """
+        import gc, sys
+        first = gc
+        del sys.modules['gc']
+        import gc
+        assert gc is not first
+        assert gc.callbacks is first.callbacks and gc.garbage is first.garbage
+        assert 'wrasse' in gc.collect.__doc__
+        assert gc.__loader__.__name__ == gc.__spec__.loader.__name__ == 'BuiltinImporter'
+        import importlib
+        importlib.reload(gc)
+        assert gc.callbacks is first.callbacks
+        assert 'wrasse' in gc.collect.__doc__
+        print('ok')
+    """
+    result = run(code)
+    assert result.stdout == "ok\n", result.stderr
+
+
+def test_callbacks_may_collect_raise_and_change_the_list():
+    seen = []
+
+    def nested(phase, info):
+        seen.append((phase, gc.collect()))
+
+    def failing(phase, info):
+        raise ValueError("in a callback")
+
+    def removing(phase, info):
+        gc.callbacks.remove(removing)
+
+    gc.callbacks[:] = [nested, failing, removing]
+    hook, errors = sys.unraisablehook, []
+    sys.unraisablehook = lambda event: errors.append(str(event.exc_value))
+    try:
+        gc.collect()
+    finally:
+        sys.unraisablehook = hook
+        del gc.callbacks[:]
+    assert seen == [("start", 0), ("stop", 0)]
+    assert errors == ["in a callback"] * 2
+
+
+def test_finalizers_run_once_and_may_resurrect():
+    log, saved = [], []
+
+    class Phoenix:
+        def __init__(self):
+            self.self = self
+
+        def __del__(self):
+            log.append("final")
+            saved.append(self)
+
+    Phoenix()
+    gc.collect()
+    assert log == ["final"] and len(saved) == 1
+    assert gc.is_finalized(saved[0])
+    saved.clear()
+    gc.collect()
+    assert log == ["final"]
+
+
+def test_weak_reference_callbacks_run_before_finalizers_and_not_for_trash():
+    log = []
+
+    class Watched:
+        def __del__(self):
+            log.append("final")
+
+    def make():
+        node = Watched()
+        node.self = node
+        node.inner = weakref.ref(node, lambda _: log.append("trash callback"))
+        return weakref.ref(node, lambda reference: log.append(f"callback {reference()}"))
+
+    reference = make()
+    gc.collect()
+    assert log == ["callback None", "final"]
+    assert reference() is None
+
+
+def test_a_suspended_generator_in_a_cycle_runs_its_finally():
+    log = []
+
+    def numbers(holder):
+        try:
+            yield holder
+        finally:
+            log.append("closed")
+
+    holder = []
+    generator = numbers(holder)
+    next(generator)
+    holder.append(generator)
+    del holder, generator
+    gc.collect()
+    assert log == ["closed"]
+
+
+def test_a_deep_chain_is_cleared_without_overflowing_the_stack():
+    code = """
+        import gc
+        gc.disable()
+        class Node:
+            __slots__ = ('next',)
+        first = node = Node()
+        for _ in range(1_000_000):
+            node.next = Node()
+            node = node.next
+        node.next = first
+        del first, node
+        print(gc.collect())
+    """
+    result = run(code)
+    assert result.stdout == "1000001\n", result.stderr
+
+
+def test_threads_collect_and_mutate_at_once():
+    stop = threading.Event()
+    failures = []
+
+    def churn():
+        try:
+            while not stop.is_set():
+                for _ in range(200):
+                    cycle()
+                gc.collect(1)
+                gc.get_objects(0)
+                gc.get_stats()
+        except BaseException as error:
+            failures.append(error)
+
+    finalized = []
+
+    class Slow:
+        def __init__(self):
+            self.self = self
+
+        def __del__(self):
+            # Gives the GIL away in the middle of a collection.
+            threading.Event().wait(0.0001)
+            finalized.append(1)
+
+    threads = [threading.Thread(target=churn) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for _ in range(200):
+        Slow()
+        gc.collect()
+    stop.set()
+    for thread in threads:
+        thread.join()
+    gc.collect()
+    assert not failures
+    assert len(finalized) == 200
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_collects():
+    code = """
+        import gc, os, sys
+        class Node: pass
+        class Forking:
+            def __init__(self): self.self = self
+            def __del__(self):
+                pid = os.fork()
+                if pid == 0:
+                    os._exit(7)
+                assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+        Forking(); gc.collect()
+        pid = os.fork()
+        if pid == 0:
+            node = Node(); node.self = node; del node
+            os._exit(0 if gc.collect() >= 1 else 1)
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    """
+    result = run(code)
+    assert result.stdout == "0\n", result.stderr
+
+
+def test_subinterpreters_have_collectors_of_their_own():
+    if sys.version_info >= (3, 13):
+        module = pytest.importorskip("_interpreters")
+        create, execute, destroy = (
+            lambda: module.create("legacy"),
+            lambda i, code: module.exec(i, code),
+            module.destroy,
+        )
+
+        def isolated():
+            return module.create("isolated")
+
+    else:
+        module = pytest.importorskip("_xxsubinterpreters")
+        create, execute, destroy = (
+            lambda: module.create(isolated=False),
+            lambda i, code: module.run_string(i, code),
+            module.destroy,
+        )
+
+        def isolated():
+            return module.create(isolated=True)
+
+    code = textwrap.dedent("""
+        import gc
+        import wrasse
+        wrasse.install('gc')
+        assert wrasse.status()['gc'] == 'wrasse', wrasse.status()
+        class Node: pass
+        start = gc.get_stats()[0]['collections']
+        for _ in range(20000):
+            node = Node(); node.self = node
+        assert gc.get_stats()[0]['collections'] > start
+        del node
+        assert gc.collect() >= 1
+        keep = Node(); keep.self = keep
+    """)
+    before = gc.get_stats()
+    for make in (create, isolated):
+        for _ in range(3):
+            interpreter = make()
+            failure = execute(interpreter, code)
+            assert not failure, failure
+            destroy(interpreter)
+    assert wrasse.status()["gc"] == "wrasse"
+    assert gc.get_stats()[2]["collections"] <= before[2]["collections"] + 20
+    gc.collect()
+
+
+def test_an_audit_hook_sees_what_it_sees_in_stock():
+    code = """
+        import gc, sys
+        seen = []
+        sys.addaudithook(lambda event, args: seen.append(event) if event.startswith('gc.') else None)
+        gc.collect(); gc.get_objects(0); gc.get_referrers(seen); gc.get_referents(seen); gc.get_stats(); gc.freeze()
+        print(seen)
+    """
+    stock, ours = both(code)
+    assert ours == stock
+
+
+def test_a_full_collection_clears_the_free_lists():
+    code = """
+        import gc, sys
+        gc.collect()
+        floats = [float(i) for i in range(1000)]
+        del floats
+        before = sys.getallocatedblocks()
+        gc.collect()
+        print(before - sys.getallocatedblocks() > 50)
+    """
+    stock, ours = both(code)
+    assert ours == stock == ("True\n", "")
+
+
+def test_tuples_and_dicts_stop_being_tracked_as_in_stock():
+    code = """
+        import gc
+        def make(n): return tuple(n)
+        objects = [make([1, 'a']), make([1, []]), make([make([1, 2])]), {'a': 1}, {'a': make([1])},
+                   {1: []}, {make([1]): 1}, {'a': {}}, dict(a={}), make([None])]
+        class C: pass
+        c = C(); c.a = 1; c.b = 'x'; objects.append(c.__dict__)
+        d = C(); d.a = []; objects.append(d.__dict__)
+        print([gc.is_tracked(o) for o in objects])
+        # A tuple of tuples may go one collection earlier than in stock, which
+        # visits them in another order.
+        gc.collect()
+        gc.collect()
+        print([gc.is_tracked(o) for o in objects])
+        c.b = []; objects[3]['b'] = []
+        print([gc.is_tracked(o) for o in objects])
+    """
+    stock, ours = both(code)
+    assert ours == stock
+
+
+def test_bad_values_of_the_variable_are_one_line_and_stock_behaviour():
+    for value, words in [
+        ("nonsense", "unknown word 'nonsense'"),
+        ("trace=0", "1 to 65535"),
+        ("trace=x", "1 to 65535"),
+        ("limit=lots", "a size is"),
+        (",", "nothing to turn on"),
+        ("gc,,bad=1", "unknown word 'bad=1'"),
+    ]:
+        result = run("import gc; print('wrasse' in gc.collect.__doc__)", {**STOCK, "WRASSE": value})
+        assert result.stdout == "False\n"
+        assert result.returncode == 0
+        assert len(result.stderr.splitlines()) == 1
+        assert result.stderr.startswith("wrasse: ") and words in result.stderr
+
+
+@pytest.mark.parametrize("value", ["0", "", "off"])
+def test_off_is_off_and_imports_nothing(value):
+    result = run(
+        "import sys; print([m for m in sys.modules if 'wrasse' in m])", {**STOCK, "WRASSE": value}
+    )
+    assert (result.stdout, result.stderr) == ("[]\n", "")
+
+
+def test_a_start_on_wrasse_imports_nothing_of_the_standard_library():
+    code = "import sys; print(sorted(sys.modules))"
+    stock, ours = both(code)
+    extra = set(eval(ours[0])) - set(eval(stock[0]))
+    assert extra <= {"gc", "_tracemalloc", "wrasse", "wrasse._boot", "wrasse._core"}
+
+
+def test_collect_during_a_pending_signal_and_from_ctypes():
+    for _ in range(3):
+        ctypes.pythonapi.PyGC_Collect()
+    assert gc.isenabled() == bool(ctypes.pythonapi.PyGC_IsEnabled())
+    gc.disable()
+    try:
+        assert ctypes.pythonapi.PyGC_IsEnabled() == 0
+        assert ctypes.pythonapi.PyGC_Collect() == 0
+        cycle()
+        assert gc.collect() >= 1
+    finally:
+        gc.enable()
