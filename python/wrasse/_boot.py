@@ -25,17 +25,18 @@ started = False
 
 
 class FreshModules:
-    """A finder that gives a module which is imported afresh wrasse's functions again.
+    """A finder that gives the modules wrasse serves its functions when they are imported.
 
     ``import gc`` finds the patched module in ``sys.modules``. Somebody who
     deletes it there and imports it once more would get a stock one.
+    ``_tracemalloc`` comes this way the first time already.
     """
 
     @staticmethod
     def find_spec(name: str, path: object = None, target: object = None) -> "ModuleSpec | None":
         if name not in MODULES:
             return None
-        spec: "ModuleSpec | None" = BuiltinImporter.find_spec(name)
+        spec: ModuleSpec | None = BuiltinImporter.find_spec(name)
         if spec is not None:
             spec.loader = FreshModules  # type: ignore[assignment]
         return spec

@@ -126,8 +126,9 @@ def make(rng, run, label):
     return value, slots.append
 
 
-KINDS = """plain plain slotted final final list dict set deque ordered closure generator partial
-           method iterator class exception tuple""".split()
+CONTAINERS = ["list", "dict", "set", "deque", "ordered", "tuple"]
+HOLDERS = ["closure", "generator", "partial", "method", "iterator", "class", "exception"]
+KINDS = ["plain", "plain", "slotted", "final", "final", *CONTAINERS, *HOLDERS]
 
 
 class Key:

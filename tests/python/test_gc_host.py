@@ -10,7 +10,6 @@ import threading
 import weakref
 
 import pytest
-
 import wrasse
 
 ENVIRONMENT = {**os.environ, "WRASSE": "gc"}

@@ -8,7 +8,6 @@ ways in which frames, threads, forks and interpreters could lead the tracer astr
 from __future__ import annotations
 
 import json
-import sys
 import textwrap
 from pathlib import Path
 
@@ -194,7 +193,7 @@ def test_the_same_traceback_is_the_same_object() -> None:
 
 
 def test_two_views_do_not_disturb_each_other(tmp_path: Path) -> None:
-    done, trace = profiled(
+    _done, trace = profiled(
         tmp_path,
         "--trace=3",
         """\
@@ -225,7 +224,7 @@ def test_two_views_do_not_disturb_each_other(tmp_path: Path) -> None:
 
 
 def test_views_have_their_own_limits(tmp_path: Path) -> None:
-    done, trace = profiled(
+    _done, trace = profiled(
         tmp_path,
         "--trace=50",
         """\
@@ -479,12 +478,12 @@ def test_lines_stay_right_when_code_dies() -> None:
         """
         import tracemalloc
         tracemalloc.start(2)
-        addresses, kept = set(), []
+        addresses, kept, source = set(), [], "def f():\\n return bytes(700)\\n"
         for i in range(2000):
             names = {}
             first = i % 50 + 1
             name = f"<made {i % 7}>"
-            exec(compile("\\n" * (first - 1) + "def f():\\n return bytes(700)\\n", name, "exec"), names)
+            exec(compile("\\n" * (first - 1) + source, name, "exec"), names)
             block = names["f"]()
             addresses.add(id(names["f"].__code__))
             owner = tracemalloc.get_object_traceback(block)
@@ -504,7 +503,8 @@ def test_file_names_of_every_kind() -> None:
         class Name(str):
             pass
         tracemalloc.start(1)
-        names = ["plain", "é", "π", "\\U0001f41f", "\\udc80", "", "x" * 10_000, Name("sub"), Name("π")]
+        names = ["plain", "é", "π", "\\U0001f41f", "\\udc80", "", "x" * 10_000]
+        names += [Name("sub"), Name("π")]
         for name in names:
             code = compile("kept = bytes(700)", "<string>", "exec").replace(co_filename=name)
             space = {}
@@ -573,7 +573,8 @@ def test_other_hooks_in_front_of_ours_stay() -> None:
         import ctypes, tracemalloc
         api = ctypes.pythonapi
         class Allocator(ctypes.Structure):
-            _fields_ = [(n, ctypes.c_void_p) for n in ("ctx", "malloc", "calloc", "realloc", "free")]
+            names = ("ctx", "malloc", "calloc", "realloc", "free")
+            _fields_ = [(name, ctypes.c_void_p) for name in names]
         def get(domain):
             found = Allocator()
             api.PyMem_GetAllocator(domain, ctypes.byref(found))

@@ -5,6 +5,7 @@
 
 use std::ffi::CStr;
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use pyo3_ffi::*;
@@ -12,6 +13,8 @@ use pyo3_ffi::*;
 use crate::options::Options;
 use crate::{gc_module, interpreter, profile, tracemalloc_module};
 
+/// The tracer is to serve `tracemalloc`.
+static TRACEMALLOC: AtomicBool = AtomicBool::new(false);
 /// Why parts stayed stock, by part; for `wrasse.status()`.
 static REFUSALS: Mutex<Vec<(&str, String)>> = Mutex::new(Vec::new());
 
@@ -35,11 +38,18 @@ pub unsafe fn turn_on(options: &Options) {
     // SAFETY: the caller's contract, for each call.
     unsafe {
         if options.gc {
-            note("gc", "the collector", with_module(c"gc", |m| gc_module::install(m)));
+            note(
+                "gc",
+                "the collector",
+                with_module(c"gc", |m| gc_module::install(m)),
+            );
         }
         if options.tracemalloc {
-            let result = with_module(c"_tracemalloc", |m| tracemalloc_module::install(m));
-            note("tracemalloc", "tracemalloc", result);
+            TRACEMALLOC.store(true, Ordering::Relaxed);
+            if is_imported(c"_tracemalloc") || may_trace_already() {
+                let result = with_module(c"_tracemalloc", |m| tracemalloc_module::install(m));
+                note("tracemalloc", "tracemalloc", result);
+            }
         }
         if options.alloc || options.limit.is_some() {
             let reason = "this version of wrasse has no allocator and no limit yet";
@@ -56,21 +66,56 @@ pub unsafe fn turn_on(options: &Options) {
     }
 }
 
-/// Gives a module that was imported afresh wrasse's functions again, if its
-/// part is on in this interpreter.
+/// Gives a module that was just imported wrasse's functions, if its part is on.
+///
+/// `_tracemalloc` is not imported at the start, because it cannot be imported in
+/// every subinterpreter, and in fewer once another one has it: it gets its
+/// functions here, the first time that the program imports it.
 ///
 /// # Safety
 /// As for [`turn_on`].
-pub unsafe fn patch(module: *mut PyObject, name: &str) -> Result<(), String> {
+pub unsafe fn patch(module: *mut PyObject, name: &str) {
     // SAFETY: the caller's contract.
     unsafe {
         match name {
-            "gc" if interpreter::current().is_some() => gc_module::install(module),
-            "_tracemalloc" if tracemalloc_module::is_installed() => {
-                tracemalloc_module::install(module)
+            "gc" if interpreter::current().is_some() => {
+                note("gc", "the collector", gc_module::install(module));
             }
-            _ => Ok(()),
+            "_tracemalloc" if serves_tracemalloc() => {
+                let result = tracemalloc_module::install(module);
+                note("tracemalloc", "tracemalloc", result);
+            }
+            _ => {}
         }
+    }
+}
+
+/// Whether wrasse's tracer serves `tracemalloc`, or will when it is imported.
+pub fn serves_tracemalloc() -> bool {
+    TRACEMALLOC.load(Ordering::Relaxed)
+}
+
+unsafe fn is_imported(name: &CStr) -> bool {
+    // SAFETY: looks into sys.modules.
+    unsafe {
+        let modules = PyImport_GetModuleDict();
+        !modules.is_null() && !PyDict_GetItemString(modules, name.as_ptr()).is_null()
+    }
+}
+
+/// Whether CPython was told to trace from the start: then the stock tracer has
+/// hooks in place that must go before ours come.
+unsafe fn may_trace_already() -> bool {
+    // SAFETY: looks into sys._xoptions.
+    unsafe {
+        if PyInterpreterState_Get() != PyInterpreterState_Main() {
+            return false;
+        }
+        let options = PySys_GetObject(c"_xoptions".as_ptr());
+        let by_option = !options.is_null()
+            && PyDict_Check(options) != 0
+            && !PyDict_GetItemString(options, c"tracemalloc".as_ptr()).is_null();
+        by_option || std::env::var_os("PYTHONTRACEMALLOC").is_some_and(|value| !value.is_empty())
     }
 }
 
@@ -95,7 +140,11 @@ fn note(part: &'static str, words: &str, result: Result<(), String>) {
     let mut refusals = REFUSALS.lock().unwrap_or_else(PoisonError::into_inner);
     refusals.retain(|(name, _)| *name != part);
     if let Err(reason) = result {
-        let state = if part == "profile" { "stays off" } else { "stays stock" };
+        let state = if part == "profile" {
+            "stays off"
+        } else {
+            "stays stock"
+        };
         say(&format!("{words} {state}: {reason}"));
         refusals.push((part, reason));
     }

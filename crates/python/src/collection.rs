@@ -158,8 +158,7 @@ impl Interpreter {
             for (generation, list) in hidden.iter().enumerate() {
                 heap.merge(&self.list(generation), list);
             }
-            let counts: [i32; GENERATIONS] =
-                std::array::from_fn(|g| (*state).generations[g].count);
+            let counts: [i32; GENERATIONS] = std::array::from_fn(|g| (*state).generations[g].count);
             let stats = (*state).stats;
             let (enabled, debug) = ((*state).enabled, (*state).debug);
             let (callbacks, collecting) = ((*state).callbacks, (*state).collecting);

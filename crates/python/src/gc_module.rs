@@ -58,7 +58,9 @@ static METHODS: Shared<[PyMethodDef; 4]> = Shared([
     },
     PyMethodDef {
         ml_name: c"freeze".as_ptr(),
-        ml_meth: PyMethodDefPointer { PyCFunction: freeze },
+        ml_meth: PyMethodDefPointer {
+            PyCFunction: freeze,
+        },
         ml_flags: METH_NOARGS,
         ml_doc: c"freeze($module, /)\n--\n\n\
             Set all tracked objects aside, so that no later collection looks at them.\n\n\
@@ -97,8 +99,7 @@ unsafe fn patch(module: *mut PyObject) -> Result<(), String> {
         let module_name = PyUnicode_InternFromString(c"gc".as_ptr());
         for method in &METHODS.0 {
             let name = CStr::from_ptr(method.ml_name);
-            let function =
-                PyCFunction_NewEx((&raw const *method).cast_mut(), module, module_name);
+            let function = PyCFunction_NewEx((&raw const *method).cast_mut(), module, module_name);
             if function.is_null() || PyObject_SetAttrString(module, method.ml_name, function) < 0 {
                 return Err(failed(name));
             }

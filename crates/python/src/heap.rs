@@ -337,7 +337,10 @@ unsafe impl Model for Heap {
         // references than there are makes the count wrap to a huge one: the
         // object is then kept alive, as stock keeps it.
         unsafe {
-            debug_assert!((*link).prev >> COUNT_SHIFT != 0, "more references than counted");
+            debug_assert!(
+                (*link).prev >> COUNT_SHIFT != 0,
+                "more references than counted"
+            );
             (*link).prev = (*link).prev.wrapping_sub(COUNT_ONE);
         }
     }
@@ -536,7 +539,11 @@ mod weak {
         // elsewhere, but they are not tracked and never get here.
         unsafe {
             let offset = (*Py_TYPE(object)).tp_weaklistoffset;
-            let supported = if cfg!(Py_3_12) { offset != 0 } else { offset > 0 };
+            let supported = if cfg!(Py_3_12) {
+                offset != 0
+            } else {
+                offset > 0
+            };
             if supported {
                 object.byte_offset(offset).cast()
             } else {
@@ -584,8 +591,7 @@ mod untrack {
     unsafe fn may_be_tracked(object: *mut PyObject) -> bool {
         // SAFETY: `object` is alive.
         unsafe {
-            has_link(object)
-                && (PyTuple_CheckExact(object) == 0 || (*link_of(object)).next != 0)
+            has_link(object) && (PyTuple_CheckExact(object) == 0 || (*link_of(object)).next != 0)
         }
     }
 
@@ -612,8 +618,7 @@ mod untrack {
         unsafe {
             let (mut position, mut key, mut value) = (0, ptr::null_mut(), ptr::null_mut());
             while PyDict_Next(object, &mut position, &mut key, &mut value) != 0 {
-                if may_be_tracked(value)
-                    || (PyUnicode_CheckExact(key) == 0 && may_be_tracked(key))
+                if may_be_tracked(value) || (PyUnicode_CheckExact(key) == 0 && may_be_tracked(key))
                 {
                     return false;
                 }

@@ -17,7 +17,12 @@ pub struct Shared<T>(pub T);
 // SAFETY: wraps C tables of constant pointers, which are only read.
 unsafe impl<T> Sync for Shared<T> {}
 
-const fn method(name: &'static CStr, flags: i32, call: PyMethodDefPointer, doc: &'static CStr) -> PyMethodDef {
+const fn method(
+    name: &'static CStr,
+    flags: i32,
+    call: PyMethodDefPointer,
+    doc: &'static CStr,
+) -> PyMethodDef {
     PyMethodDef {
         ml_name: name.as_ptr(),
         ml_meth: call,
@@ -160,15 +165,14 @@ unsafe extern "C" fn patch(_module: *mut PyObject, fresh: *mut PyObject) -> *mut
         if name.is_null() {
             return name;
         }
-        let result = match text(name) {
-            Some(name) => boot::patch(fresh, &name.to_string_lossy()),
-            None => Err("a module without a name".into()),
-        };
-        Py_DECREF(name);
-        match result {
-            Ok(()) => Py_NewRef(Py_None()),
-            Err(reason) => raise(PyExc_RuntimeError, &reason),
+        if let Some(name) = text(name) {
+            boot::patch(fresh, &name.to_string_lossy());
         }
+        Py_DECREF(name);
+        if !PyErr_Occurred().is_null() {
+            return ptr::null_mut();
+        }
+        Py_NewRef(Py_None())
     }
 }
 
@@ -176,7 +180,8 @@ unsafe extern "C" fn patch(_module: *mut PyObject, fresh: *mut PyObject) -> *mut
 unsafe fn raise(kind: *mut PyObject, message: &str) -> *mut PyObject {
     // SAFETY: called with the GIL held; the string is copied.
     unsafe {
-        let text = PyUnicode_FromStringAndSize(message.as_ptr().cast(), message.len() as Py_ssize_t);
+        let text =
+            PyUnicode_FromStringAndSize(message.as_ptr().cast(), message.len() as Py_ssize_t);
         if !text.is_null() {
             PyErr_SetObject(kind, text);
             Py_DECREF(text);
@@ -185,4 +190,7 @@ unsafe fn raise(kind: *mut PyObject, message: &str) -> *mut PyObject {
     }
 }
 
-const _: () = assert!(size_of::<*mut c_void>() == 8, "wrasse needs a 64-bit CPython");
+const _: () = assert!(
+    size_of::<*mut c_void>() == 8,
+    "wrasse needs a 64-bit CPython"
+);

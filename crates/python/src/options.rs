@@ -39,7 +39,11 @@ pub fn parse(value: &OsStr) -> Result<Option<Options>, String> {
         _ => {}
     }
     let mut options = Options::default();
-    for word in text.split(',').map(str::trim).filter(|word| !word.is_empty()) {
+    for word in text
+        .split(',')
+        .map(str::trim)
+        .filter(|word| !word.is_empty())
+    {
         let (name, argument) = match word.split_once('=') {
             Some((name, argument)) => (name, Some(argument)),
             None => (word, None),
@@ -61,7 +65,9 @@ pub fn parse(value: &OsStr) -> Result<Option<Options>, String> {
             }
             ("limit", Some(size)) => {
                 options.limit = Some(size_in_bytes(size).ok_or_else(|| {
-                    format!("WRASSE={text}: 'limit={size}': a size is a number with KiB, MiB or GiB")
+                    format!(
+                        "WRASSE={text}: 'limit={size}': a size is a number with KiB, MiB or GiB"
+                    )
                 })?);
             }
             _ => return Err(format!("WRASSE={text}: unknown word '{word}'; {WORDS}")),

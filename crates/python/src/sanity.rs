@@ -59,6 +59,8 @@ unsafe fn check_list(head: Link, when: &str) {
 
 #[cold]
 fn fail(when: &str, link: Link, what: &str) -> ! {
-    crate::boot::say(&format!("heap check {when} a collection: object at {link:p}: {what}"));
+    crate::boot::say(&format!(
+        "heap check {when} a collection: object at {link:p}: {what}"
+    ));
     std::process::abort()
 }

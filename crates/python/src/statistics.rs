@@ -58,8 +58,12 @@ pub fn record(generation: usize, outcome: &Outcome, seconds: f64) {
     let totals = &TOTALS[generation];
     let nanoseconds = (seconds * 1e9) as u64;
     totals.collections.fetch_add(1, Ordering::Relaxed);
-    totals.collected.fetch_add(outcome.collected as u64, Ordering::Relaxed);
-    totals.uncollectable.fetch_add(outcome.uncollectable as u64, Ordering::Relaxed);
+    totals
+        .collected
+        .fetch_add(outcome.collected as u64, Ordering::Relaxed);
+    totals
+        .uncollectable
+        .fetch_add(outcome.uncollectable as u64, Ordering::Relaxed);
     totals.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
     LONGEST_NANOSECONDS.fetch_max(nanoseconds, Ordering::Relaxed);
 }

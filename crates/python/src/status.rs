@@ -49,7 +49,7 @@ pub unsafe extern "C" fn status(_module: *mut PyObject, _: *mut PyObject) -> *mu
         dict.set("version", string(env!("CARGO_PKG_VERSION")));
         dict.set("gc", string(&words("gc", interpreter::current().is_some())));
         dict.set("alloc", string(&words("alloc", false)));
-        let tracer = tracemalloc_module::is_installed();
+        let tracer = boot::serves_tracemalloc() && boot::refusal("tracemalloc").is_none();
         dict.set("tracemalloc", string(&words("tracemalloc", tracer)));
         let profile = if profile::is_active() {
             "on".to_string()
@@ -85,8 +85,8 @@ pub unsafe extern "C" fn proof(_module: *mut PyObject, _: *mut PyObject) -> *mut
         let (mut ours, mut stock) = ([0; 3], [0; 3]);
         if let Some(interpreter) = interpreter::current() {
             for generation in 0..3 {
-                ours[generation] = interpreter.stats.get().generations[generation].collections
-                    as Py_ssize_t;
+                ours[generation] =
+                    interpreter.stats.get().generations[generation].collections as Py_ssize_t;
                 stock[generation] = (*interpreter.state).stats[generation].collections;
             }
         }

@@ -26,13 +26,7 @@ use traces::{Objects, pair};
 
 const VIEW: View = View::Program;
 
-static INSTALLED: AtomicUsize = AtomicUsize::new(0);
 static STARTS: AtomicUsize = AtomicUsize::new(0);
-
-/// Has any interpreter's module been given our functions?
-pub fn is_installed() -> bool {
-    INSTALLED.load(Ordering::Relaxed) != 0
-}
 
 /// How often a program has started tracing with our functions.
 pub fn starts() -> usize {
@@ -144,7 +138,6 @@ pub unsafe fn install(module: *mut PyObject) -> Result<(), String> {
         }
         replace(module, names)?;
     }
-    INSTALLED.fetch_add(1, Ordering::Relaxed);
     Ok(())
 }
 

@@ -147,7 +147,11 @@ unsafe extern "C" fn hook(
         let (phase, info) = (*arguments, *arguments.add(1));
         if PyUnicode_Compare(phase, interpreter.words.start) == 0 {
             let value = PyDict_GetItemWithError(info, interpreter.words.generation);
-            let asked = if value.is_null() { 0 } else { PyLong_AsLong(value) };
+            let asked = if value.is_null() {
+                0
+            } else {
+                PyLong_AsLong(value)
+            };
             interpreter.start(asked.clamp(0, OLDEST as _) as usize);
         } else {
             interpreter.stop();

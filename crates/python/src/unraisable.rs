@@ -53,7 +53,10 @@ pub unsafe fn in_clear(object: *mut PyObject) {
     unsafe {
         let kind = Py_TYPE(object);
         #[cfg(Py_3_13)]
-        report(c"Exception ignored in tp_clear of %s".as_ptr(), (*kind).tp_name);
+        report(
+            c"Exception ignored in tp_clear of %s".as_ptr(),
+            (*kind).tp_name,
+        );
         #[cfg(not(Py_3_13))]
         report(c"in tp_clear of".as_ptr(), kind.cast());
     }
@@ -67,7 +70,10 @@ pub unsafe fn in_collection() {
     // SAFETY: the caller's contract.
     unsafe {
         #[cfg(Py_3_13)]
-        report(c"Exception ignored in garbage collection".as_ptr(), ptr::null());
+        report(
+            c"Exception ignored in garbage collection".as_ptr(),
+            ptr::null(),
+        );
         #[cfg(not(Py_3_13))]
         report(c"in garbage collection".as_ptr(), ptr::null_mut());
     }
