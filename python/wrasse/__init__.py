@@ -6,7 +6,7 @@ programs need neither: ``wrasse run program.py``, or the environment variable
 ``WRASSE=1`` for a whole process tree.
 """
 
-from wrasse import _boot, _core
+from wrasse import _core
 
 __all__ = ["install", "status"]
 
@@ -20,9 +20,7 @@ def install(features: str = "1") -> dict[str, object]:
     says so in one line on standard error. Raises ValueError for a word that
     wrasse does not know.
     """
-    result = _core.install(features)
-    _boot.watch_imports()
-    return result
+    return _core.install(features)
 
 
 def status() -> dict[str, object]:

@@ -132,8 +132,11 @@ fn separate_uncollectable<M: Model>(
 
 /// Runs each finalizer once; returns how many ran.
 fn finalize_all<M: Model>(host: &M, unreachable: &M::Set) -> usize {
-    let seen = host.empty();
     let mut finalized = 0;
+    if !host.may_finalize(unreachable) {
+        return finalized;
+    }
+    let seen = host.empty();
     while let Some(object) = host.first(unreachable) {
         // Moved before the call: the finalizer may free it, and then the host
         // takes it out of `seen`.

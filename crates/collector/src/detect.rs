@@ -49,14 +49,21 @@ impl<O> MarkStack<O> {
         }
     }
 
+    /// Puts an object on the stack, or notes that there was no room for it.
     #[inline]
-    fn push(&mut self, object: O) {
+    pub fn push(&mut self, object: O) {
         let full = self.objects.len() == self.objects.capacity();
         if self.objects.len() >= self.limit || (full && self.objects.try_reserve(1).is_err()) {
             self.overflowed = true;
             return;
         }
         self.objects.push(object);
+    }
+
+    /// Takes the last object off the stack.
+    #[inline]
+    pub fn pop(&mut self) -> Option<O> {
+        self.objects.pop()
     }
 
     fn rest(&mut self) {
@@ -93,7 +100,7 @@ pub fn detect<M: Model>(
     host.close(set, |root| {
         revived += 1;
         stack.push(root);
-        revived += drain(host, stack);
+        revived += host.mark(stack);
     });
     if std::mem::take(&mut stack.overflowed) {
         revived += drain_by_walking(host, set);
@@ -110,19 +117,6 @@ pub fn detect<M: Model>(
         candidates,
         unreachable: found,
     }
-}
-
-/// Revives everything reachable from the stack's objects; returns how many.
-pub(crate) fn drain<M: Model>(host: &M, stack: &mut MarkStack<M::Object>) -> usize {
-    let mut revived = 0;
-    while let Some(object) = stack.objects.pop() {
-        host.visit_candidates(object, |target| {
-            host.revive(target);
-            revived += 1;
-            stack.push(target);
-        });
-    }
-    revived
 }
 
 /// Revives what the revived objects of `set` reach, without a stack: walks the
@@ -165,7 +159,7 @@ impl<O> MarkStack<O> {
                 host.revive(object);
                 revived += 1;
                 self.push(object);
-                revived += drain(host, self);
+                revived += host.mark(self);
             }
         });
         if std::mem::take(&mut self.overflowed) {

@@ -11,6 +11,8 @@
 //! reference that comes from another candidate; what is left are references
 //! from outside.
 
+use crate::detect::MarkStack;
+
 /// A host's object headers, its sets, and what it can do to an object.
 ///
 /// All methods take `&self`: finalizers and callbacks re-enter the host, so no
@@ -77,6 +79,22 @@ pub unsafe trait Model {
         self.visit_candidates(object, |target| self.decrement(target));
     }
 
+    /// Revives everything that the objects on `stack` reach, and leaves the
+    /// stack empty; returns how many were revived. Hosts that can hide the
+    /// latency of memory override it.
+    #[inline]
+    fn mark(&self, stack: &mut MarkStack<Self::Object>) -> usize {
+        let mut revived = 0;
+        while let Some(object) = stack.pop() {
+            self.visit_candidates(object, |target| {
+                self.revive(target);
+                revived += 1;
+                stack.push(target);
+            });
+        }
+        revived
+    }
+
     /// Whether the object's type has a finalizer of the kind that cannot be
     /// called on a cycle (CPython: `tp_del`). Such objects, and what they
     /// reach, are never freed: they are *uncollectable*.
@@ -86,6 +104,10 @@ pub unsafe trait Model {
     /// themselves. What outlives its callback and must be kept goes to `old`.
     /// Runs foreign code.
     fn clear_weak_references(&self, unreachable: &Self::Set, old: &Self::Set) -> WeakOutcome;
+    /// Whether any object of `unreachable` may have a finalizer to run.
+    fn may_finalize(&self, _unreachable: &Self::Set) -> bool {
+        true
+    }
     /// Runs `object`'s finalizer if it has one that has not run yet, and says
     /// whether it did. Runs foreign code; `object` may be gone afterwards.
     fn finalize(&self, object: Self::Object) -> bool;

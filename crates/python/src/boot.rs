@@ -30,6 +30,15 @@ pub fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "wrasse: {line}");
 }
 
+/// As [`say`], but only the first time in this process: a virtual environment's
+/// `.pth` files are read twice at each start, and by each subinterpreter.
+pub fn say_once(line: &str) {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    if !SAID.swap(true, Ordering::Relaxed) {
+        say(line);
+    }
+}
+
 /// Turns on what `options` names and is not on yet.
 ///
 /// # Safety
@@ -74,18 +83,14 @@ pub unsafe fn turn_on(options: &Options) {
 ///
 /// # Safety
 /// As for [`turn_on`].
-pub unsafe fn patch(module: *mut PyObject, name: &str) {
+pub unsafe fn patch(module: *mut PyObject, name: &CStr) {
     // SAFETY: the caller's contract.
     unsafe {
-        match name {
-            "gc" if interpreter::current().is_some() => {
-                note("gc", "the collector", gc_module::install(module));
-            }
-            "_tracemalloc" if serves_tracemalloc() => {
-                let result = tracemalloc_module::install(module);
-                note("tracemalloc", "tracemalloc", result);
-            }
-            _ => {}
+        if name == c"gc" && interpreter::current().is_some() {
+            note("gc", "the collector", gc_module::install(module));
+        } else if name == c"_tracemalloc" && serves_tracemalloc() {
+            let result = tracemalloc_module::install(module);
+            note("tracemalloc", "tracemalloc", result);
         }
     }
 }
@@ -136,16 +141,20 @@ unsafe fn with_module(
     }
 }
 
+/// Remembers what became of `part`, and says it where it is news.
 fn note(part: &'static str, words: &str, result: Result<(), String>) {
     let mut refusals = REFUSALS.lock().unwrap_or_else(PoisonError::into_inner);
-    refusals.retain(|(name, _)| *name != part);
+    let known = refusals.iter().position(|(name, _)| *name == part);
+    let known = known.map(|index| refusals.swap_remove(index).1);
     if let Err(reason) = result {
-        let state = if part == "profile" {
-            "stays off"
-        } else {
-            "stays stock"
-        };
-        say(&format!("{words} {state}: {reason}"));
+        if known.as_ref() != Some(&reason) {
+            let state = if part == "profile" {
+                "stays off"
+            } else {
+                "stays stock"
+            };
+            say(&format!("{words} {state}: {reason}"));
+        }
         refusals.push((part, reason));
     }
 }

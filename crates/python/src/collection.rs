@@ -5,11 +5,12 @@ use std::ptr;
 use std::time::Instant;
 
 use pyo3_ffi::*;
-use wrasse_collector::{GENERATIONS, OLDEST, Outcome, Thresholds};
+use wrasse_collector::{GENERATIONS, Model, OLDEST, Outcome, Thresholds};
 
-use crate::heap::{Heap, List};
+use crate::heap::Heap;
 use crate::interpreter::Interpreter;
 use crate::layout::GcState;
+use crate::list::List;
 use crate::{statistics, unraisable};
 
 /// `gc.DEBUG_STATS`.
@@ -31,6 +32,13 @@ impl Interpreter {
         // SAFETY: the caller's contract.
         unsafe {
             debug_assert_ne!((*self.state).collecting, 0);
+            debug_assert!(!self.active.get());
+            self.active.set(true);
+            if self.pass.get().is_some() {
+                // Without the memory for its argument CPython does not call
+                // the hook: what it would have put back is put back now.
+                self.stop();
+            }
             self.call_back(self.words.start, generation, &Outcome::default());
             #[cfg(feature = "sanity")]
             crate::sanity::check(self.state, "before");
@@ -44,6 +52,7 @@ impl Interpreter {
             self.stats.set(stats);
             statistics::record(generation, &outcome, seconds);
             self.call_back(self.words.stop, generation, &outcome);
+            self.active.set(false);
             debug_assert!(PyErr_Occurred().is_null());
             outcome
         }
@@ -64,10 +73,9 @@ impl Interpreter {
             self.generations.set(generations);
             (*state).generations[0].count = 0;
 
-            let heap = Heap::new(state);
+            let heap = self.heap();
             let young = self.list(generation);
             for younger in 0..generation {
-                use wrasse_collector::Model;
                 heap.merge(&self.list(younger), &young);
             }
             let old = self.list((generation + 1).min(OLDEST));
@@ -94,6 +102,15 @@ impl Interpreter {
             }
             outcome
         }
+    }
+
+    /// This interpreter's objects.
+    ///
+    /// # Safety
+    /// The GIL is held as long as the result is used.
+    pub unsafe fn heap(&self) -> Heap<'_> {
+        // SAFETY: the state was confirmed before this record was made.
+        unsafe { Heap::new(self.state, &self.heads) }
     }
 
     unsafe fn list(&self, generation: usize) -> List {
@@ -152,9 +169,8 @@ impl Interpreter {
         // no foreign code, no allocation that could be tracked.
         unsafe {
             let state: *mut GcState = self.state;
-            let hidden: [List; GENERATIONS] = std::array::from_fn(|_| List::new());
-            let heap = Heap::new(state);
-            use wrasse_collector::Model;
+            let heap = self.heap();
+            let hidden: [List; GENERATIONS] = std::array::from_fn(|_| heap.empty());
             for (generation, list) in hidden.iter().enumerate() {
                 heap.merge(&self.list(generation), list);
             }
@@ -192,9 +208,8 @@ impl Interpreter {
                 generation as std::ffi::c_int,
             );
             let size = |list: List| -> Py_ssize_t {
-                use wrasse_collector::Model;
                 let mut size = 0;
-                Heap::new(self.state).each(&list, |_| size += 1);
+                self.heap().each(&list, |_| size += 1);
                 size
             };
             PySys_FormatStderr(

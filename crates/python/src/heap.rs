@@ -17,19 +17,18 @@
 //! CPython uses the same bits for the same things, so its inline untracking
 //! code, which masks them, is right at any point where it can run.
 
-use std::ptr;
+mod untrack;
+mod weak;
 
 use pyo3_ffi::*;
 use wrasse_collector::{Model, OLDEST, WeakOutcome};
 
 use crate::census;
-use crate::layout::{GcHead, GcState};
+use crate::layout::GcState;
+use crate::list::{
+    CANDIDATE, FINALIZED, FLAGS, Heads, Link, List, append, has_link, link_of, object_of, unlink,
+};
 
-/// `prev` bit 0: the finalizer has run (stays for the object's life).
-const FINALIZED: usize = 1;
-/// `prev` bit 1: on trial, see [`Model::is_candidate`].
-const CANDIDATE: usize = 2;
-const FLAGS: usize = FINALIZED | CANDIDATE;
 const COUNT_SHIFT: u32 = 2;
 const COUNT_ONE: usize = 1 << COUNT_SHIFT;
 
@@ -40,123 +39,33 @@ pub const DEBUG_UNCOLLECTABLE: i32 = 4;
 /// `gc.DEBUG_SAVEALL`.
 pub const DEBUG_SAVEALL: i32 = 32;
 
-/// Address of an object's link; the object begins right behind it.
-pub type Link = *mut GcHead;
-
-/// A circular list through the links of tracked objects, by its head.
-///
-/// Either one of CPython's generations or a list of the collector's own, whose
-/// head lives in a box so that the members can point to it.
-pub struct List {
-    head: Link,
-    own: Option<Box<GcHead>>,
-}
-
-impl List {
-    /// The list whose head is at `head`, which somebody else keeps.
-    ///
-    /// # Safety
-    /// `head` is the head of a proper list for as long as the result lives.
-    pub unsafe fn of(head: Link) -> Self {
-        Self { head, own: None }
-    }
-
-    /// A list of one's own, empty.
-    pub fn new() -> Self {
-        let mut head = Box::new(GcHead { next: 0, prev: 0 });
-        let address: Link = &raw mut *head;
-        head.next = address as usize;
-        head.prev = address as usize;
-        Self {
-            head: address,
-            own: Some(head),
-        }
-    }
-
-    /// Whether nothing is on the list.
-    pub fn is_empty(&self) -> bool {
-        // SAFETY: the head is live by construction.
-        unsafe { (*self.head).next == self.head as usize }
-    }
-}
-
-impl Drop for List {
-    fn drop(&mut self) {
-        debug_assert!(
-            self.own.is_none() || self.is_empty(),
-            "objects would be left on a list that is gone"
-        );
-        if self.own.is_some() && !self.is_empty() {
-            // Members point into the head: leak it rather than leave them dangling.
-            std::mem::forget(self.own.take());
-        }
-    }
-}
-
-/// The link in front of `object`, which must be of a type with `Py_TPFLAGS_HAVE_GC`.
-#[inline]
-pub fn link_of(object: *mut PyObject) -> Link {
-    object.cast::<GcHead>().wrapping_sub(1)
-}
-
-/// The object behind `link`.
-#[inline]
-pub fn object_of(link: Link) -> *mut PyObject {
-    link.wrapping_add(1).cast()
-}
-
-/// Whether `object` has a link in front of it at all (`PyObject_IS_GC`).
-///
-/// # Safety
-/// `object` is alive.
-#[inline]
-pub unsafe fn has_link(object: *mut PyObject) -> bool {
-    // SAFETY: a live object has a live type.
-    unsafe {
-        let kind = Py_TYPE(object);
-        (*kind).tp_flags & Py_TPFLAGS_HAVE_GC != 0
-            && (*kind).tp_is_gc.is_none_or(|is_gc| is_gc(object) != 0)
-    }
-}
-
-#[inline]
-unsafe fn unlink(link: Link) {
-    // SAFETY: the caller passes a link on a proper list, whose neighbours are
-    // live links or the head.
-    unsafe {
-        let prev = ((*link).prev & !FLAGS) as Link;
-        let next = (*link).next as Link;
-        (*prev).next = next as usize;
-        (*next).prev = prev as usize | ((*next).prev & FLAGS);
-    }
-}
-
-#[inline]
-unsafe fn append(link: Link, head: Link) {
-    // SAFETY: the caller passes the head of a proper list; a head never
-    // carries flags.
-    unsafe {
-        let last = (*head).prev as Link;
-        (*last).next = link as usize;
-        (*link).prev = last as usize | ((*link).prev & FLAGS);
-        (*link).next = head as usize;
-        (*head).prev = link as usize;
-    }
-}
-
 /// One interpreter's tracked objects.
-pub struct Heap {
+pub struct Heap<'a> {
     state: *mut GcState,
+    heads: &'a Heads,
 }
 
-impl Heap {
+impl<'a> Heap<'a> {
     /// The heap whose collector state is at `state`.
     ///
     /// # Safety
     /// `state` was confirmed by `probe.rs`, its interpreter is alive, and the
-    /// caller holds that interpreter's GIL whenever it uses the heap.
-    pub unsafe fn new(state: *mut GcState) -> Self {
-        Self { state }
+    /// caller holds that interpreter's GIL whenever it uses the heap. `heads`
+    /// outlives every list that the heap makes.
+    pub unsafe fn new(state: *mut GcState, heads: &'a Heads) -> Self {
+        Self { state, heads }
+    }
+
+    /// Prints each object of `list`. `sys.stderr` may be an object of the
+    /// program's whose `write` frees any of them (weak references still lead to
+    /// them), so only the first one left is ever looked at.
+    fn print(&self, what: *const std::ffi::c_char, list: &List) {
+        let printed = self.empty();
+        while let Some(link) = self.first(list) {
+            self.transfer(link, &printed);
+            print(what, link);
+        }
+        self.merge(&printed, list);
     }
 
     fn debug(&self) -> i32 {
@@ -201,26 +110,27 @@ extern "C" fn visit_trampoline<F: FnMut(Link)>(
 // reference counts and `tp_traverse` in exactly the same way; sets are lists
 // that CPython unlinks dying objects from; foreign code runs only in the three
 // methods that are documented to.
-unsafe impl Model for Heap {
+unsafe impl Model for Heap<'_> {
     type Object = Link;
     type Set = List;
 
     fn empty(&self) -> List {
-        List::new()
+        // SAFETY: the contract of `new`.
+        unsafe { List::lent(self.heads) }
     }
 
     fn first(&self, set: &List) -> Option<Link> {
         // SAFETY: a set's head is live.
-        let next = unsafe { (*set.head).next } as Link;
-        (next != set.head).then_some(next)
+        let next = unsafe { (*set.head()).next } as Link;
+        (next != set.head()).then_some(next)
     }
 
     #[inline]
     fn each(&self, set: &List, mut visit: impl FnMut(Link)) {
         // SAFETY: `next` can be followed in a proper and in an opened list.
         unsafe {
-            let mut link = (*set.head).next as Link;
-            while link != set.head {
+            let mut link = (*set.head()).next as Link;
+            while link != set.head() {
                 let next = (*link).next as Link;
                 visit(link);
                 link = next;
@@ -232,27 +142,13 @@ unsafe impl Model for Heap {
         // SAFETY: the collector transfers members of proper lists only.
         unsafe {
             unlink(link);
-            append(link, set.head);
+            append(link, set.head());
         }
     }
 
     fn merge(&self, from: &List, onto: &List) {
-        debug_assert!(from.head != onto.head);
-        if from.is_empty() {
-            return;
-        }
-        // SAFETY: both are proper lists; the head's links carry no flags, the
-        // first member's `prev` may.
-        unsafe {
-            let (first, last) = ((*from.head).next as Link, (*from.head).prev as Link);
-            let tail = (*onto.head).prev as Link;
-            (*tail).next = first as usize;
-            (*first).prev = tail as usize | ((*first).prev & FLAGS);
-            (*last).next = onto.head as usize;
-            (*onto.head).prev = last as usize;
-            (*from.head).next = from.head as usize;
-            (*from.head).prev = from.head as usize;
-        }
+        // SAFETY: the collector merges proper lists only.
+        unsafe { from.move_to(onto) }
     }
 
     fn open(&self, set: &List) -> usize {
@@ -262,8 +158,8 @@ unsafe impl Model for Heap {
         // unlinked although its predecessors are opened already.
         unsafe {
             let permanent = &raw mut (*self.state).permanent.head;
-            let mut link = (*set.head).next as Link;
-            while link != set.head {
+            let mut link = (*set.head()).next as Link;
+            while link != set.head() {
                 let next = (*link).next as Link;
                 let object = object_of(link);
                 if is_immortal(object) {
@@ -288,9 +184,9 @@ unsafe impl Model for Heap {
         // SAFETY: each link's `prev` is rewritten to a proper one as the walk
         // passes it; `root` follows no links of the list, it only flips flags.
         unsafe {
-            let mut prev = set.head;
+            let mut prev = set.head();
             let mut link = (*prev).next as Link;
-            while link != set.head {
+            while link != set.head() {
                 let word = (*link).prev;
                 let finalized = word & FINALIZED;
                 if word & CANDIDATE == 0 {
@@ -304,7 +200,7 @@ unsafe impl Model for Heap {
                 prev = link;
                 link = (*link).next as Link;
             }
-            (*set.head).prev = prev as usize;
+            (*set.head()).prev = prev as usize;
         }
     }
 
@@ -365,7 +261,7 @@ unsafe impl Model for Heap {
     }
 
     fn clear_weak_references(&self, unreachable: &List, old: &List) -> WeakOutcome {
-        let pending = List::new();
+        let pending = self.empty();
         self.each(unreachable, |link| {
             // SAFETY: nothing foreign runs in this walk: clearing a weak
             // reference without calling its callback only unlinks it from its
@@ -466,8 +362,7 @@ unsafe impl Model for Heap {
     fn found(&self, unreachable: &List) -> bool {
         let print_all = self.debug() & DEBUG_COLLECTABLE != 0;
         if print_all {
-            // `sys.stderr` may be an object of the program's.
-            self.each(unreachable, |link| print(c"collectable".as_ptr(), link));
+            self.print(c"collectable".as_ptr(), unreachable);
         }
         census::count(|add| self.each(unreachable, |link| add(object_of(link))));
         print_all
@@ -476,7 +371,7 @@ unsafe impl Model for Heap {
     fn abandoned(&self, uncollectable: &List) {
         let debug = self.debug();
         if debug & DEBUG_UNCOLLECTABLE != 0 {
-            self.each(uncollectable, |link| print(c"uncollectable".as_ptr(), link));
+            self.print(c"uncollectable".as_ptr(), uncollectable);
         }
         let mut failed = false;
         self.each(uncollectable, |link| {
@@ -505,126 +400,5 @@ fn print(what: *const std::ffi::c_char, link: Link) {
             (*Py_TYPE(object)).tp_name,
             object,
         );
-    }
-}
-
-/// Weak references, whose layout CPython publishes in `cpython/weakrefobject.h`.
-mod weak {
-    use super::*;
-
-    #[repr(C)]
-    struct WeakReference {
-        base: PyObject,
-        referent: *mut PyObject,
-        callback: *mut PyObject,
-        hash: Py_hash_t,
-        prev: *mut WeakReference,
-        next: *mut WeakReference,
-    }
-
-    unsafe extern "C" {
-        fn _PyWeakref_ClearRef(reference: *mut PyObject);
-    }
-
-    /// The callback of a weak reference, borrowed, or null.
-    pub unsafe fn callback(reference: *mut PyObject) -> *mut PyObject {
-        // SAFETY: the caller passes a weak reference.
-        unsafe { (*reference.cast::<WeakReference>()).callback }
-    }
-
-    /// The first word of the list of weak references to `object`, if its type has one.
-    unsafe fn list_of(object: *mut PyObject) -> *mut *mut PyObject {
-        // SAFETY: the offset is relative to the object, negative (3.12 and
-        // later) where the word sits in front of it. Static types keep theirs
-        // elsewhere, but they are not tracked and never get here.
-        unsafe {
-            let offset = (*Py_TYPE(object)).tp_weaklistoffset;
-            let supported = if cfg!(Py_3_12) {
-                offset != 0
-            } else {
-                offset > 0
-            };
-            if supported {
-                object.byte_offset(offset).cast()
-            } else {
-                ptr::null_mut()
-            }
-        }
-    }
-
-    /// Clears the weak references to `object`, and `object` itself if it is one.
-    /// Those whose callback must be called get a reference and go to `pending`.
-    pub unsafe fn clear_all(object: *mut PyObject, pending: &List, heap: &Heap) {
-        // SAFETY: see the caller; each round takes the first reference off the
-        // list, so the loop ends.
-        unsafe {
-            if PyWeakref_Check(object) != 0 {
-                // Its callback must not run: it may belong to objects that are
-                // about to be cleared.
-                _PyWeakref_ClearRef(object);
-            }
-            let list = list_of(object);
-            if list.is_null() {
-                return;
-            }
-            while !(*list).is_null() {
-                let reference = *list;
-                _PyWeakref_ClearRef(reference);
-                debug_assert!(*list != reference);
-                let link = link_of(reference);
-                if callback(reference).is_null() || heap.is_candidate(link) {
-                    continue;
-                }
-                Py_INCREF(reference);
-                heap.transfer(link, pending);
-            }
-        }
-    }
-}
-
-/// Containers that hold nothing that could be part of a cycle need no tracking.
-mod untrack {
-    use super::*;
-
-    /// Whether `object` could become part of a cycle (a tuple that is not
-    /// tracked cannot).
-    unsafe fn may_be_tracked(object: *mut PyObject) -> bool {
-        // SAFETY: `object` is alive.
-        unsafe {
-            has_link(object) && (PyTuple_CheckExact(object) == 0 || (*link_of(object)).next != 0)
-        }
-    }
-
-    /// Stops tracking an exact tuple if it holds only such; says whether it did.
-    pub unsafe fn tuple(object: *mut PyObject) -> bool {
-        // SAFETY: an exact, live tuple; a null element means that it is still
-        // being filled.
-        unsafe {
-            for index in 0..PyTuple_GET_SIZE(object) {
-                let element = PyTuple_GET_ITEM(object, index);
-                if element.is_null() || may_be_tracked(element) {
-                    return false;
-                }
-            }
-            PyObject_GC_UnTrack(object.cast());
-            true
-        }
-    }
-
-    /// Stops tracking an exact dict if it holds only such; says whether it did.
-    pub unsafe fn dict(object: *mut PyObject) -> bool {
-        // SAFETY: an exact, live dict; `PyDict_Next` hands out borrowed items
-        // and runs no foreign code.
-        unsafe {
-            let (mut position, mut key, mut value) = (0, ptr::null_mut(), ptr::null_mut());
-            while PyDict_Next(object, &mut position, &mut key, &mut value) != 0 {
-                if may_be_tracked(value) || (PyUnicode_CheckExact(key) == 0 && may_be_tracked(key))
-                {
-                    return false;
-                }
-            }
-            PyObject_GC_UnTrack(object.cast());
-            true
-        }
     }
 }

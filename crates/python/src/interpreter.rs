@@ -13,8 +13,8 @@ use std::sync::{Mutex, PoisonError};
 use pyo3_ffi::*;
 use wrasse_collector::{Generations, MarkStack, Stats};
 
-use crate::heap::{Link, List};
 use crate::layout::{GcState, StockStats};
+use crate::list::{Heads, Link, List};
 
 /// One interpreter's collector.
 ///
@@ -40,6 +40,11 @@ pub struct Interpreter {
     pub stats: Cell<Stats>,
     /// The marking step's work list; never borrowed while foreign code runs.
     pub stack: RefCell<MarkStack<Link>>,
+    /// The heads of the lists that its collections make.
+    pub heads: Heads,
+    /// Whether a collection of ours runs. CPython's own flag says so too, but
+    /// also while its own pass runs, and the program can call the hook itself.
+    pub active: Cell<bool>,
     /// What was set aside for CPython's own pass after ours.
     pub pass: Cell<Option<StockPass>>,
     /// The oldest generation while CPython's own pass runs.
@@ -67,55 +72,66 @@ pub struct Words {
 /// What CPython's own pass must not see or change.
 #[derive(Clone, Copy)]
 pub struct StockPass {
+    /// The generation that ours has just collected.
+    pub generation: usize,
     /// Its totals before the pass.
     pub stats: [StockStats; 3],
     /// The program's debug flags.
     pub debug: i32,
+    /// What was left of them for the pass.
+    pub debug_left: i32,
 }
 
-/// The main interpreter's state: almost always the one that is asked for.
+/// The main interpreter's: almost always the one that is asked for.
 static MAIN: AtomicPtr<Interpreter> = AtomicPtr::new(ptr::null_mut());
-static OTHERS: Mutex<Vec<Address>> = Mutex::new(Vec::new());
+static OTHERS: Mutex<Vec<Entry>> = Mutex::new(Vec::new());
 
-struct Address(*mut Interpreter);
+/// An interpreter and its collector. Entries of other interpreters, which may
+/// be ending in parallel under a GIL of their own, are compared by `id` only.
+struct Entry {
+    id: *mut PyInterpreterState,
+    interpreter: *mut Interpreter,
+}
 // SAFETY: only compared and handed back to a thread that holds the GIL of the
 // interpreter it belongs to.
-unsafe impl Send for Address {}
+unsafe impl Send for Entry {}
 
 /// The running interpreter's collector, if wrasse's is installed in it.
 ///
 /// # Safety
 /// The GIL is held. The reference is valid until the interpreter ends.
 pub unsafe fn current<'a>() -> Option<&'a Interpreter> {
-    // SAFETY: entries are removed before they are freed, by `release`, which
-    // runs under the GIL of the interpreter in question.
+    // SAFETY: an interpreter's own entry is removed before it is freed, by
+    // `release`, under the GIL that the caller holds; no other is followed.
     unsafe {
         let id = PyInterpreterState_Get();
-        let main = MAIN.load(Ordering::Acquire);
-        if !main.is_null() && (*main).id == id {
-            return Some(&*main);
+        if id == PyInterpreterState_Main() {
+            return MAIN.load(Ordering::Acquire).as_ref();
         }
         let others = OTHERS.lock().unwrap_or_else(PoisonError::into_inner);
         others
             .iter()
-            .find(|entry| (*entry.0).id == id)
-            .map(|entry| &*entry.0)
+            .find(|entry| entry.id == id)
+            .map(|entry| &*entry.interpreter)
     }
 }
 
 /// Makes `interpreter` findable by [`current`].
-pub fn register(interpreter: *mut Interpreter) {
-    let first = MAIN.compare_exchange(
-        ptr::null_mut(),
-        interpreter,
-        Ordering::AcqRel,
-        Ordering::Relaxed,
-    );
-    if first.is_err() {
-        OTHERS
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(Address(interpreter));
+///
+/// # Safety
+/// It is the running interpreter's, and stays valid until [`release`].
+pub unsafe fn register(interpreter: *mut Interpreter) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let id = (*interpreter).id;
+        if id == PyInterpreterState_Main() {
+            MAIN.store(interpreter, Ordering::Release);
+        } else {
+            OTHERS
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(Entry { id, interpreter });
+        }
     }
 }
 
@@ -142,9 +158,18 @@ pub unsafe extern "C" fn release(capsule: *mut PyObject) {
             OTHERS
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
-                .retain(|entry| entry.0 != interpreter);
+                .retain(|entry| entry.interpreter != interpreter);
+        }
+        if (*interpreter).active.get() {
+            // The program found the hook and dropped it from within a
+            // collection, or a thread that never comes back was in one when the
+            // interpreter ended: whoever collects still uses the record.
+            return;
         }
         let interpreter = Box::from_raw(interpreter);
+        if interpreter.pass.get().is_some() {
+            interpreter.stop();
+        }
         for reference in [
             interpreter.callbacks,
             interpreter.empty_list,

@@ -10,7 +10,7 @@ use std::ptr;
 
 use pyo3_ffi::*;
 
-use crate::{boot, cli, options, run, status};
+use crate::{boot, cli, finder, options, run, status};
 
 /// A static that CPython reads and nobody writes.
 pub struct Shared<T>(pub T);
@@ -31,12 +31,12 @@ const fn method(
     }
 }
 
-static METHODS: Shared<[PyMethodDef; 7]> = Shared([
+static METHODS: Shared<[PyMethodDef; 9]> = Shared([
     method(
         c"boot",
         METH_O,
         PyMethodDefPointer { PyCFunction: boot_process },
-        c"boot($module, value, /)\n--\n\nTurn on what the environment variable WRASSE says, and return\nwhether that was anything; never raises.",
+        c"boot($module, value, /)\n--\n\nTurn on what the environment variable WRASSE says, once; never raises.",
     ),
     method(
         c"install",
@@ -45,10 +45,28 @@ static METHODS: Shared<[PyMethodDef; 7]> = Shared([
         c"install($module, value, /)\n--\n\nTurn on what value says; raises ValueError if it makes no sense.",
     ),
     method(
-        c"patch",
+        c"find_spec",
+        METH_FASTCALL,
+        PyMethodDefPointer {
+            PyCFunctionFast: finder::find_spec,
+        },
+        c"The finder on sys.meta_path: find_spec(name, path=None, target=None).",
+    ),
+    method(
+        c"create_module",
         METH_O,
-        PyMethodDefPointer { PyCFunction: patch },
-        c"patch($module, fresh, /)\n--\n\nGive a freshly imported gc or _tracemalloc wrasse's functions.",
+        PyMethodDefPointer {
+            PyCFunction: finder::create_module,
+        },
+        c"create_module($module, spec, /)\n--\n\nCreate gc or _tracemalloc.",
+    ),
+    method(
+        c"exec_module",
+        METH_O,
+        PyMethodDefPointer {
+            PyCFunction: finder::exec_module,
+        },
+        c"exec_module($module, module, /)\n--\n\nExecute gc or _tracemalloc and give it wrasse's functions.",
     ),
     method(
         c"status",
@@ -121,25 +139,25 @@ unsafe fn text<'a>(object: *mut PyObject) -> Option<&'a OsStr> {
     }
 }
 
-unsafe extern "C" fn boot_process(_module: *mut PyObject, value: *mut PyObject) -> *mut PyObject {
+unsafe extern "C" fn boot_process(module: *mut PyObject, value: *mut PyObject) -> *mut PyObject {
     // SAFETY: called from Python.
     unsafe {
         match text(value) {
             None => {
                 PyErr_Clear();
-                boot::say("WRASSE is not text; running on stock memory management");
+                boot::say_once("WRASSE is not text; running on stock memory management");
             }
             Some(value) => match options::parse(value) {
                 Ok(None) => {}
                 Ok(Some(options)) => {
                     boot::turn_on(&options);
+                    finder::install(module);
                     run::boot();
-                    return PyBool_FromLong(1);
                 }
-                Err(reason) => boot::say(&reason),
+                Err(reason) => boot::say_once(&reason),
             },
         }
-        PyBool_FromLong(0)
+        Py_NewRef(Py_None())
     }
 }
 
@@ -151,28 +169,13 @@ unsafe extern "C" fn install(module: *mut PyObject, value: *mut PyObject) -> *mu
         };
         match options::parse(value) {
             Ok(None) => {}
-            Ok(Some(options)) => boot::turn_on(&options),
+            Ok(Some(options)) => {
+                boot::turn_on(&options);
+                finder::install(module);
+            }
             Err(reason) => return raise(PyExc_ValueError, &reason),
         }
         status::status(module, ptr::null_mut())
-    }
-}
-
-unsafe extern "C" fn patch(_module: *mut PyObject, fresh: *mut PyObject) -> *mut PyObject {
-    // SAFETY: called from Python.
-    unsafe {
-        let name = PyModule_GetNameObject(fresh);
-        if name.is_null() {
-            return name;
-        }
-        if let Some(name) = text(name) {
-            boot::patch(fresh, &name.to_string_lossy());
-        }
-        Py_DECREF(name);
-        if !PyErr_Occurred().is_null() {
-            return ptr::null_mut();
-        }
-        Py_NewRef(Py_None())
     }
 }
 

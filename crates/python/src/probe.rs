@@ -9,8 +9,8 @@ use std::ptr;
 
 use pyo3_ffi::*;
 
-use crate::heap::link_of;
 use crate::layout::{GC, GcState};
+use crate::list::link_of;
 
 /// An interpreter is at most this large; the state lies within it.
 const INTERPRETER_SPAN: usize = 512 * 1024;

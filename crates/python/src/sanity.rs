@@ -7,8 +7,8 @@
 
 use pyo3_ffi::*;
 
-use crate::heap::{Link, object_of};
 use crate::layout::GcState;
+use crate::list::{Link, object_of};
 
 /// Checks all lists of the interpreter whose collector state is `state`.
 ///

@@ -68,6 +68,12 @@ pub fn record(generation: usize, outcome: &Outcome, seconds: f64) {
     LONGEST_NANOSECONDS.fetch_max(nanoseconds, Ordering::Relaxed);
 }
 
+/// Adds objects that CPython's own pass freed after a collection of `generation`.
+pub fn add_collected(generation: usize, collected: usize) {
+    let total = &TOTALS[generation].collected;
+    total.fetch_add(collected as u64, Ordering::Relaxed);
+}
+
 /// The totals so far.
 pub fn snapshot() -> CollectorReport {
     let read = |value: &AtomicU64| value.load(Ordering::Relaxed);

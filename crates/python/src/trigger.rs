@@ -9,8 +9,10 @@
 //! that pass has counted.
 //!
 //! Counts of the older generations are kept at 0 in CPython's state, so that it
-//! always picks generation 0 by itself; a call for generation 2 means that
-//! somebody called `PyGC_Collect()` from C. Then the survivors are parked on a
+//! picks generation 0 by itself (1 if the threshold of that is negative), and
+//! its survivors at a number of which new objects are never a quarter, so that
+//! it never picks 2: a call for generation 2 means that somebody called
+//! `PyGC_Collect()` from C. Then the survivors are parked on a
 //! list of ours until `"stop"`, or CPython would trace them all a second time.
 //!
 //! `enabled`, the thresholds, the debug flags and all lists stay real: stock
@@ -23,10 +25,12 @@ use std::ptr;
 use pyo3_ffi::*;
 use wrasse_collector::{Generations, Model, OLDEST};
 
-use crate::heap::{Heap, List, link_of};
+use crate::heap::DEBUG_SAVEALL;
 use crate::interpreter::{self, Interpreter, StockFunctions, StockPass, Words};
-use crate::layout::GcState;
+use crate::layout::{GcState, StockStats};
+use crate::list::{Heads, List, link_of};
 use crate::module::Shared;
+use crate::statistics;
 
 static HOOK: Shared<PyMethodDef> = Shared(PyMethodDef {
     ml_name: c"hook".as_ptr(),
@@ -84,7 +88,7 @@ pub unsafe fn install(state: *mut GcState, module: *mut PyObject) -> Result<(), 
         let interpreter = Box::into_raw(Box::new(Interpreter {
             id: PyInterpreterState_Get(),
             state,
-            callbacks: (*state).callbacks,
+            callbacks: Py_NewRef((*state).callbacks),
             empty_list,
             stock,
             words,
@@ -96,6 +100,8 @@ pub unsafe fn install(state: *mut GcState, module: *mut PyObject) -> Result<(), 
             .into(),
             stats: stats.into(),
             stack: Default::default(),
+            heads: Heads::new(),
+            active: false.into(),
             pass: None.into(),
             parked: List::new(),
         }));
@@ -122,12 +128,23 @@ pub unsafe fn install(state: *mut GcState, module: *mut PyObject) -> Result<(), 
         debug_assert_eq!((*link_of(hook_list)).next, 0);
 
         interpreter::register(interpreter);
+        reset_choice(state);
+        Py_DECREF((*interpreter).callbacks); // the state's; ours stays
+        (*state).callbacks = hook_list;
+        Ok(())
+    }
+}
+
+/// Leaves CPython nothing but the youngest generation to pick by itself.
+unsafe fn reset_choice(state: *mut GcState) {
+    // SAFETY: the caller's interpreter is alive; these fields only steer the
+    // choice of a generation.
+    unsafe {
         for generation in 1..=OLDEST {
             (*state).generations[generation].count = 0;
         }
-        // The reference that the state had is the interpreter's `callbacks` now.
-        (*state).callbacks = hook_list;
-        Ok(())
+        (*state).long_lived_total = Py_ssize_t::MAX;
+        (*state).long_lived_pending = 0;
     }
 }
 
@@ -143,6 +160,7 @@ unsafe extern "C" fn hook(
         if pointer.is_null() || count != 2 {
             return ptr::null_mut();
         }
+        // Whoever calls holds the function, and so the capsule and the record.
         let interpreter = &*pointer.cast::<Interpreter>();
         let (phase, info) = (*arguments, *arguments.add(1));
         if PyUnicode_Compare(phase, interpreter.words.start) == 0 {
@@ -152,7 +170,11 @@ unsafe extern "C" fn hook(
             } else {
                 PyLong_AsLong(value)
             };
-            interpreter.start(asked.clamp(0, OLDEST as _) as usize);
+            // The hook is private, but a stock module `gc` that was made behind
+            // the finder's back shows it, and then anybody can call it.
+            if (*interpreter.state).collecting != 0 && !interpreter.active.get() {
+                interpreter.start(asked.clamp(0, OLDEST as _) as usize);
+            }
         } else {
             interpreter.stop();
         }
@@ -173,36 +195,57 @@ impl Interpreter {
             let young_count = (*state).generations[0].count;
             let due = self.generations.get().due(young_count, &self.thresholds());
             let stats = (*state).stats;
-            self.collect(due.unwrap_or(asked).max(asked));
+            let generation = due.unwrap_or(asked).max(asked);
+            self.collect(generation);
 
+            // What finalizers and callbacks have littered since is for CPython's
+            // pass to free, quietly; or to keep, if the program keeps all garbage.
+            let debug = (*state).debug;
+            let debug_left = debug & DEBUG_SAVEALL;
             self.pass.set(Some(StockPass {
+                generation,
                 stats,
-                debug: (*state).debug,
+                debug,
+                debug_left,
             }));
-            (*state).debug = 0;
+            (*state).debug = debug_left;
             if asked == OLDEST {
                 let oldest = List::of(&raw mut (*state).generations[OLDEST].head);
-                Heap::new(state).merge(&oldest, &self.parked);
+                self.heap().merge(&oldest, &self.parked);
             }
         }
     }
 
     /// CPython's own pass is over.
-    unsafe fn stop(&self) {
+    ///
+    /// # Safety
+    /// The GIL is held and the interpreter's collector state still there.
+    pub unsafe fn stop(&self) {
         // SAFETY: as in `start`.
         unsafe {
             let state = self.state;
-            let heap = Heap::new(state);
+            let heap = self.heap();
             let oldest = List::of(&raw mut (*state).generations[OLDEST].head);
             // In the order of age: the parked ones were there first.
             heap.merge(&oldest, &self.parked);
             heap.merge(&self.parked, &oldest);
-            for generation in 1..=OLDEST {
-                (*state).generations[generation].count = 0;
-            }
+            reset_choice(state);
             if let Some(pass) = self.pass.take() {
+                // Few or none, but the program's: litter of finalizers.
+                let freed =
+                    |stats: [StockStats; 3]| stats.iter().map(|s| s.collected).sum::<isize>();
+                let littered = freed((*state).stats) - freed(pass.stats);
+                if let Ok(littered @ 1..) = usize::try_from(littered) {
+                    let mut stats = self.stats.get();
+                    stats.generations[pass.generation].collected += littered;
+                    self.stats.set(stats);
+                    statistics::add_collected(pass.generation, littered);
+                }
                 (*state).stats = pass.stats;
-                (*state).debug = pass.debug;
+                // Unless a finalizer has called `gc.set_debug` meanwhile.
+                if (*state).debug == pass.debug_left {
+                    (*state).debug = pass.debug;
+                }
             }
         }
     }

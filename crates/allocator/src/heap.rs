@@ -1,0 +1,687 @@
+//! What one thread at a time allocates from.
+//!
+//! For each size class a heap has a list of *open* pools, those with room. Blocks
+//! come from the first; it leaves the list when it is full and joins the end when
+//! one of its blocks comes back, so that by the time its turn comes it has many.
+//! A pool whose last block is released is kept for any class, or given back to
+//! the system when the heap keeps enough (see [`Heap::retire`]).
+//!
+//! A block that is released through another heap is pushed on its own heap's
+//! queue, which that heap empties before it takes a new pool.
+
+use std::cell::Cell;
+use std::mem::MaybeUninit;
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+
+use crate::pool::{self, Block, Pool, Use};
+use crate::region::{Region, heap_of};
+use crate::reserve::populate;
+use crate::size_class::{self, CLASSES, LARGEST};
+
+/// How long a kept pool may go unneeded, in seconds.
+const PATIENCE: i64 = 1;
+
+/// The open pools of one class, in the order of their use.
+struct Bin {
+    first: Cell<*mut Pool>,
+    last: Cell<*mut Pool>,
+    /// Pools of the class, open or full.
+    count: Cell<usize>,
+}
+
+/// See the module. All methods but those that say so need the heap for
+/// themselves: no other thread may be in one of them meanwhile.
+#[repr(C)]
+pub struct Heap {
+    /// The region's, at hand.
+    base: usize,
+    length: usize,
+    records: *mut Pool,
+    region: *const Region,
+    /// Stands for the first open pool where there is none.
+    nothing: *mut Pool,
+    bins: [Bin; CLASSES],
+    /// Empty pools, latest first.
+    kept: Bin,
+    /// `kept.count`, for other threads.
+    kept_count: AtomicUsize,
+    /// How many empty pools to keep before giving one back.
+    keep: Cell<usize>,
+    /// The fewest kept pools since `since`.
+    fewest_kept: Cell<usize>,
+    since: Cell<i64>,
+    no_pool: Pool,
+    /// Blocks that were released through other heaps.
+    returned: AtomicPtr<Block>,
+}
+
+impl Heap {
+    /// Makes a heap at `place`, which is zeroed.
+    ///
+    /// # Safety
+    /// `place` is within the region's mapping and only used as this heap;
+    /// the region does not move.
+    pub(crate) unsafe fn write(place: *mut Heap, region: *const Region) {
+        // SAFETY: the caller's contract. Zeroed memory is a valid heap but for
+        // what is written here; a record of zeros has an empty free list.
+        unsafe {
+            let (base, length) = (*region).range();
+            let nothing = &raw mut (*place).no_pool;
+            (&raw mut (*place).base).write(base);
+            (&raw mut (*place).length).write(length);
+            (&raw mut (*place).records).write((*region).first_record());
+            (&raw mut (*place).region).write(region);
+            (&raw mut (*place).nothing).write(nothing);
+            for class in 0..CLASSES {
+                (*place).bins[class].first.set(nothing);
+                (*place).bins[class].last.set(nothing);
+            }
+            (*place).kept.first.set(nothing);
+            (*place).kept.last.set(nothing);
+            (*place).keep.set((*region).options().keep);
+        }
+    }
+
+    /// The region. Any thread.
+    #[inline]
+    pub fn region(&self) -> &Region {
+        // SAFETY: the region outlives its heaps and does not move.
+        unsafe { &*self.region }
+    }
+
+    /// Whether `address` is in a pool of the region. Any thread.
+    #[inline(always)]
+    pub fn owns(&self, address: *const u8) -> bool {
+        (address as usize).wrapping_sub(self.base) < self.length
+    }
+
+    /// Empty pools kept. Any thread.
+    pub fn kept(&self) -> usize {
+        self.kept_count.load(Ordering::Relaxed)
+    }
+
+    #[inline(always)]
+    fn record_of(&self, address: *const u8) -> *mut Pool {
+        let number = (address as usize).wrapping_sub(self.base) >> pool::SHIFT;
+        self.records.wrapping_add(number)
+    }
+
+    /// A block of at least `size` bytes, aligned to 16; null if there is no
+    /// memory or the limit forbids it.
+    ///
+    /// # Safety
+    /// The caller has the heap for itself.
+    #[inline(always)]
+    pub unsafe fn allocate(&self, size: usize) -> *mut u8 {
+        // SAFETY: the caller's contract.
+        unsafe {
+            let block = self.allocate_at_hand(size);
+            if block.is_null() {
+                return self.allocate_slow(size);
+            }
+            block
+        }
+    }
+
+    /// A block that is at hand; null if one has to be looked for, as
+    /// [`Heap::allocate`] does. For callers who want their own slow path.
+    ///
+    /// # Safety
+    /// The caller has the heap for itself.
+    #[inline(always)]
+    pub unsafe fn allocate_at_hand(&self, size: usize) -> *mut u8 {
+        if size > LARGEST {
+            return ptr::null_mut();
+        }
+        // SAFETY: the size was just compared; a bin always leads to a record.
+        unsafe {
+            let class = size_class::of_size_unchecked(size);
+            let record = &*self.bins.get_unchecked(class).first.get();
+            let block = record.free.get();
+            if block.is_null() {
+                return ptr::null_mut();
+            }
+            self.hand_out(record, block)
+        }
+    }
+
+    /// As [`Heap::allocate`], filled with zeros.
+    ///
+    /// # Safety
+    /// The caller has the heap for itself.
+    #[inline]
+    pub unsafe fn allocate_zeroed(&self, size: usize) -> *mut u8 {
+        // SAFETY: the caller's contract; the block has `size` bytes.
+        unsafe {
+            if size > LARGEST {
+                return self.allocate_large(size, true);
+            }
+            let block = self.allocate(size);
+            if !block.is_null() {
+                block.write_bytes(0, size);
+            }
+            block
+        }
+    }
+
+    /// Takes the first block off a record's free list.
+    #[inline(always)]
+    unsafe fn hand_out(&self, record: &Pool, block: *mut Block) -> *mut u8 {
+        // SAFETY: `block` is free and the first of `record`'s list.
+        unsafe {
+            #[cfg(feature = "sanity")]
+            self.check_free(record, block);
+            record.free.set((*block).next);
+            record.set_used(record.used() + 1);
+            #[cfg(feature = "sanity")]
+            (&raw mut (*block).mark).write(0);
+        }
+        block.cast()
+    }
+
+    /// Gives a block back; no if it did not come from the region.
+    ///
+    /// # Safety
+    /// The caller has this heap for itself (the block may be another's), and
+    /// nobody uses the block any more.
+    #[inline(always)]
+    pub unsafe fn release(&self, address: *mut u8) -> bool {
+        if !self.owns(address) {
+            // SAFETY: the caller's contract.
+            return unsafe {
+                self.region()
+                    .large()
+                    .release(self.region().limit(), address)
+            };
+        }
+        // SAFETY: just compared.
+        unsafe { self.release_owned(address) };
+        true
+    }
+
+    /// As [`Heap::release`], for a block that is known to be the region's.
+    ///
+    /// # Safety
+    /// As for [`Heap::release`], and [`Heap::owns`] the address.
+    #[inline(always)]
+    pub unsafe fn release_owned(&self, address: *mut u8) {
+        // SAFETY: in the region, so it has a record, and the block has room for
+        // the link.
+        unsafe {
+            let record = &*self.record_of(address);
+            if heap_of(record).cast_const() == ptr::from_ref(self) {
+                self.take_back(record, address.cast());
+            } else {
+                Heap::hand_back(record, address.cast());
+            }
+        }
+    }
+
+    /// Gives a block of the region back without having any heap: it goes on the
+    /// queue of its own. Any thread. No if it did not come from the region.
+    ///
+    /// # Safety
+    /// Nobody uses the block any more.
+    pub unsafe fn release_from_outside(region: &Region, address: *mut u8) -> bool {
+        // SAFETY: the caller's contract.
+        unsafe {
+            if !region.owns(address) {
+                return region.large().release(region.limit(), address);
+            }
+            Heap::hand_back(&*region.record_of(address), address.cast());
+        }
+        true
+    }
+
+    /// Puts a block on its pool's free list.
+    #[inline(always)]
+    unsafe fn take_back(&self, record: &Pool, block: *mut Block) {
+        // SAFETY: the block is `record`'s and nobody uses it any more.
+        unsafe {
+            #[cfg(feature = "sanity")]
+            self.check_used(record, block);
+            (&raw mut (*block).next).write(record.free.get());
+            #[cfg(feature = "sanity")]
+            (&raw mut (*block).mark).write(pool::mark(block));
+            record.free.set(block);
+            let used = record.used().wrapping_sub(1);
+            record.set_used(used);
+            if used == record.notify.get() {
+                self.settle(record);
+            }
+        }
+    }
+
+    /// Queues a block for the heap it belongs to.
+    #[cold]
+    #[inline(never)]
+    unsafe fn hand_back(record: &Pool, block: *mut Block) {
+        let owner = heap_of(record);
+        if owner.is_null() {
+            #[cfg(feature = "sanity")]
+            crate::reserve::corrupted("release of a block that is not in use", block as usize);
+            #[cfg(not(feature = "sanity"))]
+            return;
+        }
+        // SAFETY: a pool with a block in use keeps its heap, which lives as long
+        // as the region; the block is nobody's until it is on the queue.
+        unsafe {
+            let queue = &(*owner).returned;
+            let mut head = queue.load(Ordering::Relaxed);
+            loop {
+                (&raw mut (*block).next).write(head);
+                match queue.compare_exchange_weak(head, block, Ordering::Release, Ordering::Relaxed)
+                {
+                    Ok(_) => return,
+                    Err(now) => head = now,
+                }
+            }
+        }
+    }
+
+    /// Takes back what other heaps released; no if there was nothing.
+    unsafe fn collect_returned(&self) -> bool {
+        if self.returned.load(Ordering::Relaxed).is_null() {
+            return false;
+        }
+        let mut block = self.returned.swap(ptr::null_mut(), Ordering::Acquire);
+        while !block.is_null() {
+            // SAFETY: queued blocks are this heap's, each once.
+            unsafe {
+                let next = (*block).next;
+                self.take_back(&*self.record_of(block.cast()), block);
+                block = next;
+            }
+        }
+        true
+    }
+
+    /// The block at `address` with at least `size` bytes and the contents it
+    /// had, perhaps elsewhere. `None` if it did not come from the region; null,
+    /// with the block as it was, if there is no memory.
+    ///
+    /// # Safety
+    /// As for [`Heap::release`]; the block is no longer used at `address` unless
+    /// null or `address` itself is returned.
+    #[inline]
+    pub unsafe fn resize(&self, address: *mut u8, size: usize) -> Option<*mut u8> {
+        if !self.owns(address) {
+            // SAFETY: the caller's contract.
+            return unsafe { self.resize_large(address, size) };
+        }
+        // SAFETY: the block is in use, so its record is complete; copies stay
+        // within both blocks.
+        unsafe {
+            let old = (*self.record_of(address)).size.load(Ordering::Relaxed) as usize;
+            // Not worth moving for less than a quarter.
+            if size <= old && size > old - old / 4 {
+                return Some(address);
+            }
+            if size <= LARGEST && size_class::block_size(size_class::of_size_unchecked(size)) == old
+            {
+                return Some(address);
+            }
+            let moved = self.allocate(size);
+            if moved.is_null() {
+                return Some(if size <= old { address } else { moved });
+            }
+            ptr::copy_nonoverlapping(address, moved, old.min(size));
+            self.release(address);
+            Some(moved)
+        }
+    }
+
+    #[cold]
+    unsafe fn resize_large(&self, address: *mut u8, size: usize) -> Option<*mut u8> {
+        let (large, limit) = (self.region().large(), self.region().limit());
+        if size <= LARGEST {
+            let old = large.size_of(address)?;
+            // SAFETY: the caller's contract; both blocks have so many bytes.
+            unsafe {
+                let moved = self.allocate(size);
+                if !moved.is_null() {
+                    ptr::copy_nonoverlapping(address, moved, size.min(old));
+                    large.release(limit, address);
+                    return Some(moved);
+                }
+            }
+        }
+        // SAFETY: the caller's contract.
+        unsafe {
+            let moved = large.resize(limit, address, size)?;
+            if moved.is_null() && self.kept() > 0 {
+                self.trim();
+                return large.resize(limit, address, size);
+            }
+            Some(moved)
+        }
+    }
+
+    #[cold]
+    unsafe fn allocate_large(&self, size: usize, zeroed: bool) -> *mut u8 {
+        let (large, limit) = (self.region().large(), self.region().limit());
+        let block = large.allocate(limit, size, zeroed);
+        if block.is_null() && self.kept() > 0 {
+            // What is kept for later may be what is missing now.
+            // SAFETY: the caller's contract.
+            unsafe { self.trim() };
+            return large.allocate(limit, size, zeroed);
+        }
+        block
+    }
+
+    /// Finds a pool with a free block and hands it out, or makes a large block.
+    #[cold]
+    #[inline(never)]
+    unsafe fn allocate_slow(&self, size: usize) -> *mut u8 {
+        let Some(class) = size_class::of_size(size) else {
+            // SAFETY: the caller's contract.
+            return unsafe { self.allocate_large(size, false) };
+        };
+        // SAFETY: the class is one; records and memory are the region's.
+        unsafe {
+            let bin = self.bins.get_unchecked(class);
+            loop {
+                let first = bin.first.get();
+                if first != self.nothing {
+                    let record = &*first;
+                    let block = record.free.get();
+                    if !block.is_null() {
+                        return self.hand_out(record, block);
+                    }
+                    if !record.open(self.region().memory_of(first)) {
+                        bin.unlink(first, self.nothing);
+                        record.usage.set(Use::Full);
+                        record.notify.set(u32::from(record.capacity.get()) - 1);
+                    }
+                    continue;
+                }
+                if self.collect_returned() {
+                    continue;
+                }
+                let record = self.take_pool(bin.count.get() > 0);
+                if record.is_null() {
+                    return ptr::null_mut();
+                }
+                (*record).assign(class);
+                bin.push(record, self.nothing);
+                bin.count.set(bin.count.get() + 1);
+            }
+        }
+    }
+
+    /// A kept pool, or one from the region; null if there is none. One that is
+    /// likely to fill up gets its memory at once.
+    unsafe fn take_pool(&self, fills_up: bool) -> *mut Pool {
+        let record = self.kept.first.get();
+        // SAFETY: records and memory are the region's.
+        unsafe {
+            if record != self.nothing {
+                self.unkeep(record);
+                self.fewest_kept
+                    .set(self.fewest_kept.get().min(self.kept()));
+                self.review();
+                return record;
+            }
+            self.fewest_kept.set(0);
+            let record = self.region().take_pool();
+            if record.is_null() {
+                return record;
+            }
+            (*record)
+                .heap
+                .store(ptr::from_ref(self).cast_mut(), Ordering::Relaxed);
+            if (*record).was_decommitted.get() {
+                // Keeping one more would have saved the system's work.
+                self.keep.set(self.keep.get() + 1);
+            }
+            if fills_up {
+                populate(self.region().memory_of(record), pool::SIZE);
+            }
+            record
+        }
+    }
+
+    /// A pool has become empty, or has room again: puts it where it belongs.
+    #[cold]
+    #[inline(never)]
+    unsafe fn settle(&self, record: &Pool) {
+        let address = ptr::from_ref(record).cast_mut();
+        // SAFETY: the record's class is set while it is in use.
+        unsafe {
+            let bin = self.bins.get_unchecked(record.class.get() as usize);
+            if record.usage.get() == Use::Full {
+                record.usage.set(Use::Open);
+                record.notify.set(0);
+                bin.append(address, self.nothing);
+                return;
+            }
+            // The only open pool of its class stays: it may be in use again at once.
+            if bin.first.get() == address && bin.last.get() == address {
+                return;
+            }
+            bin.unlink(address, self.nothing);
+            bin.count.set(bin.count.get() - 1);
+            self.retire(address);
+        }
+    }
+
+    /// Keeps an empty pool, and gives the one that was empty longest back if
+    /// that makes too many.
+    ///
+    /// How many is too many follows what happens: each pool that has to get its
+    /// memory anew shows that one more should have been kept, so a program that
+    /// fills and empties the same memory again and again soon keeps it; what
+    /// then goes unneeded for a while is given back, half at a time.
+    unsafe fn retire(&self, record: *mut Pool) {
+        // SAFETY: an empty pool on no list.
+        unsafe {
+            (*record).usage.set(Use::Kept);
+            (*record).size.store(0, Ordering::Relaxed);
+            self.kept.push(record, self.nothing);
+            self.kept.count.set(self.kept.count.get() + 1);
+            self.publish_kept();
+            if self.kept() > self.keep.get() {
+                self.give_oldest();
+            }
+            self.review();
+        }
+    }
+
+    fn publish_kept(&self) {
+        self.kept_count
+            .store(self.kept.count.get(), Ordering::Relaxed);
+    }
+
+    unsafe fn unkeep(&self, record: *mut Pool) {
+        // SAFETY: it is on the list of kept pools.
+        unsafe { self.kept.unlink(record, self.nothing) };
+        self.kept.count.set(self.kept.count.get() - 1);
+        self.publish_kept();
+    }
+
+    unsafe fn give_oldest(&self) {
+        let record = self.kept.last.get();
+        if record != self.nothing {
+            // SAFETY: the last of the list; it is empty.
+            unsafe {
+                self.unkeep(record);
+                self.region().give_pool(record);
+            }
+        }
+    }
+
+    /// Gives back half of what has not been needed for some time.
+    unsafe fn review(&self) {
+        let now = seconds();
+        if now - self.since.get() <= PATIENCE {
+            return;
+        }
+        let least = self.region().options().keep;
+        let unneeded = self
+            .fewest_kept
+            .get()
+            .min(self.kept())
+            .saturating_sub(least);
+        for _ in 0..unneeded.div_ceil(2) {
+            // SAFETY: the caller's contract.
+            unsafe { self.give_oldest() };
+            self.keep.set(self.keep.get().saturating_sub(1).max(least));
+        }
+        self.fewest_kept.set(self.kept());
+        self.since.set(now);
+    }
+
+    /// Gives all memory back that holds no block.
+    ///
+    /// # Safety
+    /// The caller has the heap for itself.
+    pub unsafe fn trim(&self) {
+        // SAFETY: records on lists are this heap's.
+        unsafe {
+            self.collect_returned();
+            for bin in &self.bins {
+                let first = bin.first.get();
+                if first != self.nothing && (*first).used() == 0 {
+                    bin.unlink(first, self.nothing);
+                    bin.count.set(bin.count.get() - 1);
+                    self.retire(first);
+                }
+            }
+            while self.kept() > 0 {
+                self.give_oldest();
+            }
+        }
+        self.keep.set(self.region().options().keep);
+    }
+
+    /// Calls `visit` with each block in use from this heap's pools, and its size.
+    ///
+    /// # Safety
+    /// The caller has the heap for itself, and `visit` does not use it.
+    pub unsafe fn for_each_live(&self, mut visit: impl FnMut(*mut u8, usize)) {
+        // SAFETY: the caller's contract; records of this heap change through it only.
+        unsafe {
+            self.collect_returned();
+            for record in self.region().records() {
+                let in_use = matches!((*record).usage.get(), Use::Open | Use::Full);
+                if in_use && heap_of(&*record).cast_const() == ptr::from_ref(self) {
+                    crate::live::blocks(&*record, self.region().memory_of(record), &mut visit);
+                }
+            }
+        }
+    }
+}
+
+/// Seconds of a clock that only goes forward.
+fn seconds() -> i64 {
+    let mut now = MaybeUninit::<libc::timespec>::zeroed();
+    // SAFETY: a place for the answer, which is valid as zeros too.
+    unsafe {
+        libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, now.as_mut_ptr());
+        now.assume_init().tv_sec
+    }
+}
+
+impl Bin {
+    unsafe fn push(&self, record: *mut Pool, nothing: *mut Pool) {
+        let first = self.first.get();
+        // SAFETY: `record` is on no list.
+        unsafe {
+            (*record).previous.set(nothing);
+            (*record).next.set(first);
+            if first == nothing {
+                self.last.set(record);
+            } else {
+                (*first).previous.set(record);
+            }
+        }
+        self.first.set(record);
+    }
+
+    unsafe fn append(&self, record: *mut Pool, nothing: *mut Pool) {
+        let last = self.last.get();
+        // SAFETY: `record` is on no list.
+        unsafe {
+            (*record).next.set(nothing);
+            (*record).previous.set(last);
+            if last == nothing {
+                self.first.set(record);
+            } else {
+                (*last).next.set(record);
+            }
+        }
+        self.last.set(record);
+    }
+
+    unsafe fn unlink(&self, record: *mut Pool, nothing: *mut Pool) {
+        // SAFETY: `record` is on this list.
+        unsafe {
+            let (previous, next) = ((*record).previous.get(), (*record).next.get());
+            if previous == nothing {
+                self.first.set(next);
+            } else {
+                (*previous).next.set(next);
+            }
+            if next == nothing {
+                self.last.set(previous);
+            } else {
+                (*next).previous.set(previous);
+            }
+        }
+    }
+}
+
+#[cfg(feature = "sanity")]
+mod sanity {
+    use super::*;
+    use crate::reserve::corrupted;
+
+    impl Heap {
+        /// A block that is about to be handed out must be as it was left.
+        pub(super) unsafe fn check_free(&self, record: &Pool, block: *mut Block) {
+            // SAFETY: an address in the record's own pool is readable.
+            unsafe {
+                if !self.is_block(record, block) {
+                    corrupted("a free list leads to no block", block as usize);
+                }
+                if (*block).mark != pool::mark(block) {
+                    corrupted("a block was written to after its release", block as usize);
+                }
+                let next = (*block).next;
+                if !next.is_null() && !self.is_block(record, next) {
+                    corrupted("a block was written to after its release", block as usize);
+                }
+            }
+        }
+
+        /// A block that is being released must be one and in use.
+        pub(super) unsafe fn check_used(&self, record: &Pool, block: *mut Block) {
+            // SAFETY: as above.
+            unsafe {
+                if !self.is_block(record, block) {
+                    corrupted("release of an address that is no block", block as usize);
+                }
+                if (*block).mark == pool::mark(block) {
+                    let mut free = record.free.get();
+                    while !free.is_null() {
+                        if free == block {
+                            corrupted("a block was released twice", block as usize);
+                        }
+                        free = (*free).next;
+                    }
+                }
+                if record.used() == 0 {
+                    corrupted("a block was released twice", block as usize);
+                }
+            }
+        }
+
+        fn is_block(&self, record: &Pool, block: *mut Block) -> bool {
+            let size = record.size.load(Ordering::Relaxed) as usize;
+            let offset = (block as usize).wrapping_sub(self.region().memory_of(record) as usize);
+            size > 0 && offset.is_multiple_of(size) && offset / size < record.opened.get() as usize
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! Blocks too large for a pool: the system's, with their sizes in a table.
+//!
+//! The table is open addressing by address, in memory of its own, behind one
+//! lock. Large blocks are rare and cost the system far more than that.
+
+use std::cell::UnsafeCell;
+use std::ptr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::limit::Limit;
+use crate::lock::Lock;
+use crate::reserve::{reserve, unreserve};
+
+const FIRST_CAPACITY: usize = 4096;
+
+/// A block's address (0: no entry) and size.
+#[derive(Clone, Copy)]
+struct Entry {
+    address: usize,
+    size: usize,
+}
+
+struct Table {
+    entries: *mut Entry,
+    /// A power of two, or 0.
+    capacity: usize,
+    count: usize,
+}
+
+/// The large blocks of a region.
+pub struct Large {
+    lock: Lock,
+    table: UnsafeCell<Table>,
+    blocks: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+// SAFETY: the table is used under the lock.
+unsafe impl Sync for Large {}
+// SAFETY: nothing in it belongs to a thread.
+unsafe impl Send for Large {}
+
+impl Default for Large {
+    fn default() -> Self {
+        Large {
+            lock: Lock::default(),
+            table: UnsafeCell::new(Table {
+                entries: ptr::null_mut(),
+                capacity: 0,
+                count: 0,
+            }),
+            blocks: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl Table {
+    fn home(&self, address: usize) -> usize {
+        // Fibonacci hashing; blocks are aligned to 16.
+        ((address >> 4).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20) & (self.capacity - 1)
+    }
+
+    /// The entry at a position.
+    fn at(&self, position: usize) -> *mut Entry {
+        self.entries.wrapping_add(position & (self.capacity - 1))
+    }
+
+    fn find(&self, address: usize) -> Option<*mut Entry> {
+        if self.capacity == 0 {
+            return None;
+        }
+        let mut position = self.home(address);
+        loop {
+            let entry = self.at(position);
+            // SAFETY: positions are taken modulo the capacity. An entry is
+            // always free, so this ends.
+            match unsafe { (*entry).address } {
+                0 => return None,
+                found if found == address => return Some(entry),
+                _ => position += 1,
+            }
+        }
+    }
+
+    fn put(&mut self, new: Entry) {
+        let mut position = self.home(new.address);
+        // SAFETY: as in `find`; the caller has made room.
+        unsafe {
+            while (*self.at(position)).address != 0 {
+                position += 1;
+            }
+            *self.at(position) = new;
+        }
+        self.count += 1;
+    }
+
+    fn insert(&mut self, new: Entry) -> bool {
+        if (self.count + 1) * 4 > self.capacity * 3
+            && !self.grow()
+            && self.count + 1 >= self.capacity
+        {
+            return false;
+        }
+        self.put(new);
+        true
+    }
+
+    #[cold]
+    fn grow(&mut self) -> bool {
+        let capacity = (self.capacity * 2).max(FIRST_CAPACITY);
+        let entries: *mut Entry = reserve(capacity * size_of::<Entry>()).cast();
+        if entries.is_null() {
+            return false;
+        }
+        let old = std::mem::replace(
+            self,
+            Table {
+                entries,
+                capacity,
+                count: 0,
+            },
+        );
+        for position in 0..old.capacity {
+            // SAFETY: below the old capacity.
+            let entry = unsafe { *old.entries.add(position) };
+            if entry.address != 0 {
+                self.put(entry);
+            }
+        }
+        old.free();
+        true
+    }
+
+    fn free(&self) {
+        if !self.entries.is_null() {
+            // SAFETY: `entries` came from `reserve` at this size.
+            unsafe { unreserve(self.entries.cast(), self.capacity * size_of::<Entry>()) };
+        }
+    }
+
+    fn remove(&mut self, address: usize) -> Option<usize> {
+        let entry = self.find(address)?;
+        // SAFETY: positions are taken modulo the capacity.
+        unsafe {
+            let size = (*entry).size;
+            let mut hole = entry.offset_from(self.entries) as usize;
+            let mut position = hole;
+            // What follows moves up where it may, so that no search ends early.
+            loop {
+                position = (position + 1) & (self.capacity - 1);
+                let next = *self.at(position);
+                if next.address == 0 {
+                    break;
+                }
+                let home = self.home(next.address);
+                let distance = |from: usize, to: usize| to.wrapping_sub(from) & (self.capacity - 1);
+                if distance(home, position) >= distance(hole, position) {
+                    *self.at(hole) = next;
+                    hole = position;
+                }
+            }
+            (*self.at(hole)).address = 0;
+            self.count -= 1;
+            Some(size)
+        }
+    }
+}
+
+impl Large {
+    fn with<T>(&self, act: impl FnOnce(&mut Table) -> T) -> T {
+        let _held = self.lock.hold();
+        // SAFETY: under the lock, and `act` cannot reach this again.
+        act(unsafe { &mut *self.table.get() })
+    }
+
+    fn enter(&self, block: *mut u8, size: usize) -> bool {
+        let address = block as usize;
+        let entered = self.with(|table| table.insert(Entry { address, size }));
+        if entered {
+            self.blocks.fetch_add(1, Ordering::Relaxed);
+            self.bytes.fetch_add(size, Ordering::Relaxed);
+        }
+        entered
+    }
+
+    fn leave(&self, block: *mut u8) -> Option<usize> {
+        let size = self.with(|table| table.remove(block as usize))?;
+        self.blocks.fetch_sub(1, Ordering::Relaxed);
+        self.bytes.fetch_sub(size, Ordering::Relaxed);
+        Some(size)
+    }
+
+    /// A block of `size` bytes, zeroed if asked; null if there is no memory or
+    /// the limit forbids it.
+    pub fn allocate(&self, limit: &Limit, size: usize, zeroed: bool) -> *mut u8 {
+        if !limit.take(size) {
+            limit.refuse();
+            return ptr::null_mut();
+        }
+        // SAFETY: plain calls of the system's allocator.
+        let block: *mut u8 = unsafe {
+            if zeroed {
+                libc::calloc(1, size)
+            } else {
+                libc::malloc(size)
+            }
+        }
+        .cast();
+        if !block.is_null() && self.enter(block, size) {
+            return block;
+        }
+        // SAFETY: just allocated, or null.
+        unsafe { libc::free(block.cast()) };
+        limit.give(size);
+        ptr::null_mut()
+    }
+
+    /// Gives a block back; no if it is not one of these.
+    ///
+    /// # Safety
+    /// Nobody uses the block if it is one.
+    pub unsafe fn release(&self, limit: &Limit, block: *mut u8) -> bool {
+        // The entry goes first: once the block is free, another thread may get
+        // and enter the same address.
+        let Some(size) = self.leave(block) else {
+            return false;
+        };
+        limit.give(size);
+        // SAFETY: it was in the table, so the system gave it to us.
+        unsafe { libc::free(block.cast()) };
+        true
+    }
+
+    /// Makes a block larger or smaller, perhaps elsewhere. `None` if it is not
+    /// one of these; null, with the block as it was, if there is no memory.
+    ///
+    /// # Safety
+    /// As for [`Large::release`], but for what is returned.
+    pub unsafe fn resize(&self, limit: &Limit, block: *mut u8, size: usize) -> Option<*mut u8> {
+        let old = self.leave(block)?;
+        if size > old && !limit.take(size - old) {
+            limit.refuse();
+            self.enter(block, old);
+            return Some(ptr::null_mut());
+        }
+        // SAFETY: it was in the table, so the system gave it to us.
+        let moved: *mut u8 = unsafe { libc::realloc(block.cast(), size) }.cast();
+        if moved.is_null() {
+            if size > old {
+                limit.give(size - old);
+            }
+            self.enter(block, old);
+            return Some(moved);
+        }
+        if size < old {
+            limit.give(old - size);
+        }
+        // There is room, because an entry has just left; should others have
+        // taken it all and the table cannot grow, the block can no longer be
+        // told from a foreign one.
+        if !self.enter(moved, size) {
+            limit.give(size);
+        }
+        Some(moved)
+    }
+
+    /// The size of a block, if it is one of these.
+    pub fn size_of(&self, block: *const u8) -> Option<usize> {
+        self.with(|table| {
+            let entry = table.find(block as usize)?;
+            // SAFETY: just found, under the lock.
+            Some(unsafe { (*entry).size })
+        })
+    }
+
+    /// Number of blocks and sum of their sizes.
+    pub fn totals(&self) -> (usize, usize) {
+        (
+            self.blocks.load(Ordering::Relaxed),
+            self.bytes.load(Ordering::Relaxed),
+        )
+    }
+
+    pub(crate) fn before_fork(&self) {
+        self.lock.acquire();
+    }
+
+    pub(crate) fn after_fork(&self) {
+        self.lock.release();
+    }
+
+    /// Forgets all blocks; they stay the system's.
+    pub(crate) fn clear(&mut self) {
+        let table = self.table.get_mut();
+        table.free();
+        (table.entries, table.capacity, table.count) = (ptr::null_mut(), 0, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_that_grows_and_shrinks_loses_nothing() {
+        let (large, limit) = (Large::default(), Limit::default());
+        let mut kept = Vec::new();
+        for round in 0..20_000usize {
+            let block = large.allocate(&limit, 9000 + round % 100, round % 2 == 0);
+            assert!(!block.is_null());
+            kept.push((block, 9000 + round % 100));
+            if round % 3 == 0 {
+                let (block, size) = kept.swap_remove(round * 7919 % kept.len());
+                assert_eq!(large.size_of(block), Some(size));
+                // SAFETY: allocated above and not used any more.
+                unsafe { assert!(large.release(&limit, block)) };
+                assert_eq!(large.size_of(block), None);
+            }
+        }
+        let total: usize = kept.iter().map(|(_, size)| size).sum();
+        assert_eq!(large.totals(), (kept.len(), total));
+        assert_eq!(limit.taken(), total);
+        for (block, size) in kept {
+            assert_eq!(large.size_of(block), Some(size));
+            // SAFETY: as above.
+            unsafe { assert!(large.release(&limit, block)) };
+        }
+        assert_eq!((large.totals(), limit.taken()), ((0, 0), 0));
+    }
+
+    #[test]
+    fn resizing_under_a_limit_leaves_the_block_as_it_was() {
+        let (large, limit) = (Large::default(), Limit::default());
+        limit.set(Some(30_000));
+        let block = large.allocate(&limit, 10_000, true);
+        // SAFETY: the block is ours throughout.
+        unsafe {
+            block.write_bytes(7, 10_000);
+            assert_eq!(large.resize(&limit, block, 30_001), Some(ptr::null_mut()));
+            assert_eq!(large.size_of(block), Some(10_000));
+            let block = large.resize(&limit, block, 30_000).unwrap();
+            assert!((0..10_000).all(|i| *block.add(i) == 7));
+            assert_eq!(limit.taken(), 30_000);
+            assert!(large.release(&limit, block));
+            assert!(!large.release(&limit, block));
+        }
+        assert_eq!(limit.taken(), 0);
+        assert_eq!(limit.refused(), 1);
+    }
+}

@@ -1,0 +1,45 @@
+//! A lock for what is shared and rarely used: one atomic exchange, no memory,
+//! and usable across a `fork`.
+
+use std::hint;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Held by one thread at a time.
+#[derive(Default)]
+pub struct Lock(AtomicBool);
+
+/// Gives the lock back when dropped.
+pub struct Held<'a>(&'a Lock);
+
+impl Lock {
+    /// Waits for the lock.
+    pub fn hold(&self) -> Held<'_> {
+        self.acquire();
+        Held(self)
+    }
+
+    /// Waits for the lock and keeps it, without a guard.
+    pub fn acquire(&self) {
+        let mut rounds = 0u32;
+        while self.0.swap(true, Ordering::Acquire) {
+            rounds = rounds.saturating_add(1);
+            if rounds < 50 {
+                hint::spin_loop();
+            } else {
+                // SAFETY: takes no arguments and touches no memory of ours.
+                unsafe { libc::sched_yield() };
+            }
+        }
+    }
+
+    /// Gives back what [`Lock::acquire`] took.
+    pub fn release(&self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.release();
+    }
+}

@@ -1,0 +1,207 @@
+//! Random sequences of operations against a naive model of what an allocator promises.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use wrasse_allocator::{Heap, Options, Region, size_class};
+
+#[derive(Clone, Debug)]
+enum Step {
+    Allocate { size: usize, zeroed: bool },
+    Release { which: usize },
+    Resize { which: usize, size: usize },
+    Burst { size: usize, count: usize },
+    ReleaseEvery { nth: usize },
+    Trim,
+}
+
+fn size() -> impl Strategy<Value = usize> {
+    prop_oneof![
+        6 => 0..=128usize,
+        4 => 0..=1100usize,
+        2 => 0..=9000usize,
+        1 => 8000..=70_000usize,
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (size(), any::<bool>()).prop_map(|(size, zeroed)| Step::Allocate { size, zeroed }),
+        4 => any::<usize>().prop_map(|which| Step::Release { which }),
+        3 => (any::<usize>(), size()).prop_map(|(which, size)| Step::Resize { which, size }),
+        1 => (0..600usize, 1..2000usize).prop_map(|(size, count)| Step::Burst { size, count }),
+        1 => (1..4usize).prop_map(|nth| Step::ReleaseEvery { nth }),
+        1 => Just(Step::Trim),
+    ]
+}
+
+struct Block {
+    address: *mut u8,
+    size: usize,
+    fill: u8,
+}
+
+struct Model<'r> {
+    heap: &'r Heap,
+    blocks: Vec<Block>,
+    /// Start to end of each block.
+    ranges: BTreeMap<usize, usize>,
+    fills: u8,
+}
+
+impl Model<'_> {
+    fn add(&mut self, address: *mut u8, size: usize) {
+        assert!(!address.is_null());
+        let start = address as usize;
+        assert_eq!(start % size_class::ALIGNMENT, 0);
+        assert_eq!(
+            self.heap.owns(address),
+            size <= size_class::LARGEST,
+            "{size}"
+        );
+        assert!(self.heap.region().size_of(address) >= size);
+        let end = start + size.max(1);
+        if let Some((_, below)) = self.ranges.range(..end).next_back() {
+            assert!(*below <= start, "two blocks overlap");
+        }
+        self.ranges.insert(start, end);
+        self.fills = self.fills.wrapping_add(1);
+        let fill = self.fills;
+        // SAFETY: the block has so many bytes.
+        unsafe { address.write_bytes(fill, size) };
+        self.blocks.push(Block {
+            address,
+            size,
+            fill,
+        });
+    }
+
+    fn remove(&mut self, which: usize) -> Option<Block> {
+        if self.blocks.is_empty() {
+            return None;
+        }
+        let block = self.blocks.swap_remove(which % self.blocks.len());
+        self.ranges.remove(&(block.address as usize));
+        check(&block, block.size);
+        Some(block)
+    }
+
+    fn apply(&mut self, step: &Step) {
+        // SAFETY: one thread; blocks are used as the model says.
+        unsafe {
+            match *step {
+                Step::Allocate {
+                    size,
+                    zeroed: false,
+                } => self.add(self.heap.allocate(size), size),
+                Step::Allocate { size, zeroed: true } => {
+                    let address = self.heap.allocate_zeroed(size);
+                    assert!((0..size).all(|i| *address.add(i) == 0));
+                    self.add(address, size);
+                }
+                Step::Release { which } => {
+                    if let Some(block) = self.remove(which) {
+                        assert!(self.heap.release(block.address));
+                    }
+                }
+                Step::Resize { which, size } => {
+                    if let Some(mut block) = self.remove(which) {
+                        let kept = block.size.min(size);
+                        block.address = self.heap.resize(block.address, size).unwrap();
+                        check(&block, kept);
+                        // A block that got smaller may stay large.
+                        if size > size_class::LARGEST || self.heap.owns(block.address) {
+                            self.add(block.address, size);
+                        } else {
+                            assert!(self.heap.release(block.address));
+                        }
+                    }
+                }
+                Step::Burst { size, count } => {
+                    for _ in 0..count {
+                        self.add(self.heap.allocate(size), size);
+                    }
+                }
+                Step::ReleaseEvery { nth } => {
+                    for which in (0..self.blocks.len()).rev().step_by(nth) {
+                        let block = self.remove(which).unwrap();
+                        assert!(self.heap.release(block.address));
+                    }
+                }
+                Step::Trim => self.heap.trim(),
+            }
+        }
+    }
+
+    fn compare(&self) {
+        let stats = self.heap.region().stats();
+        let (small, large): (Vec<_>, Vec<_>) = self
+            .blocks
+            .iter()
+            .partition(|block| self.heap.owns(block.address));
+        assert_eq!(stats.blocks, small.len());
+        assert_eq!(self.heap.region().blocks(), small.len());
+        assert_eq!(stats.large_blocks, large.len());
+        assert_eq!(
+            stats.large_bytes,
+            large.iter().map(|block| block.size).sum::<usize>()
+        );
+        assert_eq!(
+            stats.taken,
+            self.heap.region().committed() + stats.large_bytes
+        );
+        assert!(stats.peak >= stats.taken);
+        let sizes = small
+            .iter()
+            .map(|block| self.heap.region().size_of(block.address));
+        assert_eq!(stats.bytes, sizes.sum::<usize>());
+        let mut seen: Vec<usize> = Vec::new();
+        let mut places = std::collections::HashSet::new();
+        // SAFETY: one thread, and the closure does not allocate from this heap.
+        unsafe {
+            self.heap.for_each_live(|address, size| {
+                seen.push(address as usize);
+                assert!(size >= 16);
+                let place = self.heap.region().index_of(address);
+                let inside = self.heap.region().index_of(address.add(size - 1));
+                assert_eq!(place, inside);
+                assert!(places.insert(place.flat()));
+            });
+        }
+        seen.sort_unstable();
+        let mut expected: Vec<usize> = small.iter().map(|block| block.address as usize).collect();
+        expected.sort_unstable();
+        assert_eq!(seen, expected);
+    }
+}
+
+fn check(block: &Block, bytes: usize) {
+    // SAFETY: the block has so many bytes.
+    let intact = (0..bytes).all(|i| unsafe { *block.address.add(i) } == block.fill);
+    assert!(intact, "the contents of a block changed");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn behaves_as_an_allocator(steps in prop::collection::vec(step(), 1..200), keep in 0..5usize) {
+        let options = Options { reserve: 1 << 28, keep, ..Options::default() };
+        let region = Region::reserve(options).unwrap();
+        assert_eq!(region.committed(), 0);
+        let heap = region.as_ref().heap().unwrap();
+        let mut model = Model { heap, blocks: Vec::new(), ranges: BTreeMap::new(), fills: 0 };
+        for step in &steps {
+            model.apply(step);
+        }
+        model.compare();
+        while let Some(block) = model.remove(0) {
+            // SAFETY: one thread; the block is no longer used.
+            assert!(unsafe { heap.release(block.address) });
+        }
+        model.compare();
+        // SAFETY: one thread.
+        unsafe { heap.trim() };
+        assert_eq!(region.limit().taken(), 0);
+        assert_eq!(region.committed(), 0);
+    }
+}

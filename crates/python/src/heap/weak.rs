@@ -1,0 +1,80 @@
+//! Weak references to unreachable objects.
+//!
+//! CPython publishes their layout in `cpython/weakrefobject.h`.
+
+use std::ptr;
+
+use pyo3_ffi::*;
+use wrasse_collector::Model;
+
+use super::Heap;
+use crate::list::{List, link_of};
+
+#[repr(C)]
+struct WeakReference {
+    base: PyObject,
+    referent: *mut PyObject,
+    callback: *mut PyObject,
+    hash: Py_hash_t,
+    prev: *mut WeakReference,
+    next: *mut WeakReference,
+}
+
+unsafe extern "C" {
+    fn _PyWeakref_ClearRef(reference: *mut PyObject);
+}
+
+/// The callback of a weak reference, borrowed, or null.
+pub unsafe fn callback(reference: *mut PyObject) -> *mut PyObject {
+    // SAFETY: the caller passes a weak reference.
+    unsafe { (*reference.cast::<WeakReference>()).callback }
+}
+
+/// The first word of the list of weak references to `object`, if its type has one.
+unsafe fn list_of(object: *mut PyObject) -> *mut *mut PyObject {
+    // SAFETY: the offset is relative to the object, negative (3.12 and
+    // later) where the word sits in front of it. Static types keep theirs
+    // elsewhere, but they are not tracked and never get here.
+    unsafe {
+        let offset = (*Py_TYPE(object)).tp_weaklistoffset;
+        let supported = if cfg!(Py_3_12) {
+            offset != 0
+        } else {
+            offset > 0
+        };
+        if supported {
+            object.byte_offset(offset).cast()
+        } else {
+            ptr::null_mut()
+        }
+    }
+}
+
+/// Clears the weak references to `object`, and `object` itself if it is one.
+/// Those whose callback must be called get a reference and go to `pending`.
+pub unsafe fn clear_all(object: *mut PyObject, pending: &List, heap: &Heap) {
+    // SAFETY: see the caller; each round takes the first reference off the
+    // list, so the loop ends.
+    unsafe {
+        if PyWeakref_Check(object) != 0 {
+            // Its callback must not run: it may belong to objects that are
+            // about to be cleared.
+            _PyWeakref_ClearRef(object);
+        }
+        let list = list_of(object);
+        if list.is_null() {
+            return;
+        }
+        while !(*list).is_null() {
+            let reference = *list;
+            _PyWeakref_ClearRef(reference);
+            debug_assert!(*list != reference);
+            let link = link_of(reference);
+            if callback(reference).is_null() || heap.is_candidate(link) {
+                continue;
+            }
+            Py_INCREF(reference);
+            heap.transfer(link, pending);
+        }
+    }
+}
