@@ -161,7 +161,7 @@ def test_comes_however_the_program_ends(tmp_path: Path, source: str, status: int
 
 
 @pytest.mark.parametrize(
-    "end", ["os._exit(4)", "os.kill(os.getpid(), 9)", "os.kill(os.getpid(), 15)"]
+    "end", ["os.abort()", "os.kill(os.getpid(), 9)", "os.kill(os.getpid(), 15)"]
 )
 def test_does_not_come_when_the_process_is_cut_off(tmp_path: Path, end: str) -> None:
     file = tmp_path / "summary.json"
@@ -170,6 +170,30 @@ def test_does_not_come_when_the_process_is_cut_off(tmp_path: Path, end: str) -> 
     assert status != 0 and err == ""
     assert file.read_text() == "old"
     assert names(tmp_path) == ["summary.json"]
+
+
+def test_comes_before_a_quick_exit(tmp_path: Path) -> None:
+    source = """
+import os, posix
+assert os._exit is posix._exit and os._exit.__module__ == 'posix'
+for bad in [(), (1, 2), ('x',), (2 ** 40,)]:
+    try:
+        os._exit(*bad)
+    except (TypeError, OverflowError) as error:
+        print(type(error).__name__, error)
+    else:
+        print('no error')
+pid = os.fork()
+if pid == 0:
+    os._exit(3)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+os._exit(status=4)
+"""
+    stock = python("-c", source)
+    ours = wrasse("run", "--trace", "--json", str(tmp_path / "summary.json"), "-c", source)
+    assert (ours.code, ours.out) == (stock.code, stock.out) and stock.code == 4
+    assert summaries(ours.err) == 1 and "largest lines" in ours.err
+    assert json.loads((tmp_path / "summary.json").read_text())["trace"]["top"]
 
 
 def test_comes_last() -> None:

@@ -72,7 +72,7 @@ pub fn collect<M: Model>(
     }
 
     let uncollectable = host.empty();
-    separate_uncollectable(host, &unreachable, &uncollectable, &stack);
+    let separated = separate_uncollectable(host, &unreachable, &uncollectable, &stack);
     let told = host.found(&unreachable);
 
     let weak = host.clear_weak_references(&unreachable, old);
@@ -87,10 +87,10 @@ pub fn collect<M: Model>(
         host.merge(&unreachable, old);
         host.merge(&garbage, &unreachable);
     } else {
-        host.each(&unreachable, |_| outcome.collected += 1);
+        outcome.collected += verdict.unreachable - separated;
     }
     host.condemned(&unreachable);
-    clear_all(host, &unreachable, old);
+    host.clear_all(&unreachable, old);
 
     host.each(&uncollectable, |_| outcome.uncollectable += 1);
     host.abandoned(&uncollectable);
@@ -113,21 +113,22 @@ fn detect_with<M: Model>(
 }
 
 /// Takes the objects that cannot be freed, and all that they reach, out of
-/// `unreachable`.
+/// `unreachable`; returns how many.
 fn separate_uncollectable<M: Model>(
     host: &M,
     unreachable: &M::Set,
     uncollectable: &M::Set,
     stack: &impl Fn(&mut dyn FnMut(&mut MarkStack<M::Object>)),
-) {
+) -> usize {
     let mut any = false;
     host.each(unreachable, |object| any |= host.is_uncollectable(object));
-    if any {
-        stack(&mut |stack| {
-            stack.revive_from(host, unreachable, |object| host.is_uncollectable(object));
-        });
-        host.partition(unreachable, false, uncollectable);
+    if !any {
+        return 0;
     }
+    stack(&mut |stack| {
+        stack.revive_from(host, unreachable, |object| host.is_uncollectable(object));
+    });
+    host.partition(unreachable, false, uncollectable)
 }
 
 /// Runs each finalizer once; returns how many ran.
@@ -145,14 +146,4 @@ fn finalize_all<M: Model>(host: &M, unreachable: &M::Set) -> usize {
     }
     host.merge(&seen, unreachable);
     finalized
-}
-
-fn clear_all<M: Model>(host: &M, unreachable: &M::Set, old: &M::Set) {
-    while let Some(object) = host.first(unreachable) {
-        host.clear(object);
-        if host.first(unreachable) == Some(object) {
-            host.revive(object);
-            host.transfer(object, old);
-        }
-    }
 }

@@ -118,6 +118,18 @@ pub unsafe trait Model {
     /// Makes `object` drop the references it holds, or keeps it for inspection
     /// if the host was asked to. Runs foreign code; `object` may be gone afterwards.
     fn clear(&self, object: Self::Object);
+    /// Clears all of `garbage`; what survives its own clearing goes to `old`.
+    /// Runs foreign code. Each time only the first object is looked at, since
+    /// clearing one may free others.
+    fn clear_all(&self, garbage: &Self::Set, old: &Self::Set) {
+        while let Some(object) = self.first(garbage) {
+            self.clear(object);
+            if self.first(garbage) == Some(object) {
+                self.revive(object);
+                self.transfer(object, old);
+            }
+        }
+    }
     /// Called for the survivors of generation `generation` when detection is
     /// done and before anything foreign runs, with all unreachable objects
     /// already taken out: the place to stop tracking what cannot be part of a

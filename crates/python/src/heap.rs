@@ -295,6 +295,16 @@ unsafe impl Model for Heap<'_> {
         outcome
     }
 
+    fn may_finalize(&self, unreachable: &List) -> bool {
+        let mut any = false;
+        // SAFETY: a live object has a live type.
+        self.each(unreachable, |link| unsafe {
+            any |=
+                (*Py_TYPE(object_of(link))).tp_finalize.is_some() && (*link).prev & FINALIZED == 0;
+        });
+        any
+    }
+
     fn finalize(&self, link: Link) -> bool {
         // SAFETY: `link` is a tracked, live object; the reference held around
         // the call keeps it so for the call's duration.

@@ -5,7 +5,10 @@
 //! interpreter: an `atexit` callback, registered before any of the program's
 //! and so called after them, reads it. The summary is printed when
 //! finalization is over, so that it counts the last collections and follows
-//! the last finalizers' messages.
+//! the last finalizers' messages. A program that ends by `os._exit()` has
+//! neither moment, so that function reports before it ends the process.
+
+mod quick_exit;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -170,6 +173,10 @@ pub unsafe fn boot() {
         if profile::is_active() && !register_at_exit() {
             // Only the profile is lost, and without memory for one function
             // object the program will not get far either.
+            PyErr_Clear();
+        }
+        if !quick_exit::watch() {
+            // Only the summary of a program that ends by os._exit() is lost.
             PyErr_Clear();
         }
         if Py_AtExit(Some(finish)) != 0 {
