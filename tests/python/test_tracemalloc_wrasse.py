@@ -8,6 +8,7 @@ ways in which frames, threads, forks and interpreters could lead the tracer astr
 from __future__ import annotations
 
 import json
+import sys
 import textwrap
 from pathlib import Path
 
@@ -648,3 +649,144 @@ def test_own_tables_are_counted() -> None:
         assert 16 * 100_000 < grown < 64 * 100_000, grown
         """
     )
+
+
+ALLOCATORS = """
+import ctypes, sys, tracemalloc
+api = ctypes.PyDLL(None)
+pointer = ctypes.c_void_p
+class Allocator(ctypes.Structure):
+    _fields_ = [(name, pointer) for name in ("ctx", "malloc", "calloc", "realloc", "free")]
+def get(domain):
+    found = Allocator()
+    api.PyMem_GetAllocator(domain, ctypes.byref(found))
+    return found
+api.PyMem_RawMalloc.restype = pointer
+api.PyMem_RawFree.argtypes = [pointer]
+"""
+
+
+def test_a_tool_that_passes_on_some_blocks_only() -> None:
+    """It cannot be told from one that passes on none: wrapping it must not loop."""
+    passes(
+        ALLOCATORS
+        + """
+room = ctypes.create_string_buffer(1 << 20)
+first, used = ctypes.addressof(room), 0
+take_type = ctypes.CFUNCTYPE(pointer, pointer, ctypes.c_size_t)
+grow_type = ctypes.CFUNCTYPE(pointer, pointer, pointer, ctypes.c_size_t)
+give_type = ctypes.CFUNCTYPE(None, pointer, pointer)
+tracemalloc.start()
+hooked = get(0)
+next_take = take_type(hooked.malloc)
+next_grow = grow_type(hooked.realloc)
+next_give = give_type(hooked.free)
+@take_type
+def take(ctx, size):
+    global used
+    if size > 64 or used >= 1 << 20:
+        return next_take(ctx, size)
+    used += 64
+    return first + used - 64
+@grow_type
+def grow(ctx, block, size):
+    if block is None:
+        return take(ctx, size)
+    if not first <= block < first + (1 << 20):
+        return next_grow(ctx, block, size)
+    if size > 64 and (moved := next_take(ctx, size)):
+        return ctypes.memmove(moved, block, 64)
+    return block if size <= 64 else None
+@give_type
+def give(ctx, block):
+    if block is not None and not first <= block < first + (1 << 20):
+        next_give(ctx, block)
+theirs = Allocator(hooked.ctx, ctypes.cast(take, pointer).value, hooked.calloc,
+                   ctypes.cast(grow, pointer).value, ctypes.cast(give, pointer).value)
+api.PyMem_SetAllocator(0, ctypes.byref(theirs))
+for _ in range(10):
+    tracemalloc.stop()
+    tracemalloc.start()
+    block = api.PyMem_RawMalloc(7654321)
+    sizes = [t.size for t in tracemalloc.take_snapshot().traces]
+    assert sizes.count(7654321) == 1
+    api.PyMem_RawFree(block)
+tracemalloc.stop()
+api.PyMem_SetAllocator(0, ctypes.byref(hooked))
+"""
+    )
+
+
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="there is no such listener")
+def test_a_listener_that_passes_events_on_to_ours() -> None:
+    passes(
+        """
+        import ctypes, mmap, struct, tracemalloc
+        api = ctypes.PyDLL(None)
+        pointer = ctypes.c_void_p
+        api.PyRefTracer_GetTracer.restype = pointer
+        api.PyRefTracer_SetTracer.argtypes = [pointer, pointer]
+        def listener():
+            return api.PyRefTracer_GetTracer(ctypes.byref(pointer()))
+        tracemalloc.start()
+        ours = listener()
+        # A function that calls ours and nothing else: mov rax, ours; jmp rax.
+        code = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+        code.write(b"\\x48\\xb8" + struct.pack("<Q", ours) + b"\\xff\\xe0")
+        theirs = ctypes.addressof(ctypes.c_char.from_buffer(code))
+        assert api.PyRefTracer_SetTracer(theirs, None) == 0
+        for _ in range(3):
+            tracemalloc.stop()
+            assert listener() == theirs
+            reused = [[] for _ in range(50)]
+            del reused
+            tracemalloc.start()
+            assert listener() == theirs
+            warm = [[] for _ in range(200)]
+            del warm
+            kept = [[] for _ in range(50)]
+            assert tracemalloc.get_object_traceback(kept[-1])[0].lineno == 25
+        assert api.PyRefTracer_SetTracer(ours, None) == 0
+        tracemalloc.stop()
+        assert not listener()
+        """
+    )
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="crashes without any tracer")
+def test_big_blocks_allocated_without_the_gil() -> None:
+    """Against the rules, but it works on 3.11, so it must under the tracer."""
+    passes(
+        """
+        import ctypes, threading, tracemalloc
+        free = ctypes.CDLL(None)                 # gives up the GIL around each call
+        free.PyMem_Malloc.restype = ctypes.c_void_p
+        free.PyMem_Free.argtypes = [ctypes.c_void_p]
+        def work():
+            for _ in range(20_000):
+                free.PyMem_Free(free.PyMem_Malloc(5000))
+        def nest(n):
+            if n:
+                yield from nest(n - 1)
+            yield [n] * 70
+        tracemalloc.start(20)
+        threads = [threading.Thread(target=work) for _ in range(3)]
+        [t.start() for t in threads]
+        while any(t.is_alive() for t in threads):
+            list(nest(20))
+        """
+    )
+
+
+def test_a_profile_does_not_start_on_top_of_the_stock_tracer() -> None:
+    """Stopping that one would silently take the profile's hooks out."""
+    done = start(
+        ["-c", "import wrasse; print(wrasse.status()['profile'])"],
+        None,
+        None,
+        WRASSE="trace",
+        PYTHONTRACEMALLOC="1",
+    )
+    assert done.code == 0
+    assert done.out.startswith("off: CPython's own tracer is on"), done.out
+    assert done.err.count("\n") == 1 and "the profile stays off" in done.err

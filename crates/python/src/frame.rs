@@ -52,6 +52,10 @@ const CODE: CodeLayout = CodeLayout {
 /// Offset of a variable-size object's number of items; for code, instructions.
 const ITEMS: usize = 16;
 
+/// Offset of `PyThreadState.thread_id` (public struct).
+#[cfg(not(Py_3_12))]
+const THREAD_ID: usize = 152;
+
 const OWNED_BY_GENERATOR: u8 = 1;
 #[cfg(Py_3_12)]
 const OWNED_BY_C_STACK: u8 = 3;
@@ -106,6 +110,9 @@ pub fn find_access() -> Result<(), String> {
 
 /// The state of the calling thread, which holds a GIL; may be null.
 ///
+/// Extensions exist that allocate without the GIL, and big blocks get through
+/// on 3.11. There the current state is whoever has the GIL: its frames move.
+///
 /// # Safety
 /// Call from a thread that holds a GIL, or late in the life of the process.
 #[inline]
@@ -113,14 +120,27 @@ pub unsafe fn current_thread() -> *mut PyThreadState {
     let Some(access) = ACCESS.get() else {
         return ptr::null_mut();
     };
-    // SAFETY: reads a variable of the interpreter.
+    // SAFETY: reads a variable of the interpreter, and of a thread state that is
+    // alive unless the caller broke the rules.
     unsafe {
         let thread = (access.current)();
         if thread.is_null() {
-            return PyGILState_GetThisThreadState();
+            return this_thread();
+        }
+        #[cfg(not(Py_3_12))]
+        if !is_of_this_thread(thread) {
+            return this_thread();
         }
         thread
     }
+}
+
+/// Does a thread state belong to the calling thread?
+#[cfg(not(Py_3_12))]
+#[inline]
+pub unsafe fn is_of_this_thread(thread: *mut PyThreadState) -> bool {
+    // SAFETY: the caller vouches for the state; the offset is checked at install.
+    unsafe { load::<libc::pthread_t>(thread.cast(), THREAD_ID) == libc::pthread_self() }
 }
 
 /// The state of the calling thread, whether it holds a GIL or not; may be null.

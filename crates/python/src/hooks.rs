@@ -14,6 +14,10 @@
 //! * The hooks keep the context pointer of the allocator they wrap and do not
 //!   use it. A thread that reads CPython's table of functions while it is being
 //!   changed therefore sees a mixture that is still right.
+//! * What a hook wraps never changes while it may be in somebody's chain: another
+//!   tool that stands in front may call it for some blocks only, or for blocks
+//!   of old. Wrapping that tool in turn takes a second set of functions, or the
+//!   two would call each other without end.
 
 pub mod lock;
 
@@ -49,8 +53,14 @@ pub struct State {
 static STATE: Lock<Option<Box<State>>> = Lock::new(None);
 /// The views that record, readable without the lock.
 static ACTIVE: AtomicU8 = AtomicU8::new(0);
-/// Per domain: our functions are in CPython's chain of allocators.
-static IN_PLACE: [AtomicBool; 3] = [const { AtomicBool::new(false) }; 3];
+/// Sets of our functions. One is all it takes, unless other tools' hooks come
+/// and go in another order than ours.
+const SETS: usize = 4;
+
+/// Per domain and set: these functions may be in a chain of allocators.
+static IN_PLACE: [[AtomicBool; SETS]; 3] = [const { [const { AtomicBool::new(false) }; SETS] }; 3];
+/// Per domain: all sets are in chains that do not reach us any more.
+static IS_SHUT_OUT: [AtomicBool; 3] = [const { AtomicBool::new(false) }; 3];
 /// Per domain: a call came through while nothing was recorded.
 static REACHED: [AtomicBool; 3] = [const { AtomicBool::new(false) }; 3];
 
@@ -64,9 +74,9 @@ const NO_ALLOCATOR: PyMemAllocatorEx = PyMemAllocatorEx {
     free: None,
 };
 
-/// Per domain: the allocator behind the hook. Written before the hook is put in
-/// place, and then only read.
-static mut NEXT: [Next; 3] = [const { Next(NO_ALLOCATOR) }; 3];
+/// Per domain and set: the allocator behind the hook. Written before the hook is
+/// put in place, and then only read.
+static mut NEXT: [[Next; SETS]; 3] = [const { [const { Next(NO_ALLOCATOR) }; SETS] }; 3];
 
 struct Local {
     /// The thread is inside a hook, or asked for silence.
@@ -119,41 +129,41 @@ fn is_off() -> bool {
     ACTIVE.load(Ordering::Relaxed) == 0
 }
 
-/// The allocator behind the hook of domain `D`, as plain functions.
+/// The allocator behind the hook of domain `D`, set `S`, as plain functions.
 #[inline]
-fn next<const D: usize>() -> &'static PyMemAllocatorEx {
-    // SAFETY: written only before the hooks of this domain are put in place.
-    unsafe { &NEXT[D].0 }
+fn next<const D: usize, const S: usize>() -> &'static PyMemAllocatorEx {
+    // SAFETY: written only before these hooks are put in place.
+    unsafe { &NEXT[D][S].0 }
 }
 
 #[inline]
-fn next_malloc<const D: usize>(size: usize) -> *mut c_void {
-    match next::<D>().malloc {
-        Some(malloc) => malloc(next::<D>().ctx, size),
+fn next_malloc<const D: usize, const S: usize>(size: usize) -> *mut c_void {
+    match next::<D, S>().malloc {
+        Some(malloc) => malloc(next::<D, S>().ctx, size),
         None => ptr::null_mut(),
     }
 }
 
 #[inline]
-fn next_calloc<const D: usize>(count: usize, size: usize) -> *mut c_void {
-    match next::<D>().calloc {
-        Some(calloc) => calloc(next::<D>().ctx, count, size),
+fn next_calloc<const D: usize, const S: usize>(count: usize, size: usize) -> *mut c_void {
+    match next::<D, S>().calloc {
+        Some(calloc) => calloc(next::<D, S>().ctx, count, size),
         None => ptr::null_mut(),
     }
 }
 
 #[inline]
-fn next_realloc<const D: usize>(block: *mut c_void, size: usize) -> *mut c_void {
-    match next::<D>().realloc {
-        Some(realloc) => realloc(next::<D>().ctx, block, size),
+fn next_realloc<const D: usize, const S: usize>(block: *mut c_void, size: usize) -> *mut c_void {
+    match next::<D, S>().realloc {
+        Some(realloc) => realloc(next::<D, S>().ctx, block, size),
         None => ptr::null_mut(),
     }
 }
 
 #[inline]
-fn next_free<const D: usize>(block: *mut c_void) {
-    if let Some(free) = next::<D>().free {
-        free(next::<D>().ctx, block);
+fn next_free<const D: usize, const S: usize>(block: *mut c_void) {
+    if let Some(free) = next::<D, S>().free {
+        free(next::<D, S>().ctx, block);
     }
 }
 
@@ -193,6 +203,15 @@ impl State {
 /// Record a new block. No if there was no memory to do so.
 #[inline]
 fn record<const D: usize>(local: &Local, block: *mut c_void, size: usize) -> bool {
+    let mut guard = STATE.lock();
+    let Some(state) = guard.as_mut() else {
+        return true;
+    };
+    if state.tracer.active().is_empty() {
+        return true;
+    }
+    // Under the lock: whoever ends the interpreter must come through `free`, and
+    // so wait for us, before a thread state that was alive here is gone.
     // SAFETY: MEM and OBJ are only called with a GIL; RAW by anybody.
     let thread = unsafe {
         if D == RAW {
@@ -201,13 +220,6 @@ fn record<const D: usize>(local: &Local, block: *mut c_void, size: usize) -> boo
             frame::current_thread()
         }
     };
-    let mut guard = STATE.lock();
-    let Some(state) = guard.as_mut() else {
-        return true;
-    };
-    if state.tracer.active().is_empty() {
-        return true;
-    }
     // SAFETY: `thread` is this thread's own state.
     let recorded = unsafe { state.record(block as usize, size, thread) };
     local.fresh.set(block as usize);
@@ -234,7 +246,10 @@ fn reached<const D: usize>() {
 }
 
 #[inline]
-fn allocate<const D: usize>(size: usize, get: impl Fn() -> *mut c_void) -> *mut c_void {
+fn allocate<const D: usize, const S: usize>(
+    size: usize,
+    get: impl Fn() -> *mut c_void,
+) -> *mut c_void {
     if is_off() {
         reached::<D>();
         return get();
@@ -245,7 +260,7 @@ fn allocate<const D: usize>(size: usize, get: impl Fn() -> *mut c_void) -> *mut 
         }
         let mut block = get();
         if !block.is_null() && !record::<D>(local, block, size) {
-            next_free::<D>(block);
+            next_free::<D, S>(block);
             block = ptr::null_mut();
         }
         local.is_inside.set(false);
@@ -253,35 +268,39 @@ fn allocate<const D: usize>(size: usize, get: impl Fn() -> *mut c_void) -> *mut 
     })
 }
 
-extern "C" fn malloc<const D: usize>(_context: *mut c_void, size: usize) -> *mut c_void {
-    allocate::<D>(size, || next_malloc::<D>(size))
+extern "C" fn malloc<const D: usize, const S: usize>(
+    _context: *mut c_void,
+    size: usize,
+) -> *mut c_void {
+    allocate::<D, S>(size, || next_malloc::<D, S>(size))
 }
 
-extern "C" fn calloc<const D: usize>(
+extern "C" fn calloc<const D: usize, const S: usize>(
     _context: *mut c_void,
     count: usize,
     size: usize,
 ) -> *mut c_void {
     // A product that overflows is refused by the allocator itself.
-    allocate::<D>(count.wrapping_mul(size), || next_calloc::<D>(count, size))
+    allocate::<D, S>(count.wrapping_mul(size), || {
+        next_calloc::<D, S>(count, size)
+    })
 }
 
-extern "C" fn realloc<const D: usize>(
-    context: *mut c_void,
+extern "C" fn realloc<const D: usize, const S: usize>(
+    _context: *mut c_void,
     block: *mut c_void,
     size: usize,
 ) -> *mut c_void {
     if block.is_null() {
-        let _ = context;
-        return allocate::<D>(size, || next_realloc::<D>(ptr::null_mut(), size));
+        return allocate::<D, S>(size, || next_realloc::<D, S>(ptr::null_mut(), size));
     }
     if is_off() {
-        return next_realloc::<D>(block, size);
+        return next_realloc::<D, S>(block, size);
     }
     LOCAL.with(|local| {
         let was_inside = local.is_inside.replace(true);
         let known = release(block);
-        let moved = next_realloc::<D>(block, size);
+        let moved = next_realloc::<D, S>(block, size);
         if moved.is_null() {
             restore(block, known);
         } else if !was_inside {
@@ -294,28 +313,37 @@ extern "C" fn realloc<const D: usize>(
     })
 }
 
-extern "C" fn free<const D: usize>(_context: *mut c_void, block: *mut c_void) {
+extern "C" fn free<const D: usize, const S: usize>(_context: *mut c_void, block: *mut c_void) {
     if !block.is_null() && !is_off() {
         release(block);
     }
-    next_free::<D>(block);
+    next_free::<D, S>(block);
 }
 
-fn functions<const D: usize>(context: *mut c_void) -> PyMemAllocatorEx {
+fn functions<const D: usize, const S: usize>(context: *mut c_void) -> PyMemAllocatorEx {
     PyMemAllocatorEx {
         ctx: context,
-        malloc: Some(malloc::<D>),
-        calloc: Some(calloc::<D>),
-        realloc: Some(realloc::<D>),
-        free: Some(free::<D>),
+        malloc: Some(malloc::<D, S>),
+        calloc: Some(calloc::<D, S>),
+        realloc: Some(realloc::<D, S>),
+        free: Some(free::<D, S>),
     }
 }
 
-fn hook(domain: usize, context: *mut c_void) -> PyMemAllocatorEx {
+fn hook_of<const S: usize>(domain: usize, context: *mut c_void) -> PyMemAllocatorEx {
     match domain {
-        RAW => functions::<RAW>(context),
-        MEM => functions::<MEM>(context),
-        _ => functions::<OBJ>(context),
+        RAW => functions::<RAW, S>(context),
+        MEM => functions::<MEM, S>(context),
+        _ => functions::<OBJ, S>(context),
+    }
+}
+
+fn hook(domain: usize, set: usize, context: *mut c_void) -> PyMemAllocatorEx {
+    match set {
+        0 => hook_of::<0>(domain, context),
+        1 => hook_of::<1>(domain, context),
+        2 => hook_of::<2>(domain, context),
+        _ => hook_of::<3>(domain, context),
     }
 }
 
@@ -347,9 +375,15 @@ impl Allocators {
         }
     }
 
-    fn is_hook(&self, domain: usize) -> bool {
-        let ours = hook(domain, ptr::null_mut()).malloc.map(|f| f as usize);
-        self.0[domain].malloc.map(|f| f as usize) == ours
+    /// Which set of ours stands first.
+    fn hook_set(&self, domain: usize) -> Option<usize> {
+        let first = self.0[domain].malloc.map(|f| f as usize);
+        (0..SETS).find(|&set| {
+            hook(domain, set, ptr::null_mut())
+                .malloc
+                .map(|f| f as usize)
+                == first
+        })
     }
 }
 
@@ -387,23 +421,37 @@ pub unsafe fn attach() {
     if !is_off() {
         return;
     }
-    // SAFETY: the GIL is held, so nobody else sets allocators; `NEXT` of a
-    // domain is written only while its hook is out of every chain.
+    // SAFETY: the GIL is held, so nobody else sets allocators; a `NEXT` is
+    // written only while its hook is out of every chain.
     unsafe {
         let current = Allocators::get();
         for (number, domain) in DOMAINS.into_iter().enumerate() {
-            if current.is_hook(number) {
+            IS_SHUT_OUT[number].store(false, Ordering::Relaxed);
+            if current.hook_set(number).is_some() {
                 continue;
             }
-            if IN_PLACE[number].load(Ordering::Relaxed) && is_reached(number) {
+            let in_place = |set: &usize| IN_PLACE[number][*set].load(Ordering::Relaxed);
+            if (0..SETS).any(|set| in_place(&set)) && is_reached(number) {
                 continue;
             }
-            NEXT[number] = Next(current.0[number]);
-            let mut ours = hook(number, current.0[number].ctx);
+            let Some(set) = (0..SETS).find(|set| !in_place(set)) else {
+                IS_SHUT_OUT[number].store(true, Ordering::Relaxed);
+                continue;
+            };
+            NEXT[number][set] = Next(current.0[number]);
+            let mut ours = hook(number, set, current.0[number].ctx);
             PyMem_SetAllocator(domain, &mut ours);
-            IN_PLACE[number].store(true, Ordering::Relaxed);
+            IN_PLACE[number][set].store(true, Ordering::Relaxed);
         }
     }
+}
+
+/// Does anything allocate without coming through our hooks, because other
+/// tools' were put in front of them too often?
+pub fn is_shut_out() -> bool {
+    IS_SHUT_OUT
+        .iter()
+        .any(|domain| domain.load(Ordering::Relaxed))
 }
 
 /// Take the hooks out where nobody has put theirs in front since.
@@ -412,10 +460,10 @@ unsafe fn detach() {
     unsafe {
         let current = Allocators::get();
         for (number, domain) in DOMAINS.into_iter().enumerate() {
-            if current.is_hook(number) {
-                let mut before = NEXT[number].0;
+            if let Some(set) = current.hook_set(number) {
+                let mut before = NEXT[number][set].0;
                 PyMem_SetAllocator(domain, &mut before);
-                IN_PLACE[number].store(false, Ordering::Relaxed);
+                IN_PLACE[number][set].store(false, Ordering::Relaxed);
             }
         }
     }

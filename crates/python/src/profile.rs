@@ -4,9 +4,12 @@
 //! `tracemalloc`, and touches no code of the interpreter: objects reused from
 //! free lists keep the traceback of their memory's first owner.
 
+use std::ffi::{c_int, c_uint, c_void};
+use std::mem;
+
 use wrasse_tracer::{Snapshot, View};
 
-use crate::{frame, hooks};
+use crate::{frame, hooks, symbols};
 
 /// The live blocks of one source line.
 pub struct LineTotal {
@@ -27,8 +30,32 @@ pub struct LineTotal {
 pub unsafe fn start(frames: u16) -> Result<(), String> {
     // SAFETY: the GIL is held.
     unsafe {
+        if !hooks::active().contains(View::Program) && is_stock_tracing() {
+            return Err(
+                "CPython's own tracer is on already and would take the profile's hooks out \
+                 with its own; let wrasse serve tracemalloc too (WRASSE=tracemalloc,trace)"
+                    .into(),
+            );
+        }
         frame::check()?;
         hooks::start(View::Profile, frames).map_err(|e| e.to_string())
+    }
+}
+
+/// Is the stock tracer on? Asked of an exported function that says so, because
+/// `_tracemalloc` cannot be imported in every interpreter.
+unsafe fn is_stock_tracing() -> bool {
+    const NOT_TRACING: c_int = -2;
+    let untrack = symbols::lookup(c"PyTraceMalloc_Untrack");
+    if untrack.is_null() {
+        return false;
+    }
+    // SAFETY: this is the function's type in every version. No extension has
+    // reported a block at address 0 of this domain, so nothing is forgotten.
+    unsafe {
+        let untrack =
+            mem::transmute::<*mut c_void, unsafe extern "C" fn(c_uint, usize) -> c_int>(untrack);
+        untrack(c_uint::MAX, 0) != NOT_TRACING
     }
 }
 

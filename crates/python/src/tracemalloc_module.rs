@@ -35,7 +35,11 @@ pub fn starts() -> usize {
 
 /// What is not as with the stock tracer in this process, and why.
 pub fn notes() -> Vec<String> {
-    reuse::notes()
+    let mut notes = reuse::notes();
+    if hooks::is_shut_out() {
+        notes.push("some blocks are not traced: other tools replaced Python's allocators".into());
+    }
+    notes
 }
 
 const fn plain(name: &'static CStr, call: PyCFunction, doc: &'static CStr) -> PyMethodDef {
@@ -229,6 +233,10 @@ unsafe fn begin(stock: &Stock, module: *mut PyObject, limit: u16) -> bool {
     // SAFETY: the GIL is held. Our hooks come first, so that the stock tracer
     // takes them for the real allocators, should it ever restore any.
     unsafe {
+        if stock.is_tracing(module) {
+            // Somebody kept the stock functions and used them: as at install.
+            stock.stop_entirely(module);
+        }
         hooks::attach();
         reuse::before_start();
         if !stock.start(module, limit) {

@@ -87,6 +87,10 @@ unsafe fn compare() -> Result<(), String> {
     // SAFETY: the GIL is held by the caller, and frames of this very thread are
     // read while it runs this function.
     unsafe {
+        #[cfg(not(Py_3_12))]
+        if !crate::frame::is_of_this_thread(PyThreadState_Get()) {
+            return Err("thread states do not read as expected".into());
+        }
         let mut frame = PyThreadState_GetFrame(PyThreadState_Get());
         let seen = read_all(current_thread()).map_err(|e| e.to_string())?;
         let lines: Vec<u32> = seen.iter().take(LINES.len()).map(|s| s.line).collect();

@@ -12,6 +12,8 @@
 use std::ffi::{c_int, c_void};
 
 use pyo3_ffi::*;
+#[cfg(Py_3_13)]
+use wrasse_tracer::View;
 
 use crate::hooks;
 use crate::hooks::lock::Lock;
@@ -56,6 +58,19 @@ pub unsafe fn block_of(object: *mut PyObject) -> usize {
     address
 }
 
+/// Make and drop an object, of a type without a free list, so that tracing
+/// finds those lists as the program left them.
+unsafe fn make_object() {
+    // SAFETY: the caller holds the GIL.
+    unsafe {
+        let object = PyBytes_FromStringAndSize(c"wrasse".as_ptr(), 6);
+        if object.is_null() {
+            PyErr_Clear();
+        }
+        Py_XDECREF(object);
+    }
+}
+
 /// Begin to be told of new objects.
 ///
 /// # Safety
@@ -92,8 +107,10 @@ mod platform {
 
     use super::*;
     use crate::symbols;
+    use std::cell::Cell;
     use std::mem;
     use std::ptr;
+    use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
     type Listener = unsafe extern "C" fn(*mut PyObject, c_int, *mut c_void) -> c_int;
     type Set = unsafe extern "C" fn(Option<Listener>, *mut c_void) -> c_int;
@@ -115,8 +132,36 @@ mod platform {
         data: ptr::null_mut(),
     };
 
-    /// Who listened before us.
-    static BEFORE: Lock<Slot> = Lock::new(EMPTY);
+    /// Who listened before us. Read at each event, in interpreters that do not
+    /// share a GIL and in children of a fork, hence no lock; written only while
+    /// nobody can call us.
+    static BEFORE: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
+    static BEFORE_DATA: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
+    /// Who is to be in the slot while the program traces: we, or somebody who
+    /// took it after us and passes events on to us.
+    static DURING: Lock<Slot> = Lock::new(EMPTY);
+    /// An event came while nobody traced.
+    static REACHED: AtomicBool = AtomicBool::new(false);
+
+    thread_local! {
+        /// The thread is inside the listener from before us.
+        static IS_NESTED: Cell<bool> = const { Cell::new(false) };
+    }
+
+    const OURS: Slot = Slot {
+        listener: Some(listen),
+        data: ptr::null_mut(),
+    };
+
+    fn before() -> Slot {
+        let listener = BEFORE.load(Ordering::Acquire);
+        // SAFETY: either null or a listener that `before_start` put there.
+        let listener = unsafe { mem::transmute::<*mut c_void, Option<Listener>>(listener) };
+        Slot {
+            listener,
+            data: BEFORE_DATA.load(Ordering::Relaxed),
+        }
+    }
     /// Who is to be in the slot when the stock tracer is off.
     static AFTER: Lock<Slot> = Lock::new(EMPTY);
 
@@ -124,13 +169,23 @@ mod platform {
         // SAFETY: called by CPython with a live object and the GIL held.
         unsafe {
             if event == CREATE {
-                hooks::reuse(block_of(object));
+                if hooks::active().contains(View::Program) {
+                    hooks::reuse(block_of(object));
+                } else {
+                    REACHED.store(true, Ordering::Relaxed);
+                }
             }
-            let before = *BEFORE.lock();
-            match before.listener {
-                Some(listener) => listener(object, event, before.data),
-                None => 0,
+            let before = before();
+            let Some(listener) = before.listener else {
+                return 0;
+            };
+            // Should it pass events on to us in turn, that ends here.
+            if IS_NESTED.replace(true) {
+                return 0;
             }
+            let result = listener(object, event, before.data);
+            IS_NESTED.set(false);
+            result
         }
     }
 
@@ -166,18 +221,33 @@ mod platform {
         unsafe {
             if let Some((get, _)) = functions() {
                 let slot = current(get);
-                if !is_ours(&slot) {
-                    *BEFORE.lock() = slot;
+                let mut during = OURS;
+                if slot.listener.is_some() && !is_ours(&slot) && is_told() {
+                    during = slot;
+                } else if !is_ours(&slot) {
+                    BEFORE_DATA.store(slot.data, Ordering::Relaxed);
+                    let listener = slot.listener.map_or(ptr::null_mut(), |f| f as *mut c_void);
+                    BEFORE.store(listener, Ordering::Release);
                 }
+                *DURING.lock() = during;
             }
         }
+    }
+
+    /// Do events reach us, although somebody else is in the slot?
+    unsafe fn is_told() -> bool {
+        REACHED.store(false, Ordering::Relaxed);
+        // SAFETY: the GIL is held.
+        unsafe { make_object() };
+        REACHED.load(Ordering::Relaxed)
     }
 
     pub unsafe fn start() -> Result<(), String> {
         // SAFETY: the GIL is held.
         unsafe {
             let (_, set) = functions().ok_or("PyRefTracer_SetTracer is not exported")?;
-            if set(Some(listen), ptr::null_mut()) != 0 {
+            let during = *DURING.lock();
+            if set(during.listener, during.data) != 0 {
                 PyErr_Clear();
                 return Err("PyRefTracer_SetTracer failed".into());
             }
@@ -191,7 +261,7 @@ mod platform {
             if let Some((get, _)) = functions() {
                 let slot = current(get);
                 // Somebody who took the slot after us keeps it.
-                *AFTER.lock() = if is_ours(&slot) { *BEFORE.lock() } else { slot };
+                *AFTER.lock() = if is_ours(&slot) { before() } else { slot };
             }
         }
     }
@@ -229,27 +299,22 @@ mod platform {
 
     pub unsafe fn before_start() {}
 
-    /// Do new objects reach us? The one made here is of a type without a free
-    /// list, so that tracing finds those lists as the program left them.
+    /// Do new objects reach us?
     unsafe fn is_told() -> bool {
         let before = EVENTS.load(Ordering::Relaxed);
-        // SAFETY: the GIL is held; an object is made and dropped.
-        unsafe {
-            let object = PyBytes_FromStringAndSize(c"wrasse".as_ptr(), 6);
-            if object.is_null() {
-                PyErr_Clear();
-            }
-            Py_XDECREF(object);
-        }
+        // SAFETY: the GIL is held.
+        unsafe { make_object() };
         EVENTS.load(Ordering::Relaxed) > before
     }
 
     pub unsafe fn start() -> Result<(), String> {
+        if DETOUR.lock().is_some() {
+            return Ok(());
+        }
         // SAFETY: the GIL is held. With more than one interpreter another
         // thread might be executing the very bytes that are replaced.
         unsafe {
-            let first = PyInterpreterState_Head();
-            if cfg!(Py_3_12) && !PyInterpreterState_Next(first).is_null() {
+            if has_company() {
                 return Err("there are subinterpreters".into());
             }
             let detour = Detour::enter(created as *const () as *const c_void)?;
@@ -262,7 +327,21 @@ mod platform {
         Ok(())
     }
 
+    /// Are there other interpreters, which may run without this GIL?
+    unsafe fn has_company() -> bool {
+        // SAFETY: the list's head and its links are read under its own lock, or
+        // (the head) while an interpreter, this one, is in it.
+        cfg!(Py_3_12) && unsafe { !PyInterpreterState_Next(PyInterpreterState_Head()).is_null() }
+    }
+
     pub unsafe fn stop() {
+        // SAFETY: the GIL is held.
+        if unsafe { has_company() } {
+            // As above. The jump does no harm where it is: nobody calls the
+            // function while the stock tracer is off, and the next start finds
+            // it in place.
+            return;
+        }
         let detour = DETOUR.lock().take();
         if let Some(detour) = detour {
             // SAFETY: the GIL is held, as when it was entered.
