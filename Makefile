@@ -62,7 +62,7 @@ $(B)/venv-%/.stamp-lint: $(B)/venv-%/.stamp-tools
 
 # The list of source files changes when one is added or removed, their dates when one is edited.
 SOURCES := $(shell find crates python wrasse.data -type f ! -name '*.pyc' ! -name '*.so' 2>/dev/null) \
-           $(wildcard Cargo.toml Cargo.lock pyproject.toml README.md)
+           $(wildcard Cargo.toml pyproject.toml README.md)
 $(B)/sources.list: FORCE
 	@mkdir -p $(B); printf '%s\n' $(SOURCES) | sort > $@.$$$$; \
 	if cmp -s $@.$$$$ $@; then rm $@.$$$$; else mv $@.$$$$ $@; fi

@@ -100,6 +100,8 @@ pub struct Heap {
     pub found: RefCell<Vec<Object>>,
     /// Objects told to `abandoned`, in order.
     pub abandoned: RefCell<Vec<Object>>,
+    /// Objects told to `condemned`, in order.
+    pub condemned: RefCell<Vec<Object>>,
     /// Foreign code that the report of what was found runs.
     pub report: RefCell<Vec<Action>>,
     /// What `settle` was called with.
@@ -130,6 +132,7 @@ impl Heap {
             keep: Cell::new(false),
             found: RefCell::default(),
             abandoned: RefCell::default(),
+            condemned: RefCell::default(),
             report: RefCell::default(),
             settled: RefCell::default(),
             garbage_at_clearing: RefCell::default(),
@@ -418,6 +421,7 @@ impl Heap {
         }
         self.found.borrow_mut().clear();
         self.abandoned.borrow_mut().clear();
+        self.condemned.borrow_mut().clear();
         self.settled.borrow_mut().clear();
         *self.garbage_at_clearing.borrow_mut() = None;
         *self.set_at_clearing.borrow_mut() = None;
@@ -726,6 +730,14 @@ unsafe impl Model for Heap {
         let ran = self.finalize_with(object);
         self.unpin(object);
         ran
+    }
+
+    fn condemned(&self, garbage: &Set) {
+        assert!(
+            self.garbage_at_clearing.borrow().is_none(),
+            "nothing is cleared yet"
+        );
+        *self.condemned.borrow_mut() = self.members(garbage);
     }
 
     fn clear(&self, object: Object) {

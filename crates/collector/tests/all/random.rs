@@ -7,7 +7,7 @@ use crate::mock::{Event, Heap, Object};
 
 fn config() -> ProptestConfig {
     ProptestConfig {
-        cases: 1500,
+        cases: 600,
         failure_persistence: None,
         ..ProptestConfig::default()
     }
@@ -149,6 +149,7 @@ proptest! {
 
         let set = heap.set_at_clearing.borrow().clone().unwrap_or_default();
         let garbage = heap.garbage_at_clearing.borrow().clone().unwrap_or_default();
+        prop_assert_eq!(&*heap.condemned.borrow(), &set);
         prop_assert_eq!(sorted(set), garbage);
 
         let log = &heap.log()[begun..];
