@@ -1,0 +1,20 @@
+//! Random numbers for graphs.
+
+/// A small generator (SplitMix64), the same numbers for every peer.
+pub struct Random(u64);
+
+impl Random {
+    /// The generator at its beginning.
+    pub fn new() -> Self {
+        Self(1)
+    }
+
+    /// A number below `limit`.
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (z ^ (z >> 31)) % limit
+    }
+}

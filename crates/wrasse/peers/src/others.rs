@@ -1,0 +1,173 @@
+//! Peers that count references and have nothing special about them.
+
+#![allow(non_local_definitions, reason = "the derive macros of gc make them")]
+
+use std::cell::{Cell, RefCell};
+
+use crate::peer::Peer;
+
+/// dumpster, which finds cycles from references that were dropped.
+pub struct Dumpster;
+
+#[derive(dumpster::Trace)]
+pub struct DumpsterNode {
+    value: u64,
+    edges: RefCell<[Option<dumpster::unsync::Gc<DumpsterNode>>; 3]>,
+}
+
+impl Peer for Dumpster {
+    type Node = dumpster::unsync::Gc<DumpsterNode>;
+    const LONG_LISTS: bool = false;
+
+    fn node(value: u64) -> Self::Node {
+        dumpster::unsync::Gc::new(DumpsterNode {
+            value,
+            edges: RefCell::new([None, None, None]),
+        })
+    }
+
+    fn link(from: &Self::Node, edge: usize, to: &Self::Node) {
+        debug_assert!(from.value < u64::MAX);
+        from.edges.borrow_mut()[edge] = Some(to.clone());
+    }
+
+    fn collect() -> bool {
+        dumpster::unsync::collect();
+        true
+    }
+
+    fn set_automatic(automatic: bool) -> bool {
+        if automatic {
+            dumpster::unsync::set_collect_condition(dumpster::unsync::default_collect_condition);
+        } else {
+            dumpster::unsync::set_collect_condition(|_| false);
+        }
+        true
+    }
+}
+
+/// bacon_rajan_cc, which collects only when asked.
+pub struct Bacon;
+
+pub struct BaconNode {
+    value: u64,
+    edges: [Cell<Option<bacon_rajan_cc::Cc<BaconNode>>>; 3],
+}
+
+impl bacon_rajan_cc::Trace for BaconNode {
+    fn trace(&self, tracer: &mut bacon_rajan_cc::Tracer) {
+        for edge in &self.edges {
+            // SAFETY: only looked at, nobody changes it meanwhile.
+            if let Some(edge) = unsafe { &*edge.as_ptr() } {
+                edge.trace(tracer);
+            }
+        }
+    }
+}
+
+impl Peer for Bacon {
+    type Node = bacon_rajan_cc::Cc<BaconNode>;
+    const LONG_LISTS: bool = false;
+
+    fn node(value: u64) -> Self::Node {
+        bacon_rajan_cc::Cc::new(BaconNode {
+            value,
+            edges: [const { Cell::new(None) }; 3],
+        })
+    }
+
+    fn link(from: &Self::Node, edge: usize, to: &Self::Node) {
+        debug_assert!(from.value < u64::MAX);
+        from.edges[edge].set(Some(to.clone()));
+    }
+
+    fn collect() -> bool {
+        bacon_rajan_cc::collect_cycles();
+        true
+    }
+
+    fn set_automatic(automatic: bool) -> bool {
+        !automatic
+    }
+}
+
+/// jrsonnet-gcmodule, which collects only when asked.
+pub struct GcModule;
+
+pub struct GcModuleNode {
+    value: u64,
+    edges: [Cell<Option<jrsonnet_gcmodule::Cc<GcModuleNode>>>; 3],
+}
+
+impl jrsonnet_gcmodule::Trace for GcModuleNode {
+    fn trace(&self, tracer: &mut jrsonnet_gcmodule::Tracer<'_>) {
+        for edge in &self.edges {
+            // SAFETY: only looked at, nobody changes it meanwhile.
+            unsafe { &*edge.as_ptr() }.trace(tracer);
+        }
+    }
+
+    fn is_type_tracked() -> bool {
+        true
+    }
+}
+
+impl Peer for GcModule {
+    type Node = jrsonnet_gcmodule::Cc<GcModuleNode>;
+    const LONG_LISTS: bool = false;
+
+    fn node(value: u64) -> Self::Node {
+        jrsonnet_gcmodule::Cc::new(GcModuleNode {
+            value,
+            edges: [const { Cell::new(None) }; 3],
+        })
+    }
+
+    fn link(from: &Self::Node, edge: usize, to: &Self::Node) {
+        debug_assert!(from.value < u64::MAX);
+        from.edges[edge].set(Some(to.clone()));
+    }
+
+    fn collect() -> bool {
+        let _freed = jrsonnet_gcmodule::collect_thread_cycles();
+        true
+    }
+
+    fn set_automatic(automatic: bool) -> bool {
+        !automatic
+    }
+}
+
+/// gc, a mark and sweep collector with counted roots; it cannot be switched off.
+pub struct Manishearth;
+
+#[derive(gc::Trace, gc::Finalize)]
+pub struct ManishearthNode {
+    value: u64,
+    edges: gc::GcCell<[Option<gc::Gc<ManishearthNode>>; 3]>,
+}
+
+impl Peer for Manishearth {
+    type Node = gc::Gc<ManishearthNode>;
+
+    fn node(value: u64) -> Self::Node {
+        gc::Gc::new(ManishearthNode {
+            value,
+            edges: gc::GcCell::new([None, None, None]),
+        })
+    }
+
+    fn link(from: &Self::Node, edge: usize, to: &Self::Node) {
+        debug_assert!(from.value < u64::MAX);
+        from.edges.borrow_mut()[edge] = Some(to.clone());
+    }
+
+    fn collect() -> bool {
+        gc::force_collect();
+        true
+    }
+
+    fn set_automatic(_: bool) -> bool {
+        true
+    }
+}

@@ -1,0 +1,307 @@
+//! The end of objects: dropped by their counts, or cleared as garbage.
+//!
+//! # Dropping without recursion
+//! Dropping a value drops the `Gc`s in it, whose objects may thereby lose
+//! their last reference, and so on: a list of ten million nodes would need a
+//! stack as long. So while one object is being dropped, others that come to
+//! zero are only noted in `pending`, and dropped one after the other by the
+//! outermost call.
+
+use std::alloc::Layout;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::ptr::NonNull;
+
+use super::{Heap, heap_at, heap_of};
+use crate::header::{CANDIDATE, DEAD, FINALIZED, Object, Place, Type, WEAK, header_of};
+use crate::pool::place_for;
+use crate::weak::{self, Leftovers};
+
+/// Drops and frees an object whose last reference is gone.
+///
+/// # Safety
+/// The count of `object` just became zero.
+#[cold]
+#[inline(never)]
+pub unsafe fn release(object: Object) {
+    // SAFETY: the object's block is there until `free`, below.
+    unsafe {
+        let header = object.as_ref();
+        let heap = heap_of(object, header.kind());
+        if header.has(DEAD) {
+            // Garbage that was cleared already. While the collection runs, it
+            // keeps the block; else this was a reference in a piece of garbage
+            // that had to wait for its own end until the collection was over.
+            if !header.has(CANDIDATE) {
+                (*heap).free(object, header.kind());
+                Heap::destroy_if_done(heap);
+            }
+        } else if (*heap).dropping.get() {
+            (*heap).pending.borrow_mut().push(object);
+        } else {
+            let guard = Dropping::begin(&*heap);
+            finish(&*heap, object);
+            (*heap).drain(0);
+            drop(guard);
+            Heap::destroy_if_done(heap);
+        }
+    }
+}
+
+/// Where the block of a value's object is, as far as the compiler can tell: for
+/// a sized type this comes down to a constant.
+#[inline]
+unsafe fn place_of<T: ?Sized>(value: NonNull<T>, kind: &'static Type) -> Place {
+    if size_of::<NonNull<T>>() == size_of::<usize>() {
+        // SAFETY: the caller passes a value that is alive.
+        place_for(Layout::for_value(unsafe { value.as_ref() }))
+    } else {
+        kind.place
+    }
+}
+
+/// [`release`] for an object whose type is known to the caller.
+///
+/// # Safety
+/// The count of the object of `value` just became zero.
+#[inline(never)]
+pub unsafe fn release_value<T: ?Sized>(value: NonNull<T>) {
+    /// Gives the block back if the destructor panics.
+    struct Unwinding<'a> {
+        heap: &'a Heap,
+        object: Object,
+        place: Place,
+    }
+    impl Drop for Unwinding<'_> {
+        fn drop(&mut self) {
+            self.heap.dropping.set(false);
+            // SAFETY: the value is dropped, as far as it could be, and nobody
+            // refers to the object.
+            unsafe { self.heap.free_at(self.place, self.object) }
+        }
+    }
+
+    // SAFETY: the caller's contract. The value is dropped once: the object is
+    // marked dead before.
+    unsafe {
+        let object = header_of(value);
+        let header = object.as_ref();
+        if !header.has(FINALIZED) || header.has(WEAK | DEAD | CANDIDATE) {
+            return release(object);
+        }
+        let place = place_of(value, header.kind());
+        let heap = &*heap_at(place, object);
+        if mem::needs_drop::<T>() {
+            if heap.dropping.replace(true) {
+                return release(object);
+            }
+            header.set(DEAD);
+            let unwinding = Unwinding {
+                heap,
+                object,
+                place,
+            };
+            value.drop_in_place();
+            mem::forget(unwinding);
+            heap.dropping.set(false);
+            heap.free_at(place, object);
+            heap.drain_leftovers();
+        } else {
+            heap.free_at(place, object);
+        }
+        if heap.orphaned.get() {
+            Heap::destroy_if_done(heap);
+        }
+    }
+}
+
+/// Gives up an object whose value was moved out, or never was there.
+///
+/// # Safety
+/// `object` is marked dead and has one reference, the caller's.
+pub unsafe fn abandon(object: Object) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let header = object.as_ref();
+        debug_assert!(header.has(DEAD) && header.count() == 1);
+        let leftovers = weak::clear(object);
+        header.decrement();
+        let heap = heap_of(object, header.kind());
+        (*heap).free_or_keep(object);
+        Heap::destroy_if_done(heap);
+        drop(leftovers);
+    }
+}
+
+/// While it lives, objects that come to zero wait.
+struct Dropping<'a> {
+    heap: &'a Heap,
+    before: bool,
+}
+
+impl<'a> Dropping<'a> {
+    fn begin(heap: &'a Heap) -> Self {
+        let before = heap.dropping.replace(true);
+        Self { heap, before }
+    }
+}
+
+impl Drop for Dropping<'_> {
+    // If a destructor panicked, objects stay in `pending`; the next object that
+    // is released takes them along.
+    fn drop(&mut self) {
+        self.heap.dropping.set(self.before);
+    }
+}
+
+/// Finalizes, drops and frees one object with a count of zero.
+unsafe fn finish(heap: &Heap, object: Object) {
+    /// Frees the block even if the value's destructor panics.
+    struct Block<'a>(&'a Heap, Object);
+    impl Drop for Block<'_> {
+        fn drop(&mut self) {
+            // SAFETY: the value is dropped, as far as it could be, and nobody
+            // refers to the object.
+            unsafe { self.0.free_or_keep(self.1) }
+        }
+    }
+
+    // SAFETY: the caller's contract; a pinned object stays.
+    unsafe {
+        let header = object.as_ref();
+        let mut panic = Ok(());
+        if !header.has(FINALIZED) {
+            header.set(FINALIZED);
+            header.increment();
+            panic = catch_unwind(AssertUnwindSafe(|| (header.kind().finalize)(object)));
+            if !header.decrement() {
+                if let Err(panic) = panic {
+                    resume_unwind(panic);
+                }
+                return;
+            }
+        }
+        // Dead before callbacks run, so that no new weak reference is made.
+        header.set(DEAD);
+        let Leftovers { watchers, attached } = if header.has(WEAK) {
+            weak::clear(object)
+        } else {
+            Leftovers::default()
+        };
+        let kind = header.kind();
+        let block = Block(heap, object);
+        for watcher in watchers {
+            let result = catch_unwind(AssertUnwindSafe(watcher));
+            panic = panic.and(result);
+        }
+        drop(attached);
+        (kind.drop)(object);
+        drop(block);
+        if let Err(panic) = panic {
+            resume_unwind(panic);
+        }
+    }
+}
+impl Heap {
+    /// Frees the block, unless a set of the running collection still names it.
+    pub unsafe fn free_or_keep(&self, object: Object) {
+        // SAFETY: the caller owns the object, whose value is gone.
+        unsafe {
+            if object.as_ref().has(CANDIDATE) {
+                self.collector.zombies.borrow_mut().push(object);
+            } else {
+                self.free(object, object.as_ref().kind());
+            }
+        }
+    }
+
+    /// Frees the blocks that the collection kept.
+    pub fn free_zombies(&self) {
+        for object in self.collector.zombies.take() {
+            // SAFETY: their values are dropped and the collection is over. If
+            // one has references left, it goes with the last of them.
+            unsafe {
+                let header = object.as_ref();
+                header.unset(CANDIDATE);
+                if header.count() == 0 {
+                    self.free(object, header.kind());
+                }
+            }
+        }
+    }
+
+    /// Drops the values of garbage, and what that frees. Code of the program is
+    /// called through `guard`, which catches its panics.
+    ///
+    /// # Safety
+    /// The objects are alive, and nothing refers to them but themselves.
+    pub unsafe fn clear(&self, objects: Vec<Object>, guard: impl Fn(&mut dyn FnMut())) {
+        for &object in &objects {
+            // All are dead before the first goes: who loses its last reference
+            // to a neighbour that was cleared must not be dropped by that.
+            // SAFETY: alive, by the caller's contract.
+            unsafe { object.as_ref().set(DEAD) }
+        }
+        let waiting = self.pending.borrow().len();
+        let mut next = 0;
+        while next < objects.len() {
+            guard(&mut || {
+                let _dropping = Dropping::begin(self);
+                while let Some(&object) = objects.get(next) {
+                    next += 1;
+                    // SAFETY: neighbours that are dropped later may still refer
+                    // to it, so its block stays until the collection is over.
+                    unsafe { (object.as_ref().kind().drop)(object) }
+                }
+            });
+        }
+        self.collector.zombies.borrow_mut().extend(objects);
+        guard(&mut || {
+            let _dropping = Dropping::begin(self);
+            // SAFETY: objects wait with a count of zero.
+            unsafe { self.drain(waiting) }
+        });
+    }
+
+    /// Finishes the objects that wait, down to the first `keep`.
+    unsafe fn drain(&self, keep: usize) {
+        loop {
+            let next = {
+                let mut pending = self.pending.borrow_mut();
+                if pending.len() <= keep {
+                    None
+                } else {
+                    pending.pop()
+                }
+            };
+            match next {
+                // SAFETY: objects wait with a count of zero.
+                Some(object) => unsafe { finish(self, object) },
+                None => return,
+            }
+        }
+    }
+
+    /// Finishes objects that wait, unless somebody is at it.
+    #[inline]
+    pub fn drain_leftovers(&self) {
+        if !self.dropping.get() && !self.pending.borrow().is_empty() {
+            self.drain_now();
+        }
+    }
+
+    #[cold]
+    fn drain_now(&self) {
+        let _guard = Dropping::begin(self);
+        // SAFETY: see `drain`.
+        unsafe { self.drain(0) }
+    }
+
+    /// Clears marks that only the collection that is over may look at.
+    pub fn forget_candidates_in_pending(&self) {
+        for object in self.pending.borrow().iter() {
+            // SAFETY: objects that wait keep their blocks.
+            unsafe { object.as_ref().unset(CANDIDATE) }
+        }
+    }
+}

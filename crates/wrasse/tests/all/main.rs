@@ -1,0 +1,13 @@
+//! Tests of `Gc<T>`.
+
+mod basics;
+mod cycles;
+mod deep;
+mod derive;
+mod features;
+mod leaks;
+mod panics;
+mod random;
+mod soundness;
+mod threads;
+mod weak_maps;
