@@ -4,13 +4,17 @@
 //! come from the first; it leaves the list when it is full and joins the end when
 //! one of its blocks comes back, so that by the time its turn comes it has many.
 //! A pool whose last block is released is kept for any class, or given back to
-//! the system when the heap keeps enough (see [`Heap::retire`]).
+//! the system when the heap keeps enough (see `heap/upkeep.rs`).
 //!
 //! A block that is released through another heap is pushed on its own heap's
 //! queue, which that heap empties before it takes a new pool.
 
+mod bin;
+#[cfg(feature = "sanity")]
+mod sanity;
+mod upkeep;
+
 use std::cell::Cell;
-use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
@@ -18,17 +22,7 @@ use crate::pool::{self, Block, Pool, Use};
 use crate::region::{Region, heap_of};
 use crate::reserve::populate;
 use crate::size_class::{self, CLASSES, LARGEST};
-
-/// How long a kept pool may go unneeded, in seconds.
-const PATIENCE: i64 = 1;
-
-/// The open pools of one class, in the order of their use.
-struct Bin {
-    first: Cell<*mut Pool>,
-    last: Cell<*mut Pool>,
-    /// Pools of the class, open or full.
-    count: Cell<usize>,
-}
+use bin::Bin;
 
 /// See the module. All methods but those that say so need the heap for
 /// themselves: no other thread may be in one of them meanwhile.
@@ -94,6 +88,17 @@ impl Heap {
     #[inline(always)]
     pub fn owns(&self, address: *const u8) -> bool {
         (address as usize).wrapping_sub(self.base) < self.length
+    }
+
+    /// The size of a block that is known to be the region's. Any thread.
+    ///
+    /// # Safety
+    /// [`Heap::owns`] the address, and its block is in use.
+    #[inline(always)]
+    pub unsafe fn size_of_owned(&self, address: *const u8) -> usize {
+        // SAFETY: in the region, so it has a record, which is complete while a
+        // block is in use.
+        unsafe { (*self.record_of(address)).size.load(Ordering::Relaxed) as usize }
     }
 
     /// Empty pools kept. Any thread.
@@ -443,119 +448,6 @@ impl Heap {
         }
     }
 
-    /// A pool has become empty, or has room again: puts it where it belongs.
-    #[cold]
-    #[inline(never)]
-    unsafe fn settle(&self, record: &Pool) {
-        let address = ptr::from_ref(record).cast_mut();
-        // SAFETY: the record's class is set while it is in use.
-        unsafe {
-            let bin = self.bins.get_unchecked(record.class.get() as usize);
-            if record.usage.get() == Use::Full {
-                record.usage.set(Use::Open);
-                record.notify.set(0);
-                bin.append(address, self.nothing);
-                return;
-            }
-            // The only open pool of its class stays: it may be in use again at once.
-            if bin.first.get() == address && bin.last.get() == address {
-                return;
-            }
-            bin.unlink(address, self.nothing);
-            bin.count.set(bin.count.get() - 1);
-            self.retire(address);
-        }
-    }
-
-    /// Keeps an empty pool, and gives the one that was empty longest back if
-    /// that makes too many.
-    ///
-    /// How many is too many follows what happens: each pool that has to get its
-    /// memory anew shows that one more should have been kept, so a program that
-    /// fills and empties the same memory again and again soon keeps it; what
-    /// then goes unneeded for a while is given back, half at a time.
-    unsafe fn retire(&self, record: *mut Pool) {
-        // SAFETY: an empty pool on no list.
-        unsafe {
-            (*record).usage.set(Use::Kept);
-            (*record).size.store(0, Ordering::Relaxed);
-            self.kept.push(record, self.nothing);
-            self.kept.count.set(self.kept.count.get() + 1);
-            self.publish_kept();
-            if self.kept() > self.keep.get() {
-                self.give_oldest();
-            }
-            self.review();
-        }
-    }
-
-    fn publish_kept(&self) {
-        self.kept_count
-            .store(self.kept.count.get(), Ordering::Relaxed);
-    }
-
-    unsafe fn unkeep(&self, record: *mut Pool) {
-        // SAFETY: it is on the list of kept pools.
-        unsafe { self.kept.unlink(record, self.nothing) };
-        self.kept.count.set(self.kept.count.get() - 1);
-        self.publish_kept();
-    }
-
-    unsafe fn give_oldest(&self) {
-        let record = self.kept.last.get();
-        if record != self.nothing {
-            // SAFETY: the last of the list; it is empty.
-            unsafe {
-                self.unkeep(record);
-                self.region().give_pool(record);
-            }
-        }
-    }
-
-    /// Gives back half of what has not been needed for some time.
-    unsafe fn review(&self) {
-        let now = seconds();
-        if now - self.since.get() <= PATIENCE {
-            return;
-        }
-        let least = self.region().options().keep;
-        let unneeded = self
-            .fewest_kept
-            .get()
-            .min(self.kept())
-            .saturating_sub(least);
-        for _ in 0..unneeded.div_ceil(2) {
-            // SAFETY: the caller's contract.
-            unsafe { self.give_oldest() };
-            self.keep.set(self.keep.get().saturating_sub(1).max(least));
-        }
-        self.fewest_kept.set(self.kept());
-        self.since.set(now);
-    }
-
-    /// Gives all memory back that holds no block.
-    ///
-    /// # Safety
-    /// The caller has the heap for itself.
-    pub unsafe fn trim(&self) {
-        // SAFETY: records on lists are this heap's.
-        unsafe {
-            self.collect_returned();
-            for bin in &self.bins {
-                let first = bin.first.get();
-                if first != self.nothing && (*first).used() == 0 {
-                    bin.unlink(first, self.nothing);
-                    bin.count.set(bin.count.get() - 1);
-                    self.retire(first);
-                }
-            }
-            while self.kept() > 0 {
-                self.give_oldest();
-            }
-        }
-        self.keep.set(self.region().options().keep);
-    }
-
     /// Calls `visit` with each block in use from this heap's pools, and its size.
     ///
     /// # Safety
@@ -570,118 +462,6 @@ impl Heap {
                     crate::live::blocks(&*record, self.region().memory_of(record), &mut visit);
                 }
             }
-        }
-    }
-}
-
-/// Seconds of a clock that only goes forward.
-fn seconds() -> i64 {
-    let mut now = MaybeUninit::<libc::timespec>::zeroed();
-    // SAFETY: a place for the answer, which is valid as zeros too.
-    unsafe {
-        libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, now.as_mut_ptr());
-        now.assume_init().tv_sec
-    }
-}
-
-impl Bin {
-    unsafe fn push(&self, record: *mut Pool, nothing: *mut Pool) {
-        let first = self.first.get();
-        // SAFETY: `record` is on no list.
-        unsafe {
-            (*record).previous.set(nothing);
-            (*record).next.set(first);
-            if first == nothing {
-                self.last.set(record);
-            } else {
-                (*first).previous.set(record);
-            }
-        }
-        self.first.set(record);
-    }
-
-    unsafe fn append(&self, record: *mut Pool, nothing: *mut Pool) {
-        let last = self.last.get();
-        // SAFETY: `record` is on no list.
-        unsafe {
-            (*record).next.set(nothing);
-            (*record).previous.set(last);
-            if last == nothing {
-                self.first.set(record);
-            } else {
-                (*last).next.set(record);
-            }
-        }
-        self.last.set(record);
-    }
-
-    unsafe fn unlink(&self, record: *mut Pool, nothing: *mut Pool) {
-        // SAFETY: `record` is on this list.
-        unsafe {
-            let (previous, next) = ((*record).previous.get(), (*record).next.get());
-            if previous == nothing {
-                self.first.set(next);
-            } else {
-                (*previous).next.set(next);
-            }
-            if next == nothing {
-                self.last.set(previous);
-            } else {
-                (*next).previous.set(previous);
-            }
-        }
-    }
-}
-
-#[cfg(feature = "sanity")]
-mod sanity {
-    use super::*;
-    use crate::reserve::corrupted;
-
-    impl Heap {
-        /// A block that is about to be handed out must be as it was left.
-        pub(super) unsafe fn check_free(&self, record: &Pool, block: *mut Block) {
-            // SAFETY: an address in the record's own pool is readable.
-            unsafe {
-                if !self.is_block(record, block) {
-                    corrupted("a free list leads to no block", block as usize);
-                }
-                if (*block).mark != pool::mark(block) {
-                    corrupted("a block was written to after its release", block as usize);
-                }
-                let next = (*block).next;
-                if !next.is_null() && !self.is_block(record, next) {
-                    corrupted("a block was written to after its release", block as usize);
-                }
-            }
-        }
-
-        /// A block that is being released must be one and in use.
-        pub(super) unsafe fn check_used(&self, record: &Pool, block: *mut Block) {
-            // SAFETY: as above.
-            unsafe {
-                if !self.is_block(record, block) {
-                    corrupted("release of an address that is no block", block as usize);
-                }
-                if (*block).mark == pool::mark(block) {
-                    let mut free = record.free.get();
-                    while !free.is_null() {
-                        if free == block {
-                            corrupted("a block was released twice", block as usize);
-                        }
-                        free = (*free).next;
-                    }
-                }
-                if record.used() == 0 {
-                    corrupted("a block was released twice", block as usize);
-                }
-            }
-        }
-
-        fn is_block(&self, record: &Pool, block: *mut Block) -> bool {
-            let size = record.size.load(Ordering::Relaxed) as usize;
-            let offset = (block as usize).wrapping_sub(self.region().memory_of(record) as usize);
-            size > 0 && offset.is_multiple_of(size) && offset / size < record.opened.get() as usize
         }
     }
 }

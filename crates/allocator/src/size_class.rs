@@ -50,7 +50,7 @@ const fn of_units() -> [u8; LARGEST / ALIGNMENT + 1] {
 pub(crate) unsafe fn of_size_unchecked(size: usize) -> usize {
     debug_assert!(size <= LARGEST);
     // SAFETY: the caller passes at most LARGEST, whose units are the last index.
-    unsafe { *OF_UNITS.get_unchecked((size + (ALIGNMENT - 1)) / ALIGNMENT) as usize }
+    unsafe { *OF_UNITS.get_unchecked((size + (ALIGNMENT - 1)) >> ALIGNMENT.ilog2()) as usize }
 }
 
 /// The class for blocks of at least `size` bytes, if pools have blocks of that size.

@@ -182,7 +182,7 @@ fn check(block: &Block, bytes: usize) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
     #[test]
     fn behaves_as_an_allocator(steps in prop::collection::vec(step(), 1..200), keep in 0..5usize) {
         let options = Options { reserve: 1 << 28, keep, ..Options::default() };

@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use pyo3_ffi::*;
 
 use crate::options::Options;
-use crate::{gc_module, interpreter, profile, tracemalloc_module};
+use crate::{gc_module, interpreter, profile, small_objects, tracemalloc_module};
 
 /// The tracer is to serve `tracemalloc`.
 static TRACEMALLOC: AtomicBool = AtomicBool::new(false);
@@ -53,16 +53,24 @@ pub unsafe fn turn_on(options: &Options) {
                 with_module(c"gc", |m| gc_module::install(m)),
             );
         }
+        // Before the tracer, whose hooks go in front of whatever serves blocks.
+        if options.alloc || options.limit.is_some() {
+            let result = small_objects::install().and_then(|()| small_objects::patch_sys());
+            let words = match options.limit {
+                None => "the allocator",
+                Some(_) => "the allocator, which the limit needs,",
+            };
+            note("alloc", words, result);
+        }
+        if let Some(limit) = options.limit {
+            small_objects::set_limit(Some(usize::try_from(limit).unwrap_or(usize::MAX)));
+        }
         if options.tracemalloc {
             TRACEMALLOC.store(true, Ordering::Relaxed);
             if is_imported(c"_tracemalloc") || may_trace_already() {
                 let result = with_module(c"_tracemalloc", |m| tracemalloc_module::install(m));
                 note("tracemalloc", "tracemalloc", result);
             }
-        }
-        if options.alloc || options.limit.is_some() {
-            let reason = "this version of wrasse has no allocator and no limit yet";
-            note("alloc", "the allocator", Err(reason.into()));
         }
         if let Some(frames) = options.trace {
             let result = if profile::is_active() {

@@ -22,6 +22,7 @@ mod profile;
 mod run;
 #[cfg(feature = "sanity")]
 mod sanity;
+mod small_objects;
 mod statistics;
 mod status;
 mod symbols;

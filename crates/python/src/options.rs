@@ -17,7 +17,8 @@ pub struct Options {
     pub limit: Option<u64>,
 }
 
-const WORDS: &str = "use 1, 0, or a comma list of gc, tracemalloc, trace[=NFRAME]";
+const WORDS: &str =
+    "use 1, 0, or a comma list of gc, alloc, tracemalloc, trace[=NFRAME], limit=SIZE";
 
 /// Reads `value`; `None` means off.
 ///

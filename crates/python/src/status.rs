@@ -5,7 +5,7 @@ use std::ptr;
 
 use pyo3_ffi::*;
 
-use crate::{boot, interpreter, profile, tracemalloc_module};
+use crate::{boot, interpreter, profile, small_objects, tracemalloc_module};
 
 /// A dict under construction; null once something failed.
 struct Dict(*mut PyObject);
@@ -48,7 +48,10 @@ pub unsafe extern "C" fn status(_module: *mut PyObject, _: *mut PyObject) -> *mu
         let mut dict = Dict(PyDict_New());
         dict.set("version", string(env!("CARGO_PKG_VERSION")));
         dict.set("gc", string(&words("gc", interpreter::current().is_some())));
-        dict.set("alloc", string(&words("alloc", false)));
+        dict.set(
+            "alloc",
+            string(&words("alloc", small_objects::is_installed())),
+        );
         let tracer = boot::serves_tracemalloc() && boot::refusal("tracemalloc").is_none();
         dict.set("tracemalloc", string(&words("tracemalloc", tracer)));
         let profile = if profile::is_active() {

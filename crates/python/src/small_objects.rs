@@ -1,0 +1,310 @@
+//! CPython's small objects on wrasse's allocator: the domains OBJ and MEM.
+//!
+//! RAW stays the system's: it is called without the GIL, before the interpreter
+//! and after it. Rules that hold here:
+//!
+//! * Put in place once, only instead of plain pymalloc, and never taken out:
+//!   blocks live on until the process ends.
+//! * Each interpreter has a heap. Allocating needs the GIL of the interpreter,
+//!   so it has the heap for itself; a block that another interpreter frees goes
+//!   on its heap's queue.
+//! * Blocks that pymalloc gave out before are told by their address, and go back
+//!   to the allocator that stood before ours in the same domain.
+//! * On 3.11 extensions exist that allocate without the GIL and get away with it
+//!   as long as the blocks are too large for pymalloc. Such sizes are served from
+//!   a heap only to threads that have the GIL.
+//! * The functions do not use their context pointer, which is the one of the
+//!   allocator they replace: a thread of another interpreter that reads CPython's
+//!   table while it is changed sees a mixture that is still right.
+
+mod heaps;
+mod report;
+
+use std::ffi::{CStr, c_char, c_void};
+use std::pin::Pin;
+use std::ptr;
+use std::sync::OnceLock;
+
+use pyo3_ffi::*;
+use wrasse_allocator::{Heap, Options, Region};
+
+use crate::symbols;
+pub use report::patch_sys;
+
+const MEM: usize = 0;
+const OBJ: usize = 1;
+const DOMAINS: [PyMemAllocatorDomain; 2] = [
+    PyMemAllocatorDomain::PYMEM_DOMAIN_MEM,
+    PyMemAllocatorDomain::PYMEM_DOMAIN_OBJ,
+];
+
+const NO_ALLOCATOR: PyMemAllocatorEx = PyMemAllocatorEx {
+    ctx: ptr::null_mut(),
+    malloc: None,
+    calloc: None,
+    realloc: None,
+    free: None,
+};
+
+static REGION: OnceLock<Pin<Box<Region>>> = OnceLock::new();
+/// Per domain: the allocator before ours. Written before ours is put in place.
+static mut PREVIOUS: [PyMemAllocatorEx; 2] = [NO_ALLOCATOR; 2];
+
+/// The region that small objects live in, if they do.
+pub fn region() -> Option<&'static Region> {
+    REGION.get().map(|region| region.as_ref().get_ref())
+}
+
+/// Whether wrasse serves small objects.
+pub fn is_installed() -> bool {
+    heaps::main().is_some()
+}
+
+/// Sets the limit on the memory that wrasse's allocator takes, in bytes; `None`
+/// lifts it. No if wrasse's allocator is not in place. Needs no memory.
+pub fn set_limit(limit: Option<usize>) -> bool {
+    let region = is_installed().then(region).flatten();
+    if let Some(region) = region {
+        region.limit().set(limit);
+    }
+    region.is_some()
+}
+
+/// Puts wrasse's allocator in the place of pymalloc, once for the process.
+///
+/// # Safety
+/// The GIL is held.
+pub unsafe fn install() -> Result<(), String> {
+    if is_installed() {
+        return Ok(());
+    }
+    // SAFETY: the GIL is held, so no other thread of this interpreter is in an
+    // allocator; those of others are safe as the module's text says.
+    unsafe {
+        is_plain_pymalloc()?;
+        let interpreters = heaps::find_interpreters()?;
+        let region = match REGION.get() {
+            Some(region) => region,
+            None => {
+                let made =
+                    Region::reserve(Options::default()).map_err(|error| error.to_string())?;
+                REGION.get_or_init(|| made)
+            }
+        };
+        let Some(heap) = region.as_ref().heap() else {
+            return Err("there are too many heaps".into());
+        };
+        libc::pthread_atfork(Some(before_fork), Some(after_fork), Some(after_fork));
+        heaps::prepare(interpreters, heap);
+        for (number, domain) in DOMAINS.into_iter().enumerate() {
+            let mut before = NO_ALLOCATOR;
+            PyMem_GetAllocator(domain, &mut before);
+            PREVIOUS[number] = before;
+            let mut ours = match number {
+                MEM => functions::<MEM>(before.ctx),
+                _ => functions::<OBJ>(before.ctx),
+            };
+            PyMem_SetAllocator(domain, &mut ours);
+        }
+    }
+    Ok(())
+}
+
+/// Whether both domains are pymalloc's and nobody's hooks are in front: who puts
+/// back later what was there before would take ours out with its blocks in use.
+unsafe fn is_plain_pymalloc() -> Result<(), String> {
+    type CurrentName = unsafe extern "C" fn() -> *const c_char;
+    let function = symbols::lookup(c"_PyMem_GetCurrentAllocatorName");
+    if function.is_null() {
+        return Err("this build does not say which allocator it uses".into());
+    }
+    // SAFETY: the symbol is a function of this type in every version; it returns
+    // a static string or null.
+    unsafe {
+        let name = std::mem::transmute::<*mut c_void, CurrentName>(function)();
+        if name.is_null() {
+            return Err("another tool's allocator hooks are in place".into());
+        }
+        match CStr::from_ptr(name).to_string_lossy().as_ref() {
+            "pymalloc" => Ok(()),
+            other => Err(format!("Python was started with the allocator '{other}'")),
+        }
+    }
+}
+
+extern "C" fn before_fork() {
+    if let Some(region) = region() {
+        region.before_fork();
+    }
+}
+
+extern "C" fn after_fork() {
+    if let Some(region) = region() {
+        region.after_fork();
+    }
+}
+
+fn functions<const D: usize>(context: *mut c_void) -> PyMemAllocatorEx {
+    PyMemAllocatorEx {
+        ctx: context,
+        malloc: Some(malloc::<D>),
+        calloc: Some(calloc::<D>),
+        realloc: Some(realloc::<D>),
+        free: Some(free::<D>),
+    }
+}
+
+#[inline]
+fn previous<const D: usize>() -> &'static PyMemAllocatorEx {
+    // SAFETY: written only before the functions of this domain are put in place.
+    unsafe { &PREVIOUS[D] }
+}
+
+/// A block from elsewhere: the region is full, or the thread has no heap. Under
+/// a limit it comes from the region's large blocks, so that it counts.
+#[cold]
+fn previous_malloc<const D: usize>(size: usize, zeroed: bool) -> *mut c_void {
+    if let Some(region) = region()
+        && region.limit().get().is_some()
+    {
+        return region
+            .large()
+            .allocate(region.limit(), size.max(1), zeroed)
+            .cast();
+    }
+    let before = previous::<D>();
+    match (before.malloc, before.calloc) {
+        (Some(malloc), _) if !zeroed => malloc(before.ctx, size),
+        (_, Some(calloc)) => calloc(before.ctx, 1, size),
+        _ => ptr::null_mut(),
+    }
+}
+
+extern "C" fn malloc<const D: usize>(_context: *mut c_void, size: usize) -> *mut c_void {
+    // SAFETY: called with the GIL of the interpreter whose heap it is.
+    unsafe {
+        if let Some(heap) = heaps::at_hand()
+            && heaps::needs_no_check(|| size)
+        {
+            let block = heap.allocate_at_hand(size);
+            if !block.is_null() {
+                return block.cast();
+            }
+        }
+    }
+    malloc_slow::<D>(size)
+}
+
+#[cold]
+#[inline(never)]
+fn malloc_slow<const D: usize>(size: usize) -> *mut c_void {
+    // SAFETY: as in `malloc`.
+    unsafe {
+        if let Some(heap) = heaps::current() {
+            let block = heap.allocate(size);
+            if !block.is_null() {
+                return block.cast();
+            }
+        }
+    }
+    previous_malloc::<D>(size, false)
+}
+
+extern "C" fn calloc<const D: usize>(
+    _context: *mut c_void,
+    count: usize,
+    size: usize,
+) -> *mut c_void {
+    let Some(size) = count.checked_mul(size) else {
+        return ptr::null_mut();
+    };
+    // SAFETY: as in `malloc`.
+    unsafe {
+        if let Some(heap) = heaps::current() {
+            let block = heap.allocate_zeroed(size);
+            if !block.is_null() {
+                return block.cast();
+            }
+        }
+    }
+    previous_malloc::<D>(size, true)
+}
+
+extern "C" fn realloc<const D: usize>(
+    context: *mut c_void,
+    block: *mut c_void,
+    size: usize,
+) -> *mut c_void {
+    if block.is_null() {
+        return malloc::<D>(context, size);
+    }
+    // SAFETY: as in `malloc`; the block is the caller's.
+    unsafe {
+        let Some(heap) = heaps::current() else {
+            return move_out::<D>(block, size);
+        };
+        match heap.resize(block.cast(), size) {
+            Some(moved) if moved.is_null() => move_out::<D>(block, size),
+            Some(moved) => moved.cast(),
+            None => previous_realloc::<D>(block, size),
+        }
+    }
+}
+
+#[cold]
+fn previous_realloc<const D: usize>(block: *mut c_void, size: usize) -> *mut c_void {
+    match previous::<D>().realloc {
+        Some(realloc) => realloc(previous::<D>().ctx, block, size),
+        None => ptr::null_mut(),
+    }
+}
+
+/// Reallocates where there is no room for it, or no heap.
+#[cold]
+unsafe fn move_out<const D: usize>(block: *mut c_void, size: usize) -> *mut c_void {
+    let old = region().map_or(0, |region| region.size_of(block.cast()));
+    if old == 0 {
+        return previous_realloc::<D>(block, size);
+    }
+    let moved = previous_malloc::<D>(size, false);
+    if !moved.is_null() {
+        // SAFETY: both blocks have so many bytes; the old one is not used again.
+        unsafe { ptr::copy_nonoverlapping(block.cast::<u8>(), moved.cast(), old.min(size)) };
+        free::<D>(ptr::null_mut(), block);
+    }
+    moved
+}
+
+extern "C" fn free<const D: usize>(_context: *mut c_void, block: *mut c_void) {
+    // SAFETY: the caller has done with the block; the heap is used with its
+    // interpreter's GIL.
+    unsafe {
+        if let Some(heap) = heaps::at_hand()
+            && heap.owns(block.cast())
+            && heaps::needs_no_check(|| heap.size_of_owned(block.cast()))
+        {
+            return heap.release_owned(block.cast());
+        }
+    }
+    free_slow::<D>(block);
+}
+
+/// Frees a large block, one from before, null, or any where the heap is not at hand.
+#[cold]
+#[inline(never)]
+fn free_slow<const D: usize>(block: *mut c_void) {
+    if block.is_null() {
+        return;
+    }
+    // SAFETY: as in `free`.
+    let is_ours = unsafe {
+        match (heaps::current(), region()) {
+            (Some(heap), _) => heap.release(block.cast()),
+            (None, Some(region)) => Heap::release_from_outside(region, block.cast()),
+            (None, None) => false,
+        }
+    };
+    if !is_ours && let Some(free) = previous::<D>().free {
+        free(previous::<D>().ctx, block);
+    }
+}

@@ -1,0 +1,340 @@
+"""Small objects on wrasse's allocator: where it serves, where it stays out, and its limit."""
+
+import os
+import re
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+STOCK = {
+    name: value
+    for name, value in os.environ.items()
+    if name != "WRASSE" and not name.startswith("PYTHON")
+}
+
+
+def run(code, words="alloc", *flags, **changes):
+    """Runs ``code`` in a fresh interpreter with ``WRASSE=words``; returns its finished process."""
+    environment = {**STOCK, "WRASSE": words, **changes}
+    command = [sys.executable, *flags, "-c", textwrap.dedent(code)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+
+
+def check(code, words="alloc", *flags, **changes):
+    """As ``run``; the program must end well and say nothing on standard error."""
+    result = run(code, words, *flags, **changes)
+    assert (result.returncode, result.stderr) == (0, ""), result
+    return result.stdout
+
+
+def test_it_serves_blocks_and_says_so():
+    out = check(
+        """
+        import sys, wrasse
+        print(wrasse.status()["alloc"])
+        before = sys.getallocatedblocks()
+        kept = [object() for _ in range(10_000)]
+        print(10_000 <= sys.getallocatedblocks() - before <= 10_100)
+        del kept
+        print(abs(sys.getallocatedblocks() - before) < 100)
+        print(sys.getallocatedblocks.__self__ is sys, sys.getallocatedblocks.__module__)
+        """
+    )
+    assert out.split() == ["wrasse", "True", "True", "True", "sys"]
+
+
+def test_stock_statistics_keep_their_heads():
+    code = "import sys; kept = [object() for _ in range(100_000)]; sys._debugmallocstats()"
+    ours, stock = run(code).stderr, run(code, "0").stderr
+    head = re.compile(r"^class +size +num pools +blocks in use +avail blocks$", re.MULTILINE)
+    for text in (ours, stock):
+        assert "Small block threshold = " in text
+        assert head.search(text)
+        assert "free PyDictObjects" in text
+    row = next(line.split() for line in ours.splitlines() if line.split()[:2] == ["0", "16"])
+    assert int(row[2]) * 4096 == int(row[3]) + int(row[4])
+    assert int(row[3]) >= 100_000
+
+
+@pytest.mark.parametrize("name", ["debug", "malloc", "malloc_debug", "pymalloc_debug"])
+def test_another_allocator_stays(name):
+    result = run("import wrasse; print(wrasse.status()['alloc'])", PYTHONMALLOC=name)
+    assert result.returncode == 0
+    assert result.stdout.startswith("stock: ")
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stderr.startswith("wrasse: the allocator stays stock: ")
+
+
+def test_hooks_of_another_tool_stay():
+    result = run(
+        """
+        import tracemalloc
+        tracemalloc.start()
+        import wrasse
+        print(wrasse.install("alloc")["alloc"])
+        kept = [object() for _ in range(1000)]
+        tracemalloc.stop()
+        print(sum(1 for _ in kept))
+        """,
+        "0",
+    )
+    assert result.returncode == 0
+    assert result.stdout.startswith("stock: ")
+    assert result.stdout.split()[-1] == "1000"
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_blocks_from_before_go_back_where_they_came_from():
+    """Installed in a running program, with much allocated already."""
+    assert (
+        check(
+            """
+            import wrasse
+            lists = [[i] * (i % 90) for i in range(5000)]
+            texts = ["x" * (i % 3000) for i in range(5000)]
+            arrays = [bytearray(i % 2000) for i in range(5000)]
+            print(wrasse.install("alloc")["alloc"])
+            for i, (a, b) in enumerate(zip(lists, arrays)):
+                a.extend(range(i % 50))      # reallocates a block of the other allocator
+                b.extend(bytes(i % 9000))
+                texts[i] += "y" * (i % 4000)
+            for i, (a, b) in enumerate(zip(lists, arrays)):
+                assert a == [i] * (i % 90) + list(range(i % 50))
+                assert b == bytes(i % 2000 + i % 9000)
+                assert texts[i] == "x" * (i % 3000) + "y" * (i % 4000)
+                del a[3:], b[3:]
+            del lists, texts, arrays
+            """,
+            "0",
+        )
+        == "wrasse\n"
+    )
+
+
+def test_growing_and_shrinking_across_the_largest_pool_block():
+    check(
+        """
+        import random
+        random.seed(4)
+        kept = [bytearray(b"%d" % i) for i in range(300)]
+        expected = [bytes(b) for b in kept]
+        for _ in range(30_000):
+            i = random.randrange(300)
+            size = random.choice((10, 500, 4000, 8000, 8191, 8192, 8193, 20_000, 200_000))
+            if len(kept[i]) < size:
+                more = bytes([random.randrange(256)]) * (size - len(kept[i]))
+                kept[i] += more
+                expected[i] += more
+            else:
+                del kept[i][size:]
+                expected[i] = expected[i][:size]
+        assert [bytes(b) for b in kept] == expected
+        """
+    )
+
+
+def test_memory_goes_back_to_the_system():
+    out = check(
+        """
+        import gc
+        def resident():
+            with open("/proc/self/statm") as file:
+                return int(file.read().split()[1]) * 4096 >> 20
+        start = resident()
+        kept = [bytes(10 + i % 400) for i in range(500_000)]
+        full = resident()
+        del kept
+        gc.collect()
+        print(full - start, resident() - start)
+        """
+    )
+    full, rest = map(int, out.split())
+    assert full > 100
+    assert rest < 20
+
+
+def test_the_limit_is_an_exception_where_it_happens():
+    out = check(
+        """
+        import sys, wrasse
+        refused = 0
+        for size in (10, 400, 5000, 100_000, 10_000_000):
+            kept = []
+            try:
+                while True:
+                    kept.append(bytes(size))
+            except MemoryError:
+                refused += 1
+            count = len(kept)
+            held = count * sys.getsizeof(bytes(0)) + count * size
+            assert held < 64 << 20, (size, held)
+            assert held > (20 << 20), (size, held)
+            del kept
+        print(refused)
+        try:
+            bytearray(64 << 20)
+        except MemoryError:
+            print("too large")
+        print(len(bytearray(30 << 20)) >> 20, sum(range(10)))
+        """,
+        "alloc,limit=64MiB",
+    )
+    assert out.split() == ["5", "too", "large", "30", "45"]
+
+
+def test_random_limits_never_crash():
+    code = """
+        import json, random, re, sys
+        try:
+            data = [{"id": i, "name": f"n{i}", "tags": ["a", "b", str(i)]} for i in range(20_000)]
+            text = json.dumps(data)
+            assert json.loads(text) == data
+            assert len(re.findall(r"n(\\d+)", text)) == 20_000
+        except MemoryError:
+            data = text = None
+            print("refused", end=" ")
+        print(sum(len(str(i)) for i in range(1000)))
+    """
+    outs = [check(code, f"gc,alloc,limit={limit}MiB") for limit in range(6, 34, 2)]
+    assert {out.split()[-1] for out in outs} == {"2890"}
+    assert outs[0].startswith("refused")
+    assert not outs[-1].startswith("refused")
+
+
+def test_threads_share_what_they_allocate():
+    check(
+        """
+        import queue, sys, threading
+        sys.setswitchinterval(1e-5)
+        queues = [queue.Queue(50) for _ in range(4)]
+        def work(number):
+            for i in range(3000):
+                queues[number].put([str(i) * (i % 40), bytes(i), {i: number}])
+                text, data, table = queues[number - 1].get()
+                assert text == str(i) * (i % 40) and len(data) == i and len(table) == 1
+        threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+        """,
+        "gc,alloc",
+    )
+
+
+def test_a_fork_goes_on_in_both_processes():
+    check(
+        """
+        import os, threading
+        stop = False
+        def churn():
+            while not stop:
+                [bytes(i) for i in range(9000, 9100)], [str(i) for i in range(500)]
+        thread = threading.Thread(target=churn)
+        thread.start()
+        kept = [str(i) for i in range(20_000)]
+        for _ in range(20):
+            child = os.fork()
+            if child == 0:
+                good = kept == [str(i) for i in range(20_000)]
+                kept.clear()
+                kept.extend(bytes(i) for i in range(12_000))
+                os._exit(not good)
+            assert os.waitpid(child, 0)[1] == 0
+        stop = True
+        thread.join()
+        """,
+        "gc,alloc",
+        "-W",
+        "ignore::DeprecationWarning",
+    )
+
+
+def test_subinterpreters_in_parallel():
+    """From 3.12 on they have a GIL each, so they allocate at the same time."""
+    out = check(
+        """
+        import sys, threading
+        try:
+            import _interpreters as interpreters
+        except ImportError:
+            import _xxsubinterpreters as interpreters
+        CODE = '''
+        import sys
+        for round in range(12):
+            kept = {i: (str(i), [i] * (i % 20)) for i in range(4000)}
+            assert all(kept[i] == (str(i), [i] * (i % 20)) for i in kept)
+        import json
+        assert json.loads(json.dumps(list(range(5000)))) == list(range(5000))
+        assert sys.getallocatedblocks() > 0
+        '''
+        failed = []
+        def work():
+            for _ in range(3):
+                one = interpreters.create()
+                try:
+                    problem = interpreters.run_string(one, CODE)
+                    if problem is not None:
+                        failed.append(problem)
+                except Exception as error:
+                    failed.append(error)
+                interpreters.destroy(one)
+        threads = [threading.Thread(target=work) for _ in range(3)]
+        for thread in threads: thread.start()
+        kept = [[str(i)] for i in range(300_000)]
+        for thread in threads: thread.join()
+        assert kept == [[str(i)] for i in range(300_000)]
+        print(failed)
+        """
+    )
+    assert out == "[]\n"
+
+
+@pytest.mark.parametrize("words", ["gc,alloc,tracemalloc", "gc,alloc,tracemalloc,trace=3"])
+def test_the_tracer_stands_in_front_of_it(words):
+    out = check(
+        """
+        import tracemalloc, wrasse
+        kept = [bytes(100)]
+        for _ in range(3):
+            tracemalloc.start(2)
+            kept += [bytes(700 + i) for i in range(1000)]
+            (trace,) = tracemalloc.take_snapshot().filter_traces(
+                [tracemalloc.Filter(True, "<string>", 6)]).statistics("lineno")
+            assert trace.count >= 1000, trace
+            tracemalloc.stop()
+        kept.clear()
+        print(wrasse.status()["alloc"], wrasse.status()["tracemalloc"])
+        """,
+        words,
+    )
+    assert out.split() == ["wrasse", "wrasse"]
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="stock itself needs the GIL from 3.12 on")
+def test_big_blocks_without_the_gil():
+    """Wrong, but it works on stock 3.11 for blocks too large for pymalloc."""
+    check(
+        """
+        import ctypes, threading
+        with_gil, without = ctypes.pythonapi, ctypes.CDLL(None)
+        for library in (with_gil, without):
+            for name in ("PyMem_Malloc", "PyMem_Realloc", "PyMem_Calloc"):
+                getattr(library, name).restype = ctypes.c_void_p
+        P, Z = ctypes.c_void_p, ctypes.c_size_t
+        def work(number):
+            for i in range(3000):
+                size = 600 + (i * 37 + number) % 7000
+                first, second = (with_gil, without) if i % 3 else (without, with_gil)
+                block = first.PyMem_Malloc(Z(size))
+                ctypes.memset(block, number, size)
+                kept = bytes(size)
+                block = second.PyMem_Realloc(P(block), Z(size + i % 2000))
+                assert ctypes.string_at(block, size) == bytes([number]) * size
+                (without if i % 2 else with_gil).PyMem_Free(P(block))
+                without.PyMem_Free(P(without.PyMem_Calloc(Z(1), Z(size))))
+        threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+        """
+    )
