@@ -11,7 +11,9 @@ import sys
 import tempfile
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
+
+from wrasse import _core
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,16 +22,6 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
     from wrasse.shell import NotebookShell, Recorder
-
-
-def _refuse(message: str) -> NoReturn:
-    """Say what is wrong in one line and end, before anything has run.
-
-    Without the usual end of the interpreter, for there is no run to sum up.
-    """
-    sys.stderr.write(f"wrasse: {message}\n")
-    sys.stderr.flush()
-    os._exit(2)
 
 
 def _read(path: Path) -> NotebookNode:
@@ -44,12 +36,12 @@ def _read(path: Path) -> NotebookNode:
             notebook = read(path, as_version=4)
             nbformat.validate(notebook)
         except OSError as error:
-            _refuse(f"cannot read {path}: {error.strerror}")
+            _core.refuse(f"cannot read {path}: {error.strerror}")
         except (
             Exception
         ) as error:  # nbformat raises whatever a malformed file makes it stumble over
             reason = str(error).strip().splitlines() or [type(error).__name__]
-            _refuse(f"{path} is not a notebook: {reason[0]:.200}")
+            _core.refuse(f"{path} is not a notebook: {reason[0]:.200}")
     return notebook
 
 
@@ -134,10 +126,14 @@ def main(arguments: list[str]) -> int:
     try:
         from wrasse.shell import NotebookShell, Recorder
     except ImportError as missing:
-        _refuse(f"notebooks need IPython and nbformat: pip install 'wrasse[notebook]' ({missing})")
+        _core.refuse(
+            f"notebooks need IPython and nbformat: pip install 'wrasse[notebook]' ({missing})"
+        )
     notebook = _read(path)
     if _language(notebook).lower() not in {"python", "python3", "ipython"}:
-        _refuse(f"{path} is written in {_language(notebook)}: only Python notebooks can be run")
+        _core.refuse(
+            f"{path} is written in {_language(notebook)}: only Python notebooks can be run"
+        )
     if local_imports:
         sys.path.insert(0, str(path.absolute().parent))
     sys.argv[:] = [name, *rest]

@@ -230,12 +230,12 @@ def test_views_have_their_own_limits(tmp_path: Path) -> None:
         "--trace=50",
         """\
         import _tracemalloc
-        def deep(n):
-            return deep(n - 1) if n else bytes(12345)
         def one(n):
             return deep(n)
         def other(n):
             return deep(n)
+        def deep(n):
+            return deep(n - 1) if n else bytes(12345)
         _tracemalloc.start(2)
         kept = [one(5), other(5), other(9)]
         traces = [t for t in _tracemalloc._get_traces() if t[1] == 12378]
@@ -243,11 +243,11 @@ def test_views_have_their_own_limits(tmp_path: Path) -> None:
         assert sorted(t[3] for t in traces) == [8, 8, 12]
         # Two calls from different places are one traceback where the view ends.
         assert len({id(t[2]) for t in traces}) == 2, traces
-        assert _tracemalloc._get_object_traceback(kept[0]) == (("<string>", 3), ("<string>", 3))
+        assert _tracemalloc._get_object_traceback(kept[0]) == (("<string>", 7), ("<string>", 7))
         assert _tracemalloc.get_traceback_limit() == 2
         """,
     )
-    assert line_total(trace, 3) == (3 * 12378, 3)
+    assert line_total(trace, 7) == (3 * 12378, 3)
 
 
 def test_limit_and_total_at_the_extremes() -> None:
@@ -447,7 +447,7 @@ print(before < 5_000_000)
 
 
 def test_memory_reported_by_extensions() -> None:
-    """PyTraceMalloc_Track and _Untrack, as numpy calls them."""
+    """PyTraceMalloc_Track and _Untrack, by somebody who asks the linker for them."""
     passes(
         """
         import ctypes, tracemalloc
@@ -471,6 +471,145 @@ def test_memory_reported_by_extensions() -> None:
         assert api.PyTraceMalloc_Untrack(domain, 0x1000) == -2
         """
     )
+
+
+EXTENSION = """
+import ctypes, sys, tracemalloc
+import _testcapi
+if sys.version_info >= (3, 13):
+    from _testinternalcapi import _PyTraceMalloc_GetTraceback as owner
+else:
+    from _testcapi import tracemalloc_get_traceback as owner
+from _testcapi import tracemalloc_track as track, tracemalloc_untrack as untrack
+raw = ctypes.pythonapi
+raw.PyMem_RawMalloc.restype = ctypes.c_void_p
+raw.PyMem_RawMalloc.argtypes = raw.PyMem_RawFree.argtypes = [ctypes.c_size_t]
+raw.PyMem_RawRealloc.restype = ctypes.c_void_p
+raw.PyMem_RawRealloc.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+def see(*blocks):
+    # All that is big, the owners, and the figures in units of 100 KB.
+    big = [(t.domain, t.size, t.traceback[-1].lineno, t.traceback.total_nframe)
+           for t in tracemalloc.take_snapshot().traces if t.size >= 100_000]
+    figures = [n // 100_000 for n in tracemalloc.get_traced_memory()]
+    print(sorted(big), [owner(*block) for block in blocks], figures)
+def fails(call, *arguments):
+    try:
+        call(*arguments)
+    except RuntimeError as e:
+        print(e)
+before = raw.PyMem_RawMalloc(1_000_000)
+fails(track, 0, before, 1_000_000)
+fails(untrack, 0, before)
+tracemalloc.start(5)
+block = raw.PyMem_RawMalloc(3_000_000)
+see((0, block))
+untrack(0, block)
+see((0, block))
+untrack(0, block)
+track(7, block, 3_000_000)
+see((0, block), (7, block))
+track(7, block, 2_500_000)
+track(8, 2**60 + 5, 400_000)
+track(0, 2**60 + 5, 500_000)
+track(0, 0, 600_000)
+track(0, before, 1_000_000)
+see((0, before), (7, block), (8, block), (8, 2**60 + 5), (0, 2**60 + 5), (0, 0))
+track(0, block, 3_000_000, True)
+tracemalloc.reset_peak()
+see((0, block), (7, block))
+untrack(0, block)
+block = raw.PyMem_RawRealloc(block, 3_500_000)
+see((0, block))
+untrack(0, block)
+raw.PyMem_RawFree(block)
+untrack(7, block)
+untrack(8, 2**60 + 5)
+see((0, block), (7, block))
+tracemalloc.clear_traces()
+see((0, before), (0, 0))
+track(9, before, 800_000)
+see((9, before))
+tracemalloc.stop()
+print(owner(9, before))
+fails(track, 9, before, 800_000)
+fails(untrack, 9, before)
+tracemalloc.start()
+see((9, before))
+"""
+
+
+def test_an_extension_is_heard_as_by_stock() -> None:
+    """Blocks that an extension module reports or takes back, domain 0 included."""
+    pytest.importorskip("_testcapi")
+    pytest.importorskip("_testinternalcapi")
+    stock = start(["-c", EXTENSION], None, None)
+    assert stock.code == 0 and stock.out.count("error") == 4, stock
+    assert passes(EXTENSION) == stock.out
+
+
+def test_what_an_extension_takes_back_stays_in_the_profile(tmp_path: Path) -> None:
+    pytest.importorskip("_testcapi")
+    _done, trace = profiled(
+        tmp_path,
+        "--trace",
+        """\
+        import ctypes, tracemalloc
+        from _testcapi import tracemalloc_track, tracemalloc_untrack
+        get = ctypes.pythonapi.PyMem_RawMalloc
+        get.restype, get.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+        tracemalloc.start()
+        block = get(3_000_000)
+        other = get(5_000_000)
+        tracemalloc_untrack(0, block)
+        tracemalloc_track(7, block, 4_000_000)
+        assert 9_000_000 <= tracemalloc.get_traced_memory()[0] < 9_100_000
+        tracemalloc.stop()
+        """,
+    )
+    assert line_total(trace, 6)[0] >= 3_000_000
+    assert line_total(trace, 7)[0] >= 5_000_000
+    assert line_total(trace, 9)[0] < 100_000
+
+
+NUMPY = """
+import json, tracemalloc
+if {early}:
+    import numpy
+tracemalloc.start(2)
+import numpy
+tracemalloc.clear_traces()
+kept = [numpy.ones(1000) for _ in range(1000)]
+big = numpy.zeros(10_000_000)
+del big
+grown = numpy.arange(10_000)
+grown.resize(200_000, refcheck=False)
+kept += [grown, grown[::2], grown.astype("f4"), numpy.empty((300, 300), object)]
+del kept[:100]
+figures = tracemalloc.get_traced_memory()
+domain = getattr(numpy.lib, "tracemalloc_domain", 389047)
+by = {{}}
+for trace in tracemalloc.take_snapshot().traces:
+    frame = trace.traceback[-1]
+    if frame.filename == "<string>" and trace.size >= 8000:
+        key = trace.domain == domain, frame.lineno
+        size, count = by.get(key, (0, 0))
+        by[key] = size + trace.size, count + 1
+print(json.dumps([figures, sorted(by.items())]))
+"""
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_numpy_arrays_are_counted_once(early: bool) -> None:
+    pytest.importorskip("numpy")
+    program = NUMPY.format(early=early)
+    stock = start(["-c", program], None, None)
+    assert stock.code == 0, stock
+    expected, blocks = json.loads(stock.out)
+    figures, seen = json.loads(passes(program))
+    assert any(is_numpy for (is_numpy, _line), _found in blocks), blocks
+    assert seen == blocks
+    for one, other in zip(figures, expected, strict=True):
+        assert abs(one - other) < 20_000, (figures, expected)
 
 
 def test_lines_stay_right_when_code_dies() -> None:

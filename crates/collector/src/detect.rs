@@ -6,9 +6,10 @@
 //! 2. **subtract**: each reference from a candidate to a candidate takes one from
 //!    the target's scratch count. What is left counts references from outside.
 //! 3. **close**: in order, each candidate with something left is revived, and
-//!    with it, depth first, every candidate it reaches. Objects behind the walk
-//!    and ahead of it are revived alike, so when the walk ends, a candidate is
-//!    an object that nothing outside reaches.
+//!    with it, depth first, every candidate it reaches. A host that can tell
+//!    objects the walk has yet to come to may leave those to the walk: most
+//!    references lead to younger objects, further on, and cost no stack then.
+//!    When the walk ends, a candidate is an object that nothing outside reaches.
 //! 4. **partition**, only if there are any: the remaining candidates leave the set.
 //!
 //! This is the algorithm of CPython's `deduce_unreachable` (Neil Schemenauer,

@@ -62,6 +62,15 @@ pub unsafe trait Model {
     fn is_candidate(&self, object: Self::Object) -> bool;
     /// Ends `object`'s candidacy: something outside keeps it alive.
     fn revive(&self, object: Self::Object);
+    /// During [`close`](Model::close), something alive refers to the candidate
+    /// `object`. Revives it and returns true, or, if the walk has yet to come to
+    /// it, may see to it that the walk takes it for a root, and return false:
+    /// then nothing needs to be remembered for it.
+    #[inline]
+    fn reach(&self, object: Self::Object) -> bool {
+        self.revive(object);
+        true
+    }
     /// Takes one from a candidate's scratch count.
     fn decrement(&self, object: Self::Object);
     /// Calls `visit` once for each reference that `object` holds to a candidate.
@@ -87,9 +96,10 @@ pub unsafe trait Model {
         let mut revived = 0;
         while let Some(object) = stack.pop() {
             self.visit_candidates(object, |target| {
-                self.revive(target);
-                revived += 1;
-                stack.push(target);
+                if self.reach(target) {
+                    revived += 1;
+                    stack.push(target);
+                }
             });
         }
         revived

@@ -15,7 +15,7 @@ use std::ptr;
 
 use pyo3_ffi::*;
 
-use crate::boot;
+use crate::{boot, tracemalloc_module};
 
 const MODULES: [&CStr; 2] = [c"gc", c"_tracemalloc"];
 
@@ -41,6 +41,7 @@ pub unsafe extern "C" fn find_spec(
     arguments: *mut *mut PyObject,
     count: Py_ssize_t,
 ) -> *mut PyObject {
+    tracemalloc_module::listen();
     // SAFETY: CPython's calling convention for METH_FASTCALL.
     unsafe {
         let ours = count >= 1

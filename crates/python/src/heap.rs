@@ -11,7 +11,8 @@
 //!   bit 0, `CANDIDATE` in bit 1 for the members of an unreachable set;
 //! * *an opened list*, between [`open`](Model::open) and
 //!   [`close`](Model::close): `prev` is the scratch count shifted by two, with
-//!   the same flags, and only `next` can be followed. No foreign code but
+//!   the same flags and `AHEAD` until the closing walk has passed, and only
+//!   `next` can be followed. No foreign code but
 //!   `tp_traverse` runs in that time, which CPython requires to be pure.
 //!
 //! CPython uses the same bits for the same things, so its inline untracking
@@ -31,6 +32,9 @@ use crate::list::{
 
 const COUNT_SHIFT: u32 = 2;
 const COUNT_ONE: usize = 1 << COUNT_SHIFT;
+/// Opened lists only, the top bit of `prev`: the closing walk has yet to come
+/// here. No count reaches it, and no address has it.
+const AHEAD: usize = 1 << (usize::BITS - 1);
 
 /// `gc.DEBUG_COLLECTABLE`.
 pub const DEBUG_COLLECTABLE: i32 = 2;
@@ -171,7 +175,7 @@ unsafe impl Model for Heap<'_> {
                     let references = Py_REFCNT(object) as usize;
                     debug_assert!(references > 0, "a dead object is still tracked");
                     (*link).prev =
-                        references << COUNT_SHIFT | CANDIDATE | ((*link).prev & FINALIZED);
+                        AHEAD | references << COUNT_SHIFT | CANDIDATE | ((*link).prev & FINALIZED);
                     count += 1;
                 }
                 link = next;
@@ -191,7 +195,7 @@ unsafe impl Model for Heap<'_> {
                 let finalized = word & FINALIZED;
                 if word & CANDIDATE == 0 {
                     (*link).prev = prev as usize | finalized;
-                } else if word >> COUNT_SHIFT != 0 {
+                } else if (word & !AHEAD) >> COUNT_SHIFT != 0 {
                     (*link).prev = prev as usize | finalized;
                     root(link);
                 } else {
@@ -228,13 +232,27 @@ unsafe impl Model for Heap<'_> {
     }
 
     #[inline]
+    fn reach(&self, link: Link) -> bool {
+        // SAFETY: as above. What lies ahead is given a count instead, with
+        // which the walk will take it for a root.
+        unsafe {
+            if (*link).prev & AHEAD != 0 {
+                (*link).prev |= COUNT_ONE;
+                return false;
+            }
+        }
+        self.revive(link);
+        true
+    }
+
+    #[inline]
     fn decrement(&self, link: Link) {
         // SAFETY: as above. A foreign `tp_traverse` that reports more
         // references than there are makes the count wrap to a huge one: the
         // object is then kept alive, as stock keeps it.
         unsafe {
             debug_assert!(
-                (*link).prev >> COUNT_SHIFT != 0,
+                ((*link).prev & !AHEAD) >> COUNT_SHIFT != 0,
                 "more references than counted"
             );
             (*link).prev = (*link).prev.wrapping_sub(COUNT_ONE);

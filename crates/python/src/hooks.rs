@@ -511,6 +511,38 @@ pub unsafe fn stop(view: View) {
     }
 }
 
+/// Somebody else than the allocator reports a block of a domain to a view; no if
+/// that does not record.
+///
+/// # Safety
+/// Call from a thread known to the process only; any state is allowed.
+pub unsafe fn track(
+    view: View,
+    domain: u32,
+    address: usize,
+    size: usize,
+) -> Result<bool, Exhausted> {
+    let mut guard = STATE.lock();
+    let Some(state) = guard.as_mut() else {
+        return Ok(false);
+    };
+    // SAFETY: `thread` is this thread's own state, asked for under the lock as
+    // in `record`.
+    let traceback = unsafe {
+        let thread = frame::this_thread();
+        state.frames.capture(&mut state.tracer, thread)?
+    };
+    state.tracer.track(view, domain, address, size, traceback)
+}
+
+/// Somebody else than the allocator takes a block back from a view; no if the
+/// view does not see it.
+pub fn untrack(view: View, domain: u32, address: usize) -> bool {
+    let mut guard = STATE.lock();
+    let tracer = guard.as_mut().map(|state| &mut state.tracer);
+    tracer.is_some_and(|tracer| tracer.untrack(view, domain, address).is_some())
+}
+
 /// A new object has been made at this block without the allocator being asked:
 /// from now on it belongs to whoever is running.
 ///

@@ -10,7 +10,7 @@ use std::ptr;
 
 use pyo3_ffi::*;
 
-use crate::{boot, cli, finder, options, run, status};
+use crate::{boot, cli, finder, hooks, options, run, status};
 
 /// A static that CPython reads and nobody writes.
 pub struct Shared<T>(pub T);
@@ -31,7 +31,7 @@ const fn method(
     }
 }
 
-static METHODS: Shared<[PyMethodDef; 9]> = Shared([
+static METHODS: Shared<[PyMethodDef; 10]> = Shared([
     method(
         c"boot",
         METH_O,
@@ -79,6 +79,14 @@ static METHODS: Shared<[PyMethodDef; 9]> = Shared([
         METH_NOARGS,
         PyMethodDefPointer { PyCFunction: status::proof },
         c"proof($module, /)\n--\n\nReturn collections by wrasse and by the stock collector, and starts of the tracer.",
+    ),
+    method(
+        c"refuse",
+        METH_O,
+        PyMethodDefPointer {
+            PyCFunction: refuse,
+        },
+        c"refuse($module, message, /)\n--\n\nSay in one line why nothing is run, and end the process with exit code 2.",
     ),
     method(
         c"main",
@@ -151,6 +159,8 @@ unsafe extern "C" fn boot_process(module: *mut PyObject, value: *mut PyObject) -
                 Ok(None) => {}
                 Ok(Some(options)) => {
                     boot::turn_on(&options);
+                    // What wrasse itself allocates from here on is not the program's.
+                    let _silence = hooks::Silence::begin();
                     finder::install(module);
                     run::boot();
                 }
@@ -158,6 +168,18 @@ unsafe extern "C" fn boot_process(module: *mut PyObject, value: *mut PyObject) -
             },
         }
         Py_NewRef(Py_None())
+    }
+}
+
+unsafe extern "C" fn refuse(_module: *mut PyObject, message: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called from Python. Without the usual end of the interpreter, for
+    // there is no run to sum up.
+    unsafe {
+        let Some(message) = text(message) else {
+            return ptr::null_mut();
+        };
+        boot::say(&message.to_string_lossy());
+        libc::_exit(2)
     }
 }
 

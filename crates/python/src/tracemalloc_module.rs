@@ -2,13 +2,16 @@
 //!
 //! They replace the stock ones in the stock module object, so that everybody
 //! who has the module (or imports it later) gets them, and `tracemalloc` works
-//! on top unchanged. They are the first of the tracer's two views; what C
-//! extensions report is with the stock tracer (`sidecar.rs`).
+//! on top unchanged. They are the first of the tracer's two views. What C
+//! extensions report comes to it too (`slots.rs`), or else is with the stock
+//! tracer (`sidecar.rs`).
 
 #[cfg(not(Py_3_13))]
 mod detour;
+mod mappings;
 mod reuse;
 mod sidecar;
+mod slots;
 mod traces;
 
 use std::ffi::{CStr, c_int, c_long};
@@ -223,6 +226,13 @@ fn is_on() -> bool {
     hooks::active().contains(VIEW)
 }
 
+/// Modules may have been loaded: hear what they report, while the program traces.
+pub fn listen() {
+    if is_on() {
+        slots::refresh();
+    }
+}
+
 unsafe fn none() -> *mut PyObject {
     // SAFETY: called with the GIL held.
     unsafe { Py_NewRef(Py_None()) }
@@ -251,6 +261,7 @@ unsafe fn begin(stock: &Stock, module: *mut PyObject, limit: u16) -> bool {
             return false;
         }
     }
+    slots::refresh();
     STARTS.fetch_add(1, Ordering::Relaxed);
     true
 }
@@ -326,6 +337,7 @@ unsafe extern "C" fn stop(module: *mut PyObject, _: *mut PyObject) -> *mut PyObj
 }
 
 unsafe extern "C" fn clear_traces(module: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    listen();
     // SAFETY: called from Python.
     unsafe {
         if is_on() {
@@ -341,6 +353,7 @@ unsafe extern "C" fn clear_traces(module: *mut PyObject, _: *mut PyObject) -> *m
 }
 
 unsafe extern "C" fn reset_peak(module: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    listen();
     // SAFETY: called from Python.
     unsafe {
         if is_on() {
@@ -374,6 +387,7 @@ unsafe extern "C" fn get_tracemalloc_memory(
 }
 
 unsafe extern "C" fn get_traced_memory(module: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    listen();
     // SAFETY: called from Python.
     unsafe {
         let (mut current, mut peak) = (0, 0);
@@ -383,7 +397,7 @@ unsafe extern "C" fn get_traced_memory(module: *mut PyObject, _: *mut PyObject) 
             let reported = sidecar::stock().map_or((0, 0), |stock| stock.traced(module));
             current = counters.current() + reported.0;
             // The two peaks may have been at different times: an upper bound
-            // where extensions report memory, exact where none does.
+            // where somebody reports to the stock tracer, exact otherwise.
             peak = counters.peak() + reported.1;
         }
         // As the stock function makes them: their own blocks show in the traces.
@@ -393,6 +407,7 @@ unsafe extern "C" fn get_traced_memory(module: *mut PyObject, _: *mut PyObject) 
 }
 
 unsafe extern "C" fn get_traces(module: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    listen();
     // SAFETY: called from Python.
     unsafe {
         let list = PyList_New(0);
@@ -454,11 +469,21 @@ unsafe extern "C" fn get_object_traceback(
     _module: *mut PyObject,
     object: *mut PyObject,
 ) -> *mut PyObject {
+    listen();
     // SAFETY: called from Python with a live object.
+    unsafe { traceback_of(0, reuse::block_of(object)) }
+}
+
+/// Where the block at an address of a domain comes from: a new reference, None
+/// if nobody knows; null and an exception if there is no memory.
+///
+/// # Safety
+/// Call with the GIL held.
+unsafe fn traceback_of(domain: u32, address: usize) -> *mut PyObject {
+    // SAFETY: the GIL is held.
     unsafe {
-        let address = reuse::block_of(object);
         let snapshot = match hooks::state().as_ref() {
-            Some(state) if is_on() => state.tracer.snapshot_of(VIEW, address),
+            Some(state) if is_on() => state.tracer.snapshot_of(VIEW, domain, address),
             _ => Ok(Snapshot::default()),
         };
         let Ok(snapshot) = snapshot else {

@@ -2,7 +2,7 @@
 //! array buffers and the like, told apart by a number.
 
 use crate::exhausted::Exhausted;
-use crate::table::{Block, BlockTable};
+use crate::table::BlockTable;
 
 /// The tables of all domains but 0, which is the host's own and lives apart.
 ///
@@ -20,13 +20,15 @@ impl Domains {
         known.map(|(_, table)| table)
     }
 
-    /// Put a block in; what was known at its address is returned.
-    pub fn insert(
-        &mut self,
-        domain: u32,
-        address: usize,
-        block: Block,
-    ) -> Result<Option<Block>, Exhausted> {
+    /// The same, to be changed.
+    pub fn table_mut(&mut self, domain: u32) -> Option<&mut BlockTable> {
+        let mut tables = self.tables.iter_mut();
+        let known = tables.find(|(number, _)| *number == domain);
+        known.map(|(_, table)| table)
+    }
+
+    /// The table of a domain, which is made if there is none.
+    pub fn table_or_new(&mut self, domain: u32) -> Result<&mut BlockTable, Exhausted> {
         let known = self.tables.iter().position(|(number, _)| *number == domain);
         let position = match known {
             Some(position) => position,
@@ -36,14 +38,7 @@ impl Domains {
                 self.tables.len() - 1
             }
         };
-        self.tables[position].1.insert(address, block)
-    }
-
-    /// Take the block at an address of a domain out.
-    pub fn remove(&mut self, domain: u32, address: usize) -> Option<Block> {
-        let mut tables = self.tables.iter_mut();
-        let (_, table) = tables.find(|(number, _)| *number == domain)?;
-        table.remove(address)
+        Ok(&mut self.tables[position].1)
     }
 
     /// Every domain with its table.
@@ -71,7 +66,7 @@ impl Domains {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::Flags;
+    use crate::table::{Block, Flags};
     use crate::traceback::TracebackId;
 
     #[test]
@@ -82,13 +77,18 @@ mod tests {
             flags: Flags::default().watched(),
         };
         let mut domains = Domains::default();
-        assert!(domains.table(5).is_none());
-        domains.insert(5, 0x40, block(1)).unwrap();
-        domains.insert(389_047, 0x40, block(2)).unwrap();
-        assert_eq!(domains.insert(5, 0x40, block(3)).unwrap(), Some(block(1)));
+        assert!(domains.table(5).is_none() && domains.table_mut(5).is_none());
+        let mut insert = |domain, size| {
+            let table = domains.table_or_new(domain).unwrap();
+            table.insert(0x40, block(size)).unwrap()
+        };
+        assert_eq!(insert(5, 1), None);
+        assert_eq!(insert(389_047, 2), None);
+        assert_eq!(insert(5, 3), Some(block(1)));
         assert_eq!(domains.table(5).unwrap().get(0x40), Some(block(3)));
-        assert_eq!(domains.remove(389_047, 0x40), Some(block(2)));
-        assert_eq!(domains.remove(7, 0x40), None);
+        let other = domains.table_mut(389_047).unwrap();
+        assert_eq!(other.remove(0x40), Some(block(2)));
+        assert_eq!(domains.table(5).unwrap().get(0x40), Some(block(3)));
         assert_eq!(domains.iter().count(), 2);
         assert!(domains.memory() > 0);
     }

@@ -216,6 +216,17 @@ impl BlockTable {
         }
     }
 
+    /// Give the block at an address other flags; is there one?
+    pub fn set_flags(&mut self, address: usize, flags: Flags) -> bool {
+        match self.find(address as u64) {
+            Some(position) => {
+                self.slots[position].word = address as u64 | u64::from(flags.0) << ADDRESS_BITS;
+                true
+            }
+            None => false,
+        }
+    }
+
     /// Ask to be told of the release of the block at this address, known or not.
     pub fn watch(&mut self, address: usize) -> Result<(), Exhausted> {
         let block = self.get(address).unwrap_or(Block {

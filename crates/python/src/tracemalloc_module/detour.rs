@@ -8,12 +8,12 @@
 //! function, lies in the same executable mapping and is no exported function.
 
 use std::ffi::{c_char, c_int, c_void};
-use std::fs;
 use std::ops::Range;
 use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::mappings;
 use crate::symbols;
 
 const JUMP: usize = 12;
@@ -74,18 +74,9 @@ fn symbol_at(address: *const c_void) -> Option<(usize, usize)> {
 
 /// The mapping that an address is in, if it is code that nobody can write to.
 fn code_mapping(address: usize) -> Option<Range<usize>> {
-    let maps = fs::read_to_string("/proc/self/maps").ok()?;
-    for line in maps.lines() {
-        let mut fields = line.split(' ');
-        let (range, rights) = (fields.next()?, fields.next()?);
-        let (low, high) = range.split_once('-')?;
-        let low = usize::from_str_radix(low, 16).ok()?;
-        let high = usize::from_str_radix(high, 16).ok()?;
-        if (low..high).contains(&address) {
-            return (rights == "r-xp").then_some(low..high);
-        }
-    }
-    None
+    let all = mappings::read();
+    let mapping = mappings::find(&all, address)?;
+    (&mapping.rights == b"r-xp").then(|| mapping.range.clone())
 }
 
 /// The function that `_Py_NewReference` calls. Looked for once: changing code

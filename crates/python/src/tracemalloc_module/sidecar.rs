@@ -2,10 +2,10 @@
 //!
 //! C extensions report memory of their own with `PyTraceMalloc_Track` and
 //! `PyTraceMalloc_Untrack`; those functions of the interpreter write into its
-//! private tables, and only while the stock tracer is on. So while the program
-//! traces, the stock tracer is on too, but without its allocator hooks: its
-//! tables then hold exactly what extensions reported, and what our functions
-//! answer is the sum of both.
+//! private tables, and only while the stock tracer is on. Not every call of them
+//! can be led to us (`slots.rs`). So while the program traces, the stock tracer
+//! is on too, but without its allocator hooks: its tables then hold exactly what
+//! was reported to it, and what our functions answer is the sum of both.
 
 use std::ffi::CStr;
 use std::mem;

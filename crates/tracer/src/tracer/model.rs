@@ -1,0 +1,161 @@
+//! The tracer against a model of it: whatever happens, its two views are two
+//! tracers.
+
+use std::collections::HashMap;
+
+use proptest::prelude::*;
+
+use super::Tracer;
+use super::tests::traceback;
+use crate::location::LocationId;
+use crate::view::View;
+
+const PROGRAM: View = View::Program;
+const PROFILE: View = View::Profile;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Record(usize, usize, u32),
+    Release(usize),
+    Move(usize, usize, usize),
+    Track(View, u32, usize, usize, u32),
+    Untrack(View, u32, usize),
+    Start(View, u16),
+    Stop(View),
+    Clear(View),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let address = (1usize..40).prop_map(|a| a * 16);
+    let view = prop_oneof![Just(PROGRAM), Just(PROFILE)];
+    prop_oneof![
+        8 => (address.clone(), 0usize..1000, 0u32..5).prop_map(|(a, s, l)| Step::Record(a, s, l)),
+        6 => address.clone().prop_map(Step::Release),
+        3 => (address.clone(), address.clone(), 0usize..1000)
+            .prop_map(|(a, b, s)| Step::Move(a, b, s)),
+        3 => (view.clone(), 0u32..3, address.clone(), 0usize..1000, 0u32..5)
+            .prop_map(|(v, d, a, s, l)| Step::Track(v, d, a, s, l)),
+        3 => (view.clone(), 0u32..3, address).prop_map(|(v, d, a)| Step::Untrack(v, d, a)),
+        2 => (view.clone(), 1u16..4).prop_map(|(v, n)| Step::Start(v, n)),
+        1 => view.clone().prop_map(Step::Stop),
+        1 => view.prop_map(Step::Clear),
+    ]
+}
+
+/// What a single tracer for one view would know, written without thought of speed.
+#[derive(Default)]
+struct Model {
+    on: bool,
+    limit: usize,
+    live: HashMap<(u32, usize), (usize, Vec<u32>, usize)>,
+    peak: usize,
+}
+
+impl Model {
+    fn current(&self) -> usize {
+        self.live.values().map(|(size, ..)| size).sum()
+    }
+
+    fn put(&mut self, domain: u32, address: usize, size: usize, stack: &[u32]) {
+        let kept = stack.iter().copied().take(self.limit).collect();
+        let block = (size, kept, stack.len());
+        self.live.insert((domain, address), block);
+        self.peak = self.peak.max(self.current());
+    }
+
+    fn record(&mut self, address: usize, size: usize, stack: &[u32]) {
+        if self.on {
+            self.put(0, address, size, stack);
+        } else {
+            self.live.remove(&(0, address));
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn two_views_are_two_tracers(steps in proptest::collection::vec(step(), 0..400)) {
+        let mut tracer = Tracer::default();
+        let mut models = [Model::default(), Model::default()];
+        for step in steps {
+            match step {
+                Step::Record(address, size, line) => {
+                    if tracer.active().is_empty() { continue; }
+                    let stack = [line, 100, 101, 102];
+                    let id = traceback(&mut tracer, &stack);
+                    tracer.record(address, size, id).unwrap();
+                    models.iter_mut().for_each(|m| m.record(address, size, &stack));
+                }
+                Step::Release(address) => {
+                    tracer.release(address);
+                    models.iter_mut().for_each(|m| { m.live.remove(&(0, address)); });
+                }
+                Step::Move(from, to, size) => {
+                    if tracer.active().is_empty() { continue; }
+                    tracer.release(from);
+                    models.iter_mut().for_each(|m| { m.live.remove(&(0, from)); });
+                    let id = traceback(&mut tracer, &[77]);
+                    tracer.record(to, size, id).unwrap();
+                    models.iter_mut().for_each(|m| m.record(to, size, &[77]));
+                }
+                Step::Track(view, domain, address, size, line) => {
+                    if tracer.active().is_empty() { continue; }
+                    let stack = [line, 200];
+                    let id = traceback(&mut tracer, &stack);
+                    let done = tracer.track(view, domain, address, size, id).unwrap();
+                    prop_assert_eq!(done, models[view.index()].on);
+                    for other in View::ALL {
+                        let model = &mut models[other.index()];
+                        let knows = model.live.contains_key(&(domain, address));
+                        if done && (other == view || knows) {
+                            model.put(domain, address, size, &stack);
+                        }
+                    }
+                }
+                Step::Untrack(view, domain, address) => {
+                    let block = tracer.untrack(view, domain, address);
+                    let known = models[view.index()].live.remove(&(domain, address));
+                    prop_assert_eq!(block.map(|b| b.size), known.map(|(size, ..)| size));
+                }
+                Step::Start(view, limit) => {
+                    let model = &mut models[view.index()];
+                    prop_assert_eq!(tracer.start(view, limit), !model.on);
+                    if !model.on {
+                        *model = Model { on: true, limit: limit.into(), ..Model::default() };
+                    }
+                }
+                Step::Stop(view) => {
+                    tracer.stop(view);
+                    models[view.index()] = Model::default();
+                }
+                Step::Clear(view) => {
+                    tracer.clear(view);
+                    models[view.index()].live.clear();
+                    models[view.index()].peak = 0;
+                }
+            }
+            for view in View::ALL {
+                let model = &models[view.index()];
+                let counters = tracer.counters(view);
+                prop_assert_eq!(counters.current(), model.current());
+                prop_assert_eq!(counters.peak(), model.peak);
+            }
+        }
+        for view in View::ALL {
+            let model = &models[view.index()];
+            let snapshot = tracer.snapshot(view).unwrap();
+            let mut seen: Vec<(u32, usize, Vec<u32>, usize)> = snapshot.blocks().iter().map(|b| {
+                let frames = snapshot.tracebacks().frames(b.traceback).iter();
+                let lines = frames.map(|&l: &LocationId| snapshot.location(l).1).collect();
+                (b.domain, b.size, lines, snapshot.tracebacks().total(b.traceback).into())
+            }).collect();
+            let mut expected: Vec<_> = model.live.iter().map(|(&(domain, _), block)| {
+                let (size, lines, total) = block.clone();
+                (domain, size, lines, total)
+            }).collect();
+            seen.sort();
+            expected.sort();
+            prop_assert_eq!(seen, expected);
+        }
+    }
+}
