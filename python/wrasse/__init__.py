@@ -8,17 +8,19 @@ programs need neither: ``wrasse run program.py``, or the environment variable
 
 from wrasse import _core
 
-__all__ = ["install", "status"]
+__all__ = ["__version__", "install", "status"]
+
+__version__ = str(_core.status()["version"])
 
 
 def install(features: str = "1") -> dict[str, object]:
     """Turns wrasse on in this interpreter, and returns :func:`status`.
 
     ``features`` is what the environment variable WRASSE takes: ``"1"``, or a
-    comma list of ``gc``, ``tracemalloc`` and ``trace[=NFRAME]``. What is on
-    already stays on. A part that does not fit this interpreter stays stock and
-    says so in one line on standard error. Raises ValueError for a word that
-    wrasse does not know.
+    comma list of ``gc``, ``tracemalloc``, ``trace[=NFRAME]``, ``alloc`` and
+    ``limit=SIZE``. What is on already stays on. A part that does not fit this
+    interpreter stays stock and says so in one line on standard error. Raises
+    ValueError for a word that wrasse does not know.
     """
     return _core.install(features)
 

@@ -2,8 +2,9 @@
 
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import NoReturn, TypedDict
+from typing import NoReturn, TypedDict, type_check_only
 
+@type_check_only
 class Proof(TypedDict):
     collections: tuple[int, int, int]
     stock_collections: tuple[int, int, int]

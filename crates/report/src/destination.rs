@@ -40,8 +40,12 @@ pub fn check_destination(path: &Path) -> Result<PathBuf, Unwritable> {
     if path.as_os_str().is_empty() {
         return Err(refuse("the name is empty".into()));
     }
+    if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+        return Err(refuse("it is a directory".into()));
+    }
     let absolute = std::path::absolute(path).map_err(io)?;
     match fs::metadata(&absolute) {
+        Ok(_) if is_descriptor(&absolute) => Ok(absolute),
         Ok(found) if found.is_dir() => Err(refuse("it is a directory".into())),
         // Opened for appending, which changes nothing. A pipe or a device is
         // left alone: opening a pipe may block until somebody reads it.
@@ -74,7 +78,21 @@ pub fn write_destination(path: &Path, content: &[u8]) -> Result<(), Unwritable> 
     })
 }
 
+/// Whether `path` names what a descriptor is open on (`/dev/stdout`), not a
+/// file of its own: then what is there already belongs to somebody else.
+fn is_descriptor(path: &Path) -> bool {
+    ["/dev/fd", "/dev/stdout", "/dev/stderr", "/proc"]
+        .iter()
+        .any(|place| path.starts_with(place))
+}
+
 fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
+    if is_descriptor(path) {
+        return OpenOptions::new()
+            .append(true)
+            .open(path)?
+            .write_all(content);
+    }
     // A link keeps pointing at its file; a pipe or a device is written, not
     // replaced.
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
@@ -159,6 +177,21 @@ mod tests {
         check_destination(&folder.0.join("new.json")).unwrap();
         assert_eq!(fs::read_to_string(&old).unwrap(), "kept");
         assert_eq!(folder.names(), ["old.json"]);
+    }
+
+    #[test]
+    fn what_a_descriptor_is_open_on_keeps_its_content() {
+        use std::os::fd::AsRawFd;
+
+        let folder = Folder::new("descriptor");
+        let log = folder.0.join("log");
+        fs::write(&log, "first\n").unwrap();
+        let open = OpenOptions::new().append(true).open(&log).unwrap();
+        let path = PathBuf::from(format!("/proc/self/fd/{}", open.as_raw_fd()));
+        assert_eq!(check_destination(&path).unwrap(), path);
+        write_destination(&path, b"second\n").unwrap();
+        assert_eq!(fs::read_to_string(&log).unwrap(), "first\nsecond\n");
+        assert!(check_destination(Path::new("nowhere/")).is_err());
     }
 
     #[test]
