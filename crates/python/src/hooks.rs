@@ -66,7 +66,8 @@ static REACHED: [AtomicBool; 3] = [const { AtomicBool::new(false) }; 3];
 
 struct Next(PyMemAllocatorEx);
 
-const NO_ALLOCATOR: PyMemAllocatorEx = PyMemAllocatorEx {
+/// The place of an allocator that is not known yet.
+pub const NO_ALLOCATOR: PyMemAllocatorEx = PyMemAllocatorEx {
     ctx: ptr::null_mut(),
     malloc: None,
     calloc: None,

@@ -28,6 +28,7 @@ use std::sync::OnceLock;
 use pyo3_ffi::*;
 use wrasse_allocator::{Heap, Options, Region};
 
+use crate::hooks::NO_ALLOCATOR;
 use crate::symbols;
 pub use report::patch_sys;
 
@@ -37,14 +38,6 @@ const DOMAINS: [PyMemAllocatorDomain; 2] = [
     PyMemAllocatorDomain::PYMEM_DOMAIN_MEM,
     PyMemAllocatorDomain::PYMEM_DOMAIN_OBJ,
 ];
-
-const NO_ALLOCATOR: PyMemAllocatorEx = PyMemAllocatorEx {
-    ctx: ptr::null_mut(),
-    malloc: None,
-    calloc: None,
-    realloc: None,
-    free: None,
-};
 
 static REGION: OnceLock<Pin<Box<Region>>> = OnceLock::new();
 /// Per domain: the allocator before ours. Written before ours is put in place.
