@@ -242,7 +242,8 @@ def test_trace_names_the_lines_that_hold_memory(tmp_path: Path) -> None:
     result = wrasse("run", "--trace", "--json", "summary.json", "holds.py", cwd=tmp_path)
     assert result.code == 0
     trace = json.loads((tmp_path / "summary.json").read_text())["trace"]
-    assert set(trace) == {"current_bytes", "peak_bytes", "top"}
+    assert set(trace) == {"current_bytes", "peak_bytes", "top", "tracebacks"}
+    assert trace["tracebacks"] == []
     assert 5_000_000 <= trace["current_bytes"] < 10_000_000
     assert 25_000_000 <= trace["peak_bytes"] < 30_000_000
     top = trace["top"]
@@ -256,6 +257,25 @@ def test_trace_names_the_lines_that_hold_memory(tmp_path: Path) -> None:
         result.err,
     )
     assert text is not None, result.err
+
+
+def test_trace_of_several_frames_names_the_callers(tmp_path: Path) -> None:
+    source = "def make():\n    return bytearray(3_000_000)\n\ndef use():\n    return make()\n\nkept = use()\n"
+    (tmp_path / "calls.py").write_text(source)
+    result = wrasse("run", "--trace=3", "--json", "summary.json", "calls.py", cwd=tmp_path)
+    assert result.code == 0
+    largest = json.loads((tmp_path / "summary.json").read_text())["trace"]["tracebacks"][0]
+    assert 3_000_000 <= largest["bytes"] < 3_000_100 and largest["blocks"] in (1, 2)
+    assert [(Path(each["file"]).name, each["line"]) for each in largest["frames"]] == [
+        ("calls.py", 2),
+        ("calls.py", 5),
+        ("calls.py", 7),
+    ]
+    assert re.search(
+        r"\n  largest tracebacks .*\n +2\.9 MiB in +\S+ blocks?  +\S*calls\.py:2\n"
+        r" +\S*calls\.py:5\n +\S*calls\.py:7\n",
+        result.err,
+    )
 
 
 def test_traced_program_still_owns_tracemalloc() -> None:

@@ -11,6 +11,7 @@ use std::ffi::{CString, OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::ptr;
 
@@ -85,6 +86,16 @@ enum Program {
     StandardInput,
 }
 
+impl Program {
+    /// The file it is read from, where it is named by its path.
+    fn file(&self) -> Option<&Path> {
+        match self {
+            Program::Script(name) | Program::Notebook(name) => Some(Path::new(name)),
+            Program::Module(_) | Program::Code(_) | Program::StandardInput => None,
+        }
+    }
+}
+
 /// The interpreter that runs this process and will run the program.
 pub struct Interpreter {
     /// `sys.executable`.
@@ -132,10 +143,13 @@ fn one_line(error: &clap::Error) -> String {
         let hint = "to run a program: 'wrasse run PROGRAM'";
         return format!("{}; {hint}", first.trim_start_matches("error: "));
     }
-    format!(
-        "{} (see 'wrasse run --help')",
-        first.trim_start_matches("error: ")
-    )
+    let first = first.trim_start_matches("error: ");
+    if error.kind() == ErrorKind::UnknownArgument {
+        return format!(
+            "{first} (see 'wrasse run --help'; options of the interpreter go to it: 'python -u -m wrasse run ...')"
+        );
+    }
+    format!("{first} (see 'wrasse run --help')")
 }
 
 fn frames(text: &str) -> Result<u16, String> {
@@ -227,7 +241,13 @@ fn run_program(
     interpreter: &Interpreter,
 ) -> Result<std::convert::Infallible, String> {
     let (program, arguments) = program(part)?;
-    check_program(&program)?;
+    check_program(&program).map_err(|error| match &program {
+        Program::Script(name) if options.trace.is_some() && is_number(name) => {
+            let number = name.display();
+            format!("{error} (for {number} frames: --trace={number})")
+        }
+        _ => error,
+    })?;
     if options.output.is_some() && !matches!(program, Program::Notebook(_)) {
         return Err("--output is for notebooks: a program writes its own files".into());
     }
@@ -239,6 +259,14 @@ fn run_program(
     };
     let json = checked(&options.json)?;
     let output = checked(&options.output)?;
+    if let Some(json) = &json {
+        if program.file().is_some_and(|file| is_same_file(json, file)) {
+            return Err("--json would overwrite the program itself: name another file".into());
+        }
+        if output.as_deref().is_some_and(|file| file == json) {
+            return Err("--json and --output name the same file".into());
+        }
+    }
     check_start(interpreter)?;
     let present = std::env::var_os("WRASSE").unwrap_or_default();
     if options::parse(&present).is_err() {
@@ -280,10 +308,9 @@ fn run_program(
 
 /// Says early, in one line, what Python would say late or in its own words.
 fn check_program(program: &Program) -> Result<(), String> {
-    let (Program::Script(name) | Program::Notebook(name)) = program else {
+    let Some(path) = program.file() else {
         return Ok(());
     };
-    let path = Path::new(name);
     let shown = path.display();
     let found = fs::metadata(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => format!("no such file: {shown}"),
@@ -303,6 +330,16 @@ fn check_program(program: &Program) -> Result<(), String> {
         File::open(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
     }
     Ok(())
+}
+
+/// Are both there, and one file, whatever they are called?
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let identity = |path| fs::metadata(path).map(|found| (found.dev(), found.ino()));
+    matches!((identity(one), identity(other)), (Ok(one), Ok(other)) if one == other)
+}
+
+fn is_number(name: &OsStr) -> bool {
+    name.to_str().is_some_and(|text| text.parse::<u16>().is_ok())
 }
 
 /// The value of `WRASSE` for the program: what the user already asked for,

@@ -7,7 +7,7 @@
 use std::ffi::{c_int, c_uint, c_void};
 use std::mem;
 
-use wrasse_tracer::{Snapshot, View};
+use wrasse_tracer::{LocationId, Snapshot, View};
 
 use crate::{frame, hooks, symbols};
 
@@ -17,6 +17,16 @@ pub struct LineTotal {
     pub file: String,
     /// The line; 0 where no Python code was running.
     pub line: u32,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Their number.
+    pub blocks: u64,
+}
+
+/// The live blocks of one traceback.
+pub struct TracebackTotal {
+    /// The lines, most recent call first, at most as many as are recorded.
+    pub frames: Vec<(String, u32)>,
     /// Their bytes.
     pub bytes: u64,
     /// Their number.
@@ -75,21 +85,33 @@ pub fn totals() -> (u64, u64) {
     }
 }
 
-/// The lines with the most live bytes, largest first. Empty where there is no
-/// memory for the sums.
-pub fn top_lines(count: usize) -> Vec<LineTotal> {
-    let snapshot = match hooks::state().as_ref() {
+/// What is live, as one view of one moment. Empty where there is no memory for
+/// the copy.
+pub fn snapshot() -> Snapshot {
+    match hooks::state().as_ref() {
         None => Snapshot::default(),
         Some(state) => state.tracer.snapshot(View::Profile).unwrap_or_default(),
-    };
+    }
+}
+
+/// How many frames of each traceback are recorded; 0 while nothing is.
+pub fn frames() -> u16 {
+    let state = hooks::state();
+    state
+        .as_ref()
+        .map_or(0, |state| state.tracer.limit(View::Profile))
+}
+
+/// The lines with the most live bytes, largest first. Empty where there is no
+/// memory for the sums.
+pub fn top_lines(snapshot: &Snapshot, count: usize) -> Vec<LineTotal> {
     let lines = snapshot.by_line().unwrap_or_default();
     lines
         .iter()
         .filter_map(|total| {
-            let (file, line) = snapshot.location(total.location?);
-            let name = &snapshot.names()[file.0 as usize];
+            let (file, line) = place(snapshot, total.location?);
             Some(LineTotal {
-                file: String::from_utf8_lossy(name).into_owned(),
+                file,
                 line,
                 bytes: total.size as u64,
                 blocks: total.count as u64,
@@ -97,6 +119,27 @@ pub fn top_lines(count: usize) -> Vec<LineTotal> {
         })
         .take(count)
         .collect()
+}
+
+/// The tracebacks with the most live bytes, largest first. Empty where there
+/// is no memory for the sums.
+pub fn top_tracebacks(snapshot: &Snapshot, count: usize) -> Vec<TracebackTotal> {
+    let totals = snapshot.by_traceback().unwrap_or_default();
+    let chains = totals.iter().take(count).map(|total| {
+        let frames = snapshot.tracebacks().frames(total.traceback);
+        TracebackTotal {
+            frames: frames.iter().map(|each| place(snapshot, *each)).collect(),
+            bytes: total.size as u64,
+            blocks: total.count as u64,
+        }
+    });
+    chains.collect()
+}
+
+fn place(snapshot: &Snapshot, location: LocationId) -> (String, u32) {
+    let (file, line) = snapshot.location(location);
+    let name = &snapshot.names()[file.0 as usize];
+    (String::from_utf8_lossy(name).into_owned(), line)
 }
 
 /// End the profile and forget it.

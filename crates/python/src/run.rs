@@ -19,8 +19,10 @@ use std::time::Instant;
 
 use pyo3_ffi::*;
 use wrasse_report::{
-    Collector, CycleType, Generation, SCHEMA, Summary, Trace, TracedLine, write_destination,
+    Collector, CycleType, Frame, Generation, SCHEMA, Summary, Trace, Traceback, TracedLine,
+    write_destination,
 };
+use wrasse_tracer::Snapshot;
 
 use crate::{interpreter, profile, statistics};
 
@@ -28,6 +30,8 @@ use crate::{interpreter, profile, statistics};
 pub const MARK: &str = "WRASSE_RUN";
 /// Lines of the profile in the summary.
 const TOP_LINES: usize = 5;
+/// Tracebacks in the summary, where more than one frame is recorded.
+const TOP_TRACEBACKS: usize = 3;
 
 /// What `wrasse run` tells the interpreter it starts, and which one it is.
 #[derive(Debug, PartialEq)]
@@ -234,7 +238,8 @@ unsafe extern "C" fn read_profile(_module: *mut PyObject, _none: *mut PyObject) 
     if reporting().is_some() && profile::is_active() {
         let peak_rss_bytes = peak_resident_bytes();
         let (current_bytes, peak_bytes) = profile::totals();
-        let top = profile::top_lines(TOP_LINES)
+        let snapshot = profile::snapshot();
+        let top = profile::top_lines(&snapshot, TOP_LINES)
             .into_iter()
             .map(|each| TracedLine {
                 file: each.file,
@@ -246,6 +251,11 @@ unsafe extern "C" fn read_profile(_module: *mut PyObject, _none: *mut PyObject) 
             current_bytes,
             peak_bytes,
             top: top.collect(),
+            tracebacks: if profile::frames() > 1 {
+                tracebacks(&snapshot)
+            } else {
+                Vec::new()
+            },
         };
         *profile_read() = Some(Profile {
             trace,
@@ -254,6 +264,20 @@ unsafe extern "C" fn read_profile(_module: *mut PyObject, _none: *mut PyObject) 
     }
     // SAFETY: returns a new reference to None.
     unsafe { Py_NewRef(Py_None()) }
+}
+
+fn tracebacks(snapshot: &Snapshot) -> Vec<Traceback> {
+    let totals = profile::top_tracebacks(snapshot, TOP_TRACEBACKS).into_iter();
+    let tracebacks = totals.map(|each| Traceback {
+        bytes: each.bytes,
+        blocks: each.blocks,
+        frames: each
+            .frames
+            .into_iter()
+            .map(|(file, line)| Frame { file, line })
+            .collect(),
+    });
+    tracebacks.collect()
 }
 
 fn reporting() -> Option<&'static Run> {

@@ -9,4 +9,6 @@ mod text;
 mod units;
 
 pub use destination::{Unwritable, check_destination, write_destination};
-pub use summary::{Collector, CycleType, Generation, SCHEMA, Summary, Trace, TracedLine};
+pub use summary::{
+    Collector, CycleType, Frame, Generation, SCHEMA, Summary, Trace, Traceback, TracedLine,
+};

@@ -70,6 +70,30 @@ pub struct Trace {
     pub peak_bytes: u64,
     /// Lines holding the most memory at the end, largest first.
     pub top: Vec<TracedLine>,
+    /// Tracebacks holding the most memory at the end, largest first. Empty
+    /// where one frame was recorded: they would say what `top` says.
+    #[serde(default)]
+    pub tracebacks: Vec<Traceback>,
+}
+
+/// Memory allocated by one chain of calls and still live.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Traceback {
+    /// Live bytes.
+    pub bytes: u64,
+    /// Live blocks.
+    pub blocks: u64,
+    /// The lines of the chain, the one that allocated first, then its callers.
+    pub frames: Vec<Frame>,
+}
+
+/// One line of a traceback.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Frame {
+    /// File of the line, as its code object names it.
+    pub file: String,
+    /// Line number.
+    pub line: u32,
 }
 
 /// Memory allocated by one source line and still live.
@@ -132,6 +156,14 @@ mod tests {
                     line: 4,
                     bytes: 5,
                     blocks: 6,
+                }],
+                tracebacks: vec![Traceback {
+                    bytes: 5,
+                    blocks: 6,
+                    frames: vec![Frame {
+                        file: "x.py".into(),
+                        line: 4,
+                    }],
                 }],
             }),
         };

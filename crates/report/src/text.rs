@@ -74,11 +74,15 @@ fn describe_collector(text: &mut String, collector: &Collector) {
             &columns(&mut generations.iter().map(|each| count(each.uncollectable))),
         );
     }
-    let pauses = format!(
-        "{} in total, {} the longest",
-        duration(collector.total_pause_seconds),
-        duration(collector.longest_pause_seconds)
-    );
+    let pauses = if generations.iter().all(|each| each.collections == 0) {
+        "none".into()
+    } else {
+        format!(
+            "{} in total, {} the longest",
+            duration(collector.total_pause_seconds),
+            duration(collector.longest_pause_seconds)
+        )
+    };
     row(text, "pauses", &pauses);
     row(text, "found in cycles", &cycle_types(collector));
 }
@@ -122,19 +126,49 @@ fn describe_trace(text: &mut String, trace: &Trace) {
         "largest lines",
         "live at the end, by the line that allocated it",
     );
-    let sizes: Vec<String> = trace.top.iter().map(|each| size(each.bytes)).collect();
-    let blocks: Vec<String> = trace.top.iter().map(|each| count(each.blocks)).collect();
-    let width = |cells: &[String]| cells.iter().map(String::len).max().unwrap_or(0);
-    let (size_width, block_width) = (width(&sizes), width(&blocks));
-    for ((each, bytes), blocks) in trace.top.iter().zip(&sizes).zip(&blocks) {
-        let unit = if each.blocks == 1 { "block " } else { "blocks" };
+    let amounts = trace.top.iter().map(|each| (each.bytes, each.blocks));
+    for (amount, each) in amount_column(amounts).iter().zip(&trace.top) {
         let place = format!("{}:{}", printable(&each.file), each.line);
-        row(
-            text,
-            "",
-            &format!("{bytes:>size_width$} in {blocks:>block_width$} {unit}  {place}"),
-        );
+        row(text, "", &format!("{amount}  {place}"));
     }
+    if trace.tracebacks.is_empty() {
+        return;
+    }
+    row(
+        text,
+        "largest tracebacks",
+        "live at the end, by the line that allocated it and its callers",
+    );
+    let tracebacks = &trace.tracebacks;
+    let amounts = tracebacks.iter().map(|each| (each.bytes, each.blocks));
+    for (amount, each) in amount_column(amounts).iter().zip(tracebacks) {
+        let mut margin = amount.clone();
+        for frame in &each.frames {
+            let place = format!("{}:{}", printable(&frame.file), frame.line);
+            row(text, "", &format!("{margin}  {place}"));
+            // The callers stand below, a step to the right.
+            margin = " ".repeat(amount.chars().count() + 2);
+        }
+        if each.frames.is_empty() {
+            row(text, "", &format!("{amount}  outside of Python code"));
+        }
+    }
+}
+
+/// Bytes and blocks, as wide as the widest of them.
+fn amount_column(amounts: impl Iterator<Item = (u64, u64)>) -> Vec<String> {
+    let cells: Vec<_> = amounts
+        .map(|(bytes, blocks)| (size(bytes), count(blocks), blocks))
+        .collect();
+    let size_width = cells.iter().map(|each| each.0.len()).max().unwrap_or(0);
+    let block_width = cells.iter().map(|each| each.1.len()).max().unwrap_or(0);
+    cells
+        .iter()
+        .map(|(bytes, shown, blocks)| {
+            let unit = if *blocks == 1 { "block " } else { "blocks" };
+            format!("{bytes:>size_width$} in {shown:>block_width$} {unit}")
+        })
+        .collect()
 }
 
 fn row(text: &mut String, name: &str, value: &str) {
@@ -212,6 +246,27 @@ mod tests {
                         blocks: 1,
                     },
                 ],
+                tracebacks: vec![
+                    Traceback {
+                        bytes: 1_153_434,
+                        blocks: 1234,
+                        frames: vec![
+                            Frame {
+                                file: "a.py".into(),
+                                line: 12,
+                            },
+                            Frame {
+                                file: "b.py".into(),
+                                line: 30,
+                            },
+                        ],
+                    },
+                    Traceback {
+                        bytes: 9,
+                        blocks: 1,
+                        frames: vec![],
+                    },
+                ],
             }),
         }
     }
@@ -230,6 +285,10 @@ wrasse 0.1.0: memory of this run (CPython 3.12.1, garbage collector: wrasse)
   largest lines      live at the end, by the line that allocated it
                      1.1 MiB in 1,234 blocks  a.py:12
                        560 B in     1 block   b.py:3
+  largest tracebacks live at the end, by the line that allocated it and its callers
+                     1.1 MiB in 1,234 blocks  a.py:12
+                                                b.py:30
+                         9 B in     1 block   outside of Python code
 ";
         assert_eq!(summary().to_text(), expected);
     }
@@ -244,6 +303,15 @@ wrasse 0.1.0: memory of this run (CPython 3.12.1, garbage collector: wrasse)
         .to_text();
         assert!(text.contains("garbage collector: CPython's own"));
         assert_eq!(text.lines().count(), 2);
+    }
+
+    #[test]
+    fn a_program_without_collections_has_no_pauses() {
+        let mut summary = summary();
+        for each in &mut summary.collector.as_mut().unwrap().generations {
+            each.collections = 0;
+        }
+        assert!(summary.to_text().contains("\n  pauses             none\n"));
     }
 
     #[test]
