@@ -9,7 +9,7 @@ use wrasse_collector::{GENERATIONS, Generations, MarkStack, OLDEST, Outcome, Sta
 
 use crate::gc::{Debug, Info, Phase};
 use crate::handle::Handle;
-use crate::header::{CANDIDATE, DEAD, Object, SUSPECT};
+use crate::header::{CANDIDATE, CLEAN, DEAD, Object};
 use crate::heap::Heap;
 use crate::model::{Host, Set};
 
@@ -95,7 +95,7 @@ struct Tracing<'a>(&'a Heap);
 impl<'a> Tracing<'a> {
     fn begin(heap: &'a Heap) -> Self {
         heap.collector.tracing.set(true);
-        heap.limit.set(0);
+        heap.limit_young(0);
         Self(heap)
     }
 }
@@ -115,14 +115,14 @@ impl Heap {
         let threshold = collector.thresholds.get()[0];
         let never = !collector.enabled.get()
             || collector.collecting.get()
-            || self.orphaned.get()
+            || self.is_orphaned()
             || threshold == 0;
         let limit = if never {
             u32::MAX
         } else {
             u32::try_from(threshold).unwrap_or(0)
         };
-        self.limit.set(limit);
+        self.limit_young(limit);
     }
 
     /// The slow way of an allocation.
@@ -133,7 +133,8 @@ impl Heap {
             !self.collector.tracing.get(),
             "an implementation of `Trace` must not allocate a `Gc`"
         );
-        let young = i32::try_from(self.young.get()).unwrap_or(i32::MAX);
+        // The object that is about to be made counts.
+        let young = i32::try_from(self.young()).map_or(i32::MAX, |young| young.saturating_add(1));
         let generations = self.collector.generations.get();
         if let Some(generation) = generations.due(young, &self.collector.thresholds.get()) {
             self.collect(generation);
@@ -193,13 +194,13 @@ impl Heap {
         let collector = &self.collector;
         let mut generations = collector.generations.get();
         generations.begin(generation);
-        self.young.set(0);
+        self.forget_young();
 
         // What became unreachable since the last full collection lost a
         // reference since then. If nothing did, nothing is.
         if generation == OLDEST
             && !self.everything().any(|header| {
-                header.has(SUSPECT) && header.is_collectable() && header.generation() <= OLDEST
+                !header.has(CLEAN) && header.is_collectable() && header.generation() <= OLDEST
             })
         {
             let (total, pending) = generations.long_lived();
@@ -264,7 +265,7 @@ impl Heap {
             if !header.has(DEAD) {
                 header.unset(CANDIDATE);
             }
-            header.set(SUSPECT);
+            header.unset(CLEAN);
         });
         self.free_zombies();
         self.forget_candidates_in_pending();

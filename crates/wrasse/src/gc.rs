@@ -24,7 +24,7 @@ use std::rc::Rc;
 pub use wrasse_collector::{GenerationStats, OLDEST, Stats, Thresholds};
 
 use crate::handle::Handle;
-use crate::header::{FINALIZED, Object, SUSPECT, UNTRACKED, trace};
+use crate::header::{CLEAN, FINALIZED, Object, UNTRACKED, trace};
 use crate::heap::{self, Heap, REGISTRIES};
 use crate::pointer::Gc;
 use crate::trace::Tracer;
@@ -118,7 +118,7 @@ pub fn count() -> [usize; 3] {
     let heap = heap::current();
     let generations = heap.collector.generations.get();
     let collections = |generation| usize::try_from(generations.count(generation)).unwrap_or(0);
-    [heap.young.get() as usize, collections(1), collections(2)]
+    [heap.young() as usize, collections(1), collections(2)]
 }
 
 /// What has been done so far.
@@ -174,7 +174,7 @@ pub fn remove_callback(id: u64) -> bool {
 pub fn freeze() {
     let heap = heap::current();
     move_all(heap, |generation| generation <= OLDEST, OLDEST + 1);
-    heap.young.set(0);
+    heap.forget_young();
     let mut generations = heap.collector.generations.get();
     generations.reset_counts();
     heap.collector.generations.set(generations);
@@ -208,7 +208,7 @@ fn move_all(heap: &Heap, from: impl Fn(usize) -> bool, to: usize) {
             header.revive(to);
             // Full collections may have taken references from or to it for
             // references from outside.
-            header.set(SUSPECT);
+            header.unset(CLEAN);
         }
     });
     heap.register_anew(&walk);

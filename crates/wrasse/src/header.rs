@@ -1,7 +1,7 @@
 //! The two words in front of every object: its counts and flags, and its type.
 //!
 //! ```text
-//!   value - 16  | count: 28 | scratch: 28 | flags: 8 |
+//!   value - 16  | clean: 1 | stuck: 1 | count: 27 | scratch: 27 | flags: 8 |
 //!   value -  8  | *const Type, or *const weak::WeakCell if WEAK is set |
 //!   value       | T ...
 //! ```
@@ -12,6 +12,9 @@
 //!
 //! A *free block* has a first word of zero, which no object has while its value
 //! lives; its second word is the next free block of its page.
+//!
+//! What is rare about an object whose reference is dropped shows in the word
+//! being outside of one interval: see [`Header::drop_one_of_many`].
 
 use std::alloc::Layout;
 use std::cell::Cell;
@@ -29,9 +32,6 @@ pub const CANDIDATE: u64 = 1;
 pub const FINALIZED: u64 = 2;
 /// The second word leads to a weak cell.
 pub const WEAK: u64 = 4;
-/// A reference was dropped and others were left: the only way in which an
-/// object can become unreachable without being freed.
-pub const SUSPECT: u64 = 8;
 /// The value is gone, going, or not there yet.
 pub const DEAD: u64 = 16;
 /// The collector does not look at it: it cannot hold a `Gc`, or it is
@@ -43,14 +43,18 @@ pub const GENERATION: u64 = 3 << GENERATION_SHIFT;
 
 const SCRATCH_SHIFT: u32 = 8;
 const SCRATCH_ONE: u64 = 1 << SCRATCH_SHIFT;
-const SCRATCH: u64 = ((1 << 28) - 1) << SCRATCH_SHIFT;
-const COUNT_SHIFT: u32 = 36;
+const SCRATCH: u64 = ((1 << 27) - 1) << SCRATCH_SHIFT;
+const COUNT_SHIFT: u32 = 35;
 /// One reference.
 pub const COUNT_ONE: u64 = 1 << COUNT_SHIFT;
-/// From here on the count is no longer kept: the object is never freed.
+/// The count overflowed into this bit and is no longer kept: the object is
+/// never freed.
+pub const STUCK: u64 = 1 << 62;
+/// No reference was dropped since a full collection found the object alive.
 ///
-/// Half of the range, so that the count cannot overflow between two checks.
-pub const COUNT_STUCK: u64 = 1 << 63;
+/// To drop a reference while others are left is the only way in which an object
+/// can become unreachable without being freed.
+pub const CLEAN: u64 = 1 << 63;
 
 /// The two words in front of a value.
 #[repr(C)]
@@ -145,20 +149,14 @@ impl Header {
     /// References to the object.
     #[inline]
     pub fn count(&self) -> usize {
-        (self.word.get() >> COUNT_SHIFT) as usize
-    }
-
-    /// Whether the count went so high that it is no longer kept.
-    #[inline]
-    pub fn is_stuck(&self) -> bool {
-        self.word.get() >= COUNT_STUCK
+        ((self.word.get() & !CLEAN) >> COUNT_SHIFT) as usize
     }
 
     /// One more reference.
     #[inline]
     pub fn increment(&self) {
         let word = self.word.get() + COUNT_ONE;
-        if word < COUNT_STUCK {
+        if word & STUCK == 0 {
             self.word.set(word);
         } else {
             self.stick();
@@ -168,38 +166,62 @@ impl Header {
     /// So many references exist that counting them is given up.
     #[cold]
     fn stick(&self) {
-        let rest = self.word.get() & (COUNT_ONE - 1);
-        self.word.set(rest | COUNT_STUCK);
+        let rest = self.word.get() & ((COUNT_ONE - 1) | CLEAN);
+        self.word.set(rest | STUCK);
+    }
+
+    /// One reference less, unless that takes more than a subtraction: the last
+    /// reference, the first one since the object was found clean, or a count
+    /// that is not kept. Then nothing is changed, and the word is returned.
+    #[inline]
+    pub fn drop_one_of_many(&self) -> Result<(), u64> {
+        let word = self.word.get();
+        debug_assert!(
+            word & !CLEAN >= COUNT_ONE,
+            "a reference that was not counted"
+        );
+        if word.wrapping_sub(2 * COUNT_ONE) < STUCK - 2 * COUNT_ONE {
+            self.word.set(word - COUNT_ONE);
+            return Ok(());
+        }
+        Err(word)
+    }
+
+    /// Whether an object with this word has one reference left and nothing more
+    /// is to be seen to at its end than that its value is dropped.
+    #[inline]
+    pub fn ends_simply(word: u64) -> bool {
+        const TELLING: u64 = !(CLEAN | (COUNT_ONE - 1)) | CANDIDATE | FINALIZED | WEAK | DEAD;
+        word & TELLING == COUNT_ONE | FINALIZED
+    }
+
+    /// Takes the last reference away and marks the object dead, all at once.
+    #[inline]
+    pub fn end(&self, word: u64) {
+        debug_assert!(word == self.word.get() && Self::ends_simply(word));
+        self.word.set((word - COUNT_ONE) | DEAD);
     }
 
     /// One reference less; says whether that was the last.
     #[inline]
     pub fn decrement(&self) -> bool {
-        let old = self.word.get();
-        debug_assert!(old >= COUNT_ONE, "a reference that was not counted");
-        let word = (old - COUNT_ONE) | SUSPECT;
-        // One comparison for both rare cases, no references and stuck.
-        if word.wrapping_sub(COUNT_ONE) < COUNT_STUCK - 2 * COUNT_ONE {
-            self.word.set(word);
+        let word = self.word.get() & !CLEAN;
+        debug_assert!(word >= COUNT_ONE, "a reference that was not counted");
+        if word & STUCK != 0 {
             return false;
         }
-        self.decrement_rarely(word)
-    }
-
-    fn decrement_rarely(&self, word: u64) -> bool {
-        if self.is_stuck() {
-            return false;
-        }
+        let word = word - COUNT_ONE;
         self.word.set(word);
         word < COUNT_ONE
     }
 
-    /// Makes the object a candidate, with its count as its scratch count.
+    /// Makes the object a candidate, with its count as its scratch count, and
+    /// sets `flags` ([`CLEAN`] or nothing).
     #[inline]
-    pub fn open(&self) {
+    pub fn open(&self, flags: u64) {
         let word = self.word.get();
-        let scratch = (word >> COUNT_SHIFT) << SCRATCH_SHIFT;
-        self.word.set(word & !SCRATCH | scratch | CANDIDATE);
+        let scratch = (word >> (COUNT_SHIFT - SCRATCH_SHIFT)) & SCRATCH;
+        self.word.set(word & !SCRATCH | scratch | CANDIDATE | flags);
     }
 
     /// Takes one from the scratch count.
@@ -236,14 +258,15 @@ impl Header {
     #[inline]
     pub fn is_collectable(&self) -> bool {
         let word = self.word.get();
-        word & (DEAD | UNTRACKED) == 0 && word.wrapping_sub(COUNT_ONE) < COUNT_STUCK - COUNT_ONE
+        let count = word & !CLEAN;
+        word & (DEAD | UNTRACKED) == 0 && count.wrapping_sub(COUNT_ONE) < STUCK - COUNT_ONE
     }
 
     /// Whether the value is there and someone refers to it.
     #[inline]
     pub fn is_alive(&self) -> bool {
         let word = self.word.get();
-        word & DEAD == 0 && word >= COUNT_ONE
+        word & DEAD == 0 && word & !CLEAN >= COUNT_ONE
     }
 
     /// The object's type.
@@ -338,17 +361,18 @@ mod tests {
     #[test]
     fn counts_stick_instead_of_overflowing() {
         let header = Header::new(0, &NOTHING);
-        header.word.set(COUNT_STUCK - COUNT_ONE);
+        header.word.set(STUCK - COUNT_ONE);
         assert!(!header.decrement());
         header.increment();
-        assert!(!header.is_stuck());
+        assert!(!header.has(STUCK));
         header.increment();
-        assert!(header.is_stuck() && !header.is_collectable());
+        assert!(header.has(STUCK) && !header.is_collectable());
         for _ in 0..3 {
+            assert!(header.drop_one_of_many().is_err());
             assert!(!header.decrement());
             header.increment();
         }
-        assert!(header.is_stuck());
+        assert!(header.has(STUCK));
     }
 
     #[test]
@@ -356,7 +380,7 @@ mod tests {
         let header = Header::new(FINALIZED, &NOTHING);
         header.increment();
         assert!(!header.decrement());
-        assert!(header.has(SUSPECT) && header.is_collectable());
+        assert!(!header.has(CLEAN) && header.is_collectable());
         assert!(header.decrement());
         assert!(!header.is_alive() && !header.is_collectable() && !header.is_free());
     }
@@ -365,7 +389,7 @@ mod tests {
     fn scratch_counts_stay_in_their_bits() {
         let header = Header::new(FINALIZED, &NOTHING);
         header.increment();
-        header.open();
+        header.open(CLEAN);
         assert_eq!((header.scratch(), header.count()), (2, 2));
         header.subtract();
         header.subtract();
@@ -373,5 +397,30 @@ mod tests {
         assert!(header.has(CANDIDATE) && header.has(FINALIZED));
         header.revive(2);
         assert_eq!((header.generation(), header.has(CANDIDATE)), (2, false));
+    }
+
+    #[test]
+    fn what_is_rare_is_noticed_before_anything_changes() {
+        let header = Header::new(FINALIZED, &NOTHING);
+        let one = header.word.get();
+        assert_eq!(header.drop_one_of_many(), Err(one));
+        assert!(Header::ends_simply(one));
+        header.increment();
+        assert!(header.drop_one_of_many().is_ok() && header.word.get() == one);
+
+        header.increment();
+        header.set(CLEAN);
+        assert_eq!(header.drop_one_of_many(), Err(header.word.get()));
+        assert!(!header.decrement() && header.word.get() == one);
+
+        header.set(CLEAN);
+        assert!(Header::ends_simply(header.word.get()), "clean or not");
+        for flag in [CANDIDATE, WEAK, DEAD] {
+            assert!(!Header::ends_simply(one | flag));
+        }
+        assert!(!Header::ends_simply(one & !FINALIZED));
+        assert!(!Header::ends_simply(one | STUCK) && !Header::ends_simply(one + COUNT_ONE));
+        header.end(header.word.get());
+        assert!(header.count() == 0 && header.has(DEAD) && !header.is_free());
     }
 }

@@ -7,15 +7,16 @@
 //! *orphaned*: it stays, and goes with its last object.
 
 use std::alloc::Layout;
-use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
 mod release;
+mod supply;
 mod walk;
 
 pub use release::{abandon, release, release_value};
+pub use supply::{allocate_fast, allocate_slowly, resume_panic};
 pub use walk::Walk;
 
 use crate::collection::Collector;
@@ -28,16 +29,16 @@ pub const REGISTRIES: usize = 4;
 
 /// One thread's objects.
 pub struct Heap {
+    /// What a release has to look at, in one byte: see [`state`].
+    state: Cell<u8>,
+    /// Objects allocated less objects freed since the last collection, blocks
+    /// at hand included.
+    charged: Cell<u32>,
+    /// No block is handed out that would take `charged` above this, unless a
+    /// collection was due and is over.
+    limit: Cell<u32>,
     current: [Cell<*const Page>; CLASSES],
-    /// Objects allocated less objects freed since the last collection.
-    pub young: Cell<u32>,
-    /// An allocation that finds `young` above this goes the slow way.
-    pub limit: Cell<u32>,
-    /// An object is being dropped; others have to wait in `pending`.
-    dropping: Cell<bool>,
     pending: RefCell<Vec<Object>>,
-    /// The thread that had this heap is gone, or going.
-    pub orphaned: Cell<bool>,
     empty: Page,
     queues: [Cell<*const Page>; CLASSES],
     pages: RefCell<Vec<*const Page>>,
@@ -50,10 +51,19 @@ pub struct Heap {
     pub collector: Collector,
 }
 
+/// The bits of [`Heap::state`].
+mod state {
+    /// An object is being dropped; others have to wait in `pending`.
+    pub const DROPPING: u8 = 1;
+    /// Objects wait in `pending`.
+    pub const PENDING: u8 = 2;
+    /// The thread that had this heap is gone, or going.
+    pub const ORPHANED: u8 = 4;
+}
+
 thread_local! {
     static HEAP: Cell<*const Heap> = const { Cell::new(ptr::null()) };
     static EXIT: Exit = const { Exit };
-    static PANIC: Cell<Option<Box<dyn Any + Send>>> = const { Cell::new(None) };
 }
 
 /// Its destructor is the end of the thread.
@@ -69,9 +79,9 @@ impl Drop for Exit {
         unsafe {
             // A panic must not leave a thread-local's destructor: it would abort.
             let _ = catch_unwind(AssertUnwindSafe(|| (*heap).collect_at_exit()));
-            HEAP.set(ptr::null());
-            (*heap).orphaned.set(true);
+            (*heap).mark(state::ORPHANED);
             (*heap).set_limit();
+            HEAP.set(ptr::null());
             Heap::destroy_if_done(heap);
         }
     }
@@ -100,54 +110,10 @@ fn begin() -> &'static Heap {
         HEAP.set(heap);
         if EXIT.try_with(|_| ()).is_err() {
             // Thread-locals are being destroyed: nobody will tell us the end.
-            (*heap).orphaned.set(true);
+            (*heap).mark(state::ORPHANED);
         }
         (*heap).set_limit();
         &*heap
-    }
-}
-
-/// A block from this thread's heap, unless something has to be done first.
-#[inline]
-pub fn allocate_fast(place: Place) -> Option<Object> {
-    let Place::Page(class) = place else {
-        return None;
-    };
-    // SAFETY: as in `current`; `current` of a heap points to a page or to the
-    // stand-in.
-    unsafe {
-        let heap = HEAP.get().as_ref()?;
-        let young = heap.young.get() + 1;
-        if young > heap.limit.get() {
-            return None;
-        }
-        let block = Page::take(heap.current[usize::from(class)].get())?;
-        heap.young.set(young);
-        Some(block)
-    }
-}
-
-/// A block from this thread's heap, after whatever has to be done first. What
-/// panics meanwhile is for [`resume_panic`]: this function does not unwind.
-#[cold]
-#[inline(never)]
-pub extern "C" fn allocate_slowly(kind: &'static Type, size: usize, align: usize) -> Object {
-    let heap = current();
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| heap.count_allocation())) {
-        // There are no collections any more when PANIC is gone.
-        let _ = PANIC.try_with(|slot| slot.set(Some(panic)));
-    }
-    let layout = Layout::from_size_align(size, align).expect("the layout of a value");
-    heap.allocate(kind, layout, 0)
-}
-
-/// Goes on with a panic that [`allocate_slowly`] put off.
-#[cold]
-#[inline(never)]
-pub fn resume_panic() {
-    // When the thread's last destructors run there is no place to put one.
-    if let Ok(Some(panic)) = PANIC.try_with(Cell::take) {
-        resume_unwind(panic);
     }
 }
 
@@ -175,12 +141,11 @@ unsafe fn heap_at(place: Place, object: Object) -> *const Heap {
 impl Heap {
     fn new() -> Self {
         Self {
-            current: [const { Cell::new(ptr::null()) }; CLASSES],
-            young: Cell::new(0),
+            state: Cell::new(0),
+            charged: Cell::new(0),
             limit: Cell::new(u32::MAX),
-            dropping: Cell::new(false),
+            current: [const { Cell::new(ptr::null()) }; CLASSES],
             pending: RefCell::default(),
-            orphaned: Cell::new(false),
             empty: Page::empty(),
             queues: [const { Cell::new(ptr::null()) }; CLASSES],
             pages: RefCell::default(),
@@ -192,61 +157,23 @@ impl Heap {
         }
     }
 
-    /// To be called before each allocation: counts it, and collects if due.
+    /// Whether any of the bits of [`state`] is set.
     #[inline]
-    pub fn count_allocation(&self) {
-        let young = self.young.get() + 1;
-        self.young.set(young);
-        if young > self.limit.get() {
-            self.collect_if_due();
-        }
+    fn is(&self, bits: u8) -> bool {
+        self.state.get() & bits != 0
     }
 
-    /// A block for a value, uninitialized.
-    #[inline]
-    pub fn allocate(&self, kind: &'static Type, value: Layout, length: usize) -> Object {
-        match kind.place {
-            Place::Page(class) => {
-                // SAFETY: `current` points to a page or to the stand-in.
-                match unsafe { Page::take(self.current[usize::from(class)].get()) } {
-                    Some(block) => block,
-                    None => self.refill(class),
-                }
-            }
-            Place::Large => self.allocate_large(value, length),
-        }
+    fn mark(&self, bits: u8) {
+        self.state.set(self.state.get() | bits);
     }
 
-    #[cold]
-    #[inline(never)]
-    fn refill(&self, class: u8) -> Object {
-        let index = usize::from(class);
-        // SAFETY: pages in `current`, the queues and `spare` are this heap's.
-        unsafe {
-            loop {
-                let page = self.current[index].get();
-                if page != &raw const self.empty {
-                    if Page::extend(page)
-                        && let Some(block) = Page::take(page)
-                    {
-                        return block;
-                    }
-                    (*page).rest();
-                }
-                let mut next = self.queues[index].get();
-                if next.is_null() {
-                    next = self.fresh_page(class);
-                } else {
-                    self.queues[index].set((*next).next.replace(ptr::null()));
-                }
-                (*next).wake();
-                self.touch(next, 0);
-                self.current[index].set(next);
-                if let Some(block) = Page::take(next) {
-                    return block;
-                }
-            }
-        }
+    fn unmark(&self, bits: u8) {
+        self.state.set(self.state.get() & !bits);
+    }
+
+    /// The thread that had this heap is gone, or going.
+    pub fn is_orphaned(&self) -> bool {
+        self.is(state::ORPHANED)
     }
 
     fn fresh_page(&self, class: u8) -> *const Page {
@@ -321,7 +248,7 @@ impl Heap {
     /// [`free`](Self::free), if the place is known.
     #[inline]
     unsafe fn free_at(&self, place: Place, object: Object) {
-        self.young.set(self.young.get().saturating_sub(1));
+        self.charged.set(self.charged.get().saturating_sub(1));
         // SAFETY: the caller owns the object, whose value is gone.
         unsafe {
             match place {
@@ -364,6 +291,7 @@ impl Heap {
     }
     /// Objects in use, and the bytes of all pages.
     pub fn size(&self) -> (usize, usize) {
+        self.recall();
         let pages = self.pages.borrow();
         // SAFETY: these are this heap's pages.
         let used: usize = pages.iter().map(|&page| unsafe { (*page).used() }).sum();
@@ -376,8 +304,8 @@ impl Heap {
     }
 
     fn is_done(&self) -> bool {
-        self.orphaned.get()
-            && !self.dropping.get()
+        self.is(state::ORPHANED)
+            && !self.is(state::DROPPING)
             && !self.collector.is_collecting()
             && self.size().0 == 0
     }
@@ -390,6 +318,7 @@ impl Heap {
         // SAFETY: with no object left, nobody can find the heap again.
         unsafe {
             if (*heap).is_done() {
+                // Nothing of it is at hand any more: `is_done` looked.
                 if HEAP.get() == heap {
                     HEAP.set(ptr::null());
                 }

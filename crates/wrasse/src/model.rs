@@ -15,7 +15,7 @@ use std::rc::Rc;
 
 use wrasse_collector::{MarkStack, Model, OLDEST, WeakOutcome};
 
-use crate::header::{CANDIDATE, FINALIZED, Object, SUSPECT, WEAK, trace, value_of};
+use crate::header::{CANDIDATE, CLEAN, FINALIZED, Object, WEAK, trace, value_of};
 use crate::heap::{self, Heap, Walk};
 use crate::trace::{Ring, Tracer, is_candidate, subtract_from};
 use crate::weak::{self, Leftovers};
@@ -180,17 +180,15 @@ unsafe impl Model for Host<'_> {
     }
 
     fn open(&self, set: &Set) -> usize {
+        // Only a full collection can clear an object of suspicion: for others,
+        // garbage in an older generation looks like the outside.
+        let flags = if self.generation == OLDEST { CLEAN } else { 0 };
         let mut count = 0;
         let mut open = |object: Object| {
             // SAFETY: blocks in use, see `each`.
             let header = unsafe { object.as_ref() };
             if header.is_collectable() {
-                header.open();
-                // Only a full collection can clear an object of suspicion: for
-                // others, garbage in an older generation looks like the outside.
-                if self.generation == OLDEST {
-                    header.unset(SUSPECT);
-                }
+                header.open(flags);
                 count += 1;
             } else {
                 header.unset(CANDIDATE);

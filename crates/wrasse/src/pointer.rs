@@ -154,7 +154,6 @@ impl<T: Trace> Gc<T> {
         }
 
         let heap = heap::current();
-        heap.count_allocation();
         let object = heap.allocate(&Of::<T>::TYPE, Layout::new::<T>(), 0);
         // SAFETY: a fresh block, as in `new`. While the object is marked dead,
         // nobody looks at its value, and no weak reference can be upgraded.
@@ -220,7 +219,6 @@ impl<T: Trace> Gc<[T]> {
     /// Moves the elements of `values` into a new slice object.
     pub fn from_vec(values: Vec<T>) -> Self {
         let heap = heap::current();
-        heap.count_allocation();
         let layout = Layout::for_value(values.as_slice());
         let object = heap.allocate(&Slice::<T>::TYPE, layout, values.len());
         let untracked = if can_refer::<T>() { 0 } else { UNTRACKED };
@@ -375,12 +373,11 @@ impl<T: ?Sized> Clone for Gc<T> {
 impl<T: ?Sized> Drop for Gc<T> {
     #[inline]
     fn drop(&mut self) {
-        let object = self.object();
         // SAFETY: this reference was counted, and the block is there until the
         // last one is gone.
         unsafe {
-            if object.as_ref().decrement() {
-                heap::release_value(self.value);
+            if let Err(word) = self.header().drop_one_of_many() {
+                heap::release_value(self.value, word);
             }
         }
     }

@@ -6,6 +6,10 @@
 //! address, and all objects are found by walking pages: objects need no links
 //! and the collector no lists.
 //!
+//! Blocks leave a page many at a time, as a list that the heap has *at hand*
+//! (see `heap/supply.rs`); they come back one by one. So an allocation does not
+//! look at the page, and does not wait for what a release just wrote to it.
+//!
 //! A page that ran out of blocks rests until a quarter of it is free again;
 //! then each visit of the allocator finds many blocks side by side, and the
 //! young objects lie in few pages.
@@ -88,8 +92,9 @@ pub struct Page {
     /// The heap, for those who come from a block.
     pub heap: Cell<*const Heap>,
     free: Cell<*mut Header>,
-    used: Cell<u32>,
-    /// When `used` comes down to this, the heap is told; [`NEVER`] if not.
+    /// Blocks on the free list.
+    idle: Cell<u32>,
+    /// When `idle` comes up to this, the heap is told; [`NEVER`] if not.
     notify: Cell<u32>,
     capacity: Cell<u32>,
     block: Cell<u32>,
@@ -107,7 +112,7 @@ impl Page {
         Self {
             heap: Cell::new(ptr::null()),
             free: Cell::new(ptr::null_mut()),
-            used: Cell::new(0),
+            idle: Cell::new(0),
             notify: Cell::new(NEVER),
             capacity: Cell::new(0),
             block: Cell::new(0),
@@ -149,18 +154,51 @@ impl Page {
             .cast()
     }
 
-    /// Takes a block off the free list.
+    /// Takes up to `most` blocks off the free list, linked as they are there,
+    /// and says how many. They count as used from now on.
     ///
     /// # Safety
-    /// `page` points to a page (or to an empty stand-in).
-    #[inline]
-    pub unsafe fn take(page: *const Page) -> Option<Object> {
-        // SAFETY: the free list holds free blocks of this page.
+    /// `page` points to a page. `most` is not 0.
+    pub unsafe fn take(page: *const Page, most: u32) -> (*mut Header, u32) {
+        // SAFETY: the free list holds as many free blocks of this page as `idle`
+        // says.
         unsafe {
-            let block = NonNull::new((*page).free.get())?;
-            (*page).free.set(block.as_ref().next_free());
-            (*page).used.set((*page).used.get() + 1);
-            Some(block)
+            let first = (*page).free.get();
+            let idle = (*page).idle.get();
+            if idle <= most {
+                (*page).free.set(ptr::null_mut());
+                (*page).idle.set(0);
+                return (first, idle);
+            }
+            let mut last = first;
+            for _ in 1..most {
+                last = (*last).next_free();
+            }
+            (*page).free.set((*last).next_free());
+            (*page).idle.set(idle - most);
+            last.write(Header::free(ptr::null_mut()));
+            (first, most)
+        }
+    }
+
+    /// Puts blocks back that [`Page::take`] handed out and nobody used, `first`
+    /// and those linked to it; says how many.
+    ///
+    /// # Safety
+    /// `page` points to the page that they are from.
+    pub unsafe fn put_back(page: *const Page, first: NonNull<Header>) -> u32 {
+        // SAFETY: the caller's contract.
+        unsafe {
+            let mut count = 1;
+            let mut last = first.as_ptr();
+            while !(*last).next_free().is_null() {
+                last = (*last).next_free();
+                count += 1;
+            }
+            last.write(Header::free((*page).free.get()));
+            (*page).free.set(first.as_ptr());
+            (*page).idle.set((*page).idle.get() + count);
+            count
         }
     }
 
@@ -174,9 +212,9 @@ impl Page {
         unsafe {
             block.write(Header::free((*page).free.get()));
             (*page).free.set(block.as_ptr());
-            let used = (*page).used.get() - 1;
-            (*page).used.set(used);
-            used == (*page).notify.get()
+            let idle = (*page).idle.get() + 1;
+            (*page).idle.set(idle);
+            idle == (*page).notify.get()
         }
     }
 
@@ -203,6 +241,7 @@ impl Page {
                 next = header;
             }
             (*page).free.set(next);
+            (*page).idle.set((*page).idle.get() + count as u32);
             (*page).fresh.set((fresh + count * block) as u32);
             true
         }
@@ -230,9 +269,15 @@ impl Page {
         }
     }
 
-    /// Blocks in use.
+    /// Blocks on the free list.
+    pub fn idle(&self) -> u32 {
+        self.idle.get()
+    }
+
+    /// Blocks in use or at hand.
     pub fn used(&self) -> usize {
-        self.used.get() as usize
+        let opened = (self.fresh.get() as usize - FIRST) / self.block.get() as usize;
+        opened - self.idle.get() as usize
     }
 
     /// The size class of its blocks.
@@ -263,9 +308,9 @@ impl Page {
 
     /// The page is full: has the heap told when a quarter of it is free.
     pub fn rest(&self) {
-        debug_assert_eq!(self.used, self.capacity);
+        debug_assert_eq!(self.used(), self.capacity.get() as usize);
         self.unset(AVAILABLE);
-        self.notify.set(self.capacity.get() * 3 / 4);
+        self.notify.set(self.capacity.get().div_ceil(4));
     }
 }
 

@@ -12,8 +12,8 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::NonNull;
 
-use super::{Heap, heap_at, heap_of};
-use crate::header::{CANDIDATE, DEAD, FINALIZED, Object, Place, Type, WEAK, header_of};
+use super::{Heap, heap_at, heap_of, state};
+use crate::header::{CANDIDATE, DEAD, FINALIZED, Header, Object, Place, Type, WEAK, header_of};
 use crate::pool::place_for;
 use crate::weak::{self, Leftovers};
 
@@ -36,8 +36,8 @@ pub unsafe fn release(object: Object) {
                 (*heap).free(object, header.kind());
                 Heap::destroy_if_done(heap);
             }
-        } else if (*heap).dropping.get() {
-            (*heap).pending.borrow_mut().push(object);
+        } else if (*heap).is(state::DROPPING) {
+            (*heap).put_off(object);
         } else {
             let guard = Dropping::begin(&*heap);
             finish(&*heap, object);
@@ -60,12 +60,12 @@ unsafe fn place_of<T: ?Sized>(value: NonNull<T>, kind: &'static Type) -> Place {
     }
 }
 
-/// [`release`] for an object whose type is known to the caller.
+/// Drops a reference for which [`Header::drop_one_of_many`] is too simple.
 ///
 /// # Safety
-/// The count of the object of `value` just became zero.
+/// The reference was counted; `word` is the header's.
 #[inline(never)]
-pub unsafe fn release_value<T: ?Sized>(value: NonNull<T>) {
+pub unsafe fn release_value<T: ?Sized>(value: NonNull<T>, word: u64) {
     /// Gives the block back if the destructor panics.
     struct Unwinding<'a> {
         heap: &'a Heap,
@@ -73,29 +73,36 @@ pub unsafe fn release_value<T: ?Sized>(value: NonNull<T>) {
         place: Place,
     }
     impl Drop for Unwinding<'_> {
+        #[inline(always)]
         fn drop(&mut self) {
-            self.heap.dropping.set(false);
-            // SAFETY: the value is dropped, as far as it could be, and nobody
-            // refers to the object.
-            unsafe { self.heap.free_at(self.place, self.object) }
+            unwound(self.heap, self.place, self.object);
         }
+    }
+    #[cold]
+    #[inline(never)]
+    fn unwound(heap: &Heap, place: Place, object: Object) {
+        heap.unmark(state::DROPPING);
+        // SAFETY: the value is dropped, as far as it could be, and nobody
+        // refers to the object.
+        unsafe { heap.free_at(place, object) }
     }
 
     // SAFETY: the caller's contract. The value is dropped once: the object is
     // marked dead before.
     unsafe {
         let object = header_of(value);
-        let header = object.as_ref();
-        if !header.has(FINALIZED) || header.has(WEAK | DEAD | CANDIDATE) {
-            return release(object);
+        if !Header::ends_simply(word) {
+            return release_rarely(object);
         }
+        let header = object.as_ref();
         let place = place_of(value, header.kind());
         let heap = &*heap_at(place, object);
         if mem::needs_drop::<T>() {
-            if heap.dropping.replace(true) {
-                return release(object);
+            if heap.state.get() != 0 {
+                return release_rarely(object);
             }
-            header.set(DEAD);
+            heap.state.set(state::DROPPING);
+            header.end(word);
             let unwinding = Unwinding {
                 heap,
                 object,
@@ -103,14 +110,32 @@ pub unsafe fn release_value<T: ?Sized>(value: NonNull<T>) {
             };
             value.drop_in_place();
             mem::forget(unwinding);
-            heap.dropping.set(false);
             heap.free_at(place, object);
-            heap.drain_leftovers();
+            if heap.state.get() == state::DROPPING {
+                heap.state.set(0);
+            } else {
+                Heap::dropped(heap);
+            }
         } else {
             heap.free_at(place, object);
+            if heap.is(state::ORPHANED) {
+                Heap::destroy_if_done(heap);
+            }
         }
-        if heap.orphaned.get() {
-            Heap::destroy_if_done(heap);
+    }
+}
+
+/// Drops a reference, whatever that takes.
+///
+/// # Safety
+/// The reference was counted.
+#[cold]
+#[inline(never)]
+pub unsafe fn release_rarely(object: Object) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        if object.as_ref().decrement() {
+            release(object);
         }
     }
 }
@@ -136,12 +161,13 @@ pub unsafe fn abandon(object: Object) {
 /// While it lives, objects that come to zero wait.
 struct Dropping<'a> {
     heap: &'a Heap,
-    before: bool,
+    before: u8,
 }
 
 impl<'a> Dropping<'a> {
     fn begin(heap: &'a Heap) -> Self {
-        let before = heap.dropping.replace(true);
+        let before = heap.state.get() & state::DROPPING;
+        heap.mark(state::DROPPING);
         Self { heap, before }
     }
 }
@@ -150,7 +176,7 @@ impl Drop for Dropping<'_> {
     // If a destructor panicked, objects stay in `pending`; the next object that
     // is released takes them along.
     fn drop(&mut self) {
-        self.heap.dropping.set(self.before);
+        self.heap.unmark(state::DROPPING & !self.before);
     }
 }
 
@@ -202,7 +228,25 @@ unsafe fn finish(heap: &Heap, object: Object) {
         }
     }
 }
+
 impl Heap {
+    /// `object` waits until the object that is being dropped is done with.
+    fn put_off(&self, object: Object) {
+        self.pending.borrow_mut().push(object);
+        self.mark(state::PENDING);
+    }
+
+    /// An object was dropped, and there is more to do than to say so.
+    #[cold]
+    unsafe fn dropped(heap: *const Self) {
+        // SAFETY: the caller passes a heap; it is not looked at after its end.
+        unsafe {
+            (*heap).unmark(state::DROPPING);
+            (*heap).drain_leftovers();
+            Self::destroy_if_done(heap);
+        }
+    }
+
     /// Frees the block, unless a set of the running collection still names it.
     pub unsafe fn free_or_keep(&self, object: Object) {
         // SAFETY: the caller owns the object, whose value is gone.
@@ -268,6 +312,9 @@ impl Heap {
         loop {
             let next = {
                 let mut pending = self.pending.borrow_mut();
+                if pending.is_empty() {
+                    self.unmark(state::PENDING);
+                }
                 if pending.len() <= keep {
                     None
                 } else {
@@ -283,18 +330,12 @@ impl Heap {
     }
 
     /// Finishes objects that wait, unless somebody is at it.
-    #[inline]
     pub fn drain_leftovers(&self) {
-        if !self.dropping.get() && !self.pending.borrow().is_empty() {
-            self.drain_now();
+        if self.state.get() & (state::DROPPING | state::PENDING) == state::PENDING {
+            let _guard = Dropping::begin(self);
+            // SAFETY: see `drain`.
+            unsafe { self.drain(0) }
         }
-    }
-
-    #[cold]
-    fn drain_now(&self) {
-        let _guard = Dropping::begin(self);
-        // SAFETY: see `drain`.
-        unsafe { self.drain(0) }
     }
 
     /// Clears marks that only the collection that is over may look at.

@@ -9,5 +9,6 @@ mod leaks;
 mod panics;
 mod random;
 mod soundness;
+mod supply;
 mod threads;
 mod weak_maps;
