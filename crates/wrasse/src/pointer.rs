@@ -12,7 +12,7 @@ use crate::heap;
 use crate::large::prefix_of;
 use crate::pool::place_for;
 use crate::trace::{Trace, Tracer};
-use crate::weak::{self, Weak};
+use crate::weak::{self, Leftovers, Weak};
 
 /// A reference-counted pointer, like [`Rc`](std::rc::Rc), whose cycles are
 /// freed too.
@@ -204,14 +204,21 @@ impl<T: Trace> Gc<T> {
     where
         T: Clone,
     {
+        let mut shared = None;
+        let mut weak = Leftovers::default();
         if Self::ref_count(this) != 1 {
-            *this = Self::new((**this).clone());
-        } else if Self::weak_count(this) != 0 {
+            let alone = Self::new((**this).clone());
+            shared = Some(mem::replace(this, alone));
+        } else {
             // SAFETY: this is the only reference, so nobody sees the weak
             // references go; their callbacks are dropped, not called.
-            drop(unsafe { weak::clear(this.object()) });
+            weak = unsafe { weak::clear(this.object()) };
         }
-        GcMut::begin(this)
+        let access = GcMut::begin(this);
+        // Only now, when nobody finds the object any more: what is dropped here
+        // may run code of the program, and that could ask for `gc::objects`.
+        drop((shared, weak));
+        access
     }
 }
 

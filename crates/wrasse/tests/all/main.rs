@@ -4,6 +4,7 @@ mod basics;
 mod cycles;
 mod deep;
 mod derive;
+mod exclusive;
 mod features;
 mod leaks;
 mod panics;
