@@ -3,6 +3,7 @@
 mod forward;
 
 use std::alloc::Layout;
+use std::marker::PhantomData;
 use std::mem::{self, ManuallyDrop};
 use std::ops::{Deref, DerefMut};
 use std::ptr::{self, NonNull};
@@ -20,6 +21,11 @@ use crate::weak::{self, Leftovers, Weak};
 /// `Gc` is for one thread; it is neither `Send` nor `Sync`.
 pub struct Gc<T: ?Sized> {
     value: NonNull<T>,
+    /// Objects are found again by their type (`gc::objects`, `Handle::downcast`),
+    /// so a reference must not be able to change it: not even to one of a
+    /// shorter lifetime, through which a value that does not live as long could
+    /// be put in place of one that does.
+    same_type: PhantomData<fn(*mut T)>,
 }
 
 /// The [`Type`] of sized values.
@@ -253,7 +259,10 @@ impl<T: ?Sized> Gc<T> {
     /// `value` is the value of an object, with the provenance of its block, and
     /// one of its counted references is the caller's to give.
     pub(crate) unsafe fn from_value(value: NonNull<T>) -> Self {
-        Self { value }
+        Self {
+            value,
+            same_type: PhantomData,
+        }
     }
 
     #[inline]
@@ -373,7 +382,7 @@ impl<T: ?Sized> Clone for Gc<T> {
     #[inline]
     fn clone(&self) -> Self {
         self.header().increment();
-        Self { value: self.value }
+        Self { ..*self }
     }
 }
 

@@ -115,7 +115,8 @@ pub unsafe fn clear(object: Object) -> Leftovers {
 /// so that it never leads to an object in pieces.
 pub struct Weak<T: ?Sized> {
     cell: Option<NonNull<WeakCell>>,
-    value: *const T,
+    /// `*mut`, for the type to stay the same, as in `Gc`.
+    value: *mut T,
     /// The callback that belongs to this reference; 0: none.
     watcher: u64,
 }
@@ -125,7 +126,7 @@ impl<T> Weak<T> {
     pub const fn new() -> Self {
         Self {
             cell: None,
-            value: ptr::null(),
+            value: ptr::null_mut(),
             watcher: 0,
         }
     }
@@ -148,7 +149,7 @@ impl<T: ?Sized> Weak<T> {
         Self::handle(cell, value.as_ptr(), id)
     }
 
-    fn handle(cell: NonNull<WeakCell>, value: *const T, watcher: u64) -> Self {
+    fn handle(cell: NonNull<WeakCell>, value: *mut T, watcher: u64) -> Self {
         // SAFETY: the cell is alive: the object or another handle points to it.
         let handles = unsafe { &cell.as_ref().handles };
         // A handle is a word of memory or more, so this cannot overflow unless
@@ -181,7 +182,7 @@ impl<T: ?Sized> Weak<T> {
         }
         header.increment();
         // SAFETY: the value is there, and the reference was counted.
-        Some(unsafe { Gc::from_value(NonNull::new_unchecked(self.value.cast_mut())) })
+        Some(unsafe { Gc::from_value(NonNull::new_unchecked(self.value)) })
     }
 
     /// Has `value` live as long as the object, which can thereby be part of a
