@@ -13,3 +13,4 @@ mod soundness;
 mod supply;
 mod threads;
 mod weak_maps;
+mod world;
