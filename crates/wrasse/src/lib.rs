@@ -17,6 +17,8 @@ mod pool;
 #[cfg(feature = "serde")]
 mod serialize;
 mod trace;
+#[cfg(feature = "tracemalloc")]
+pub mod tracemalloc;
 mod weak;
 mod weak_map;
 

@@ -1,0 +1,7 @@
+//! The system's allocator.
+
+mod workload;
+
+fn main() {
+    workload::run();
+}
