@@ -55,5 +55,8 @@ fn main() {
     let format = grown.iter().find(|d| d.count_diff == 2000);
     let format = format.expect("one string for each new request");
     assert!(format.traceback.most_recent().filename().ends_with(file!()));
-    assert!(most.traceback.len() >= 4, "main, serve, answer and closures");
+    assert!(
+        most.traceback.len() >= 4,
+        "main, serve, answer and closures"
+    );
 }

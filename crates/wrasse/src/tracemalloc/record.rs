@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 use wrasse_tracer::{
-    Block, Exhausted, LocationId, Snapshot, Tracer, TracebackBuilder, TracebackId, View,
+    Block, Exhausted, LocationId, Snapshot, TracebackBuilder, TracebackId, Tracer, View,
 };
 
 use super::Frame;
@@ -367,7 +367,11 @@ fn look<R>(work: impl FnOnce(&Tracer) -> R) -> Option<R> {
 
 /// What was symbolised before, for each of `ips`.
 pub fn resolved(ips: &[usize]) -> Vec<Option<Resolved>> {
-    locked(|state| ips.iter().map(|ip| state.resolved.get(ip).cloned()).collect())
+    locked(|state| {
+        ips.iter()
+            .map(|ip| state.resolved.get(ip).cloned())
+            .collect()
+    })
 }
 
 /// Keeps what was symbolised.

@@ -80,9 +80,8 @@ fn frames_of(ip: usize, names: &mut Names) -> Resolved {
     backtrace::resolve(ip as *mut c_void, |symbol| {
         let function = symbol.name().map(|name| format!("{name:#}"));
         let file = symbol.filename().map(Path::to_string_lossy);
-        let inside = |name: &str| {
-            is_library(name) && !name.starts_with('<') || BEFORE_MAIN.contains(&name)
-        };
+        let inside =
+            |name: &str| is_library(name) && !name.starts_with('<') || BEFORE_MAIN.contains(&name);
         let library = match (&file, &function) {
             (Some(file), Some(name)) => is_library_file(file) || inside(name),
             (Some(file), None) => is_library_file(file),
@@ -136,6 +135,12 @@ mod tests {
             true
         });
         assert!(resolve(&[1]).first().unwrap().is_empty());
-        assert!(resolve(&[ip]).first().unwrap().iter().all(|f| f.lineno() > 0));
+        assert!(
+            resolve(&[ip])
+                .first()
+                .unwrap()
+                .iter()
+                .all(|f| f.lineno() > 0)
+        );
     }
 }

@@ -156,6 +156,7 @@ impl Snapshot {
     /// # assert_eq!(snapshot.statistics(Key::Line)[0].size, 8 * numbers.len());
     /// ```
     pub fn statistics(&self, key: Key) -> Vec<Statistic> {
+        let _quiet = Quiet::begin();
         sorted(self.totals(key))
     }
 
@@ -175,6 +176,7 @@ impl Snapshot {
     /// assert_eq!(differences[0].count_diff, 1);
     /// ```
     pub fn compare_to(&self, old: &Self, key: Key) -> Vec<StatisticDiff> {
+        let _quiet = Quiet::begin();
         compared(self.totals(key), old.totals(key))
     }
 
@@ -192,6 +194,7 @@ impl Snapshot {
     /// assert_eq!(objects.len(), 1);
     /// ```
     pub fn filter_traces(&self, filters: &[Filter]) -> Self {
+        let _quiet = Quiet::begin();
         let mut filtered = self.clone();
         filtered.blocks.retain(|block| {
             Filter::keep(filters, block.domain, || self.recent_first(block.traceback))

@@ -84,15 +84,16 @@ pub(super) fn compared(new: Totals, mut old: Totals) -> Vec<StatisticDiff> {
             count_diff: count as isize - old_count as isize,
         });
     }
-    differences.extend(old.into_iter().map(|(traceback, (size, count))| {
-        StatisticDiff {
-            traceback,
-            size: 0,
-            size_diff: -(size as isize),
-            count: 0,
-            count_diff: -(count as isize),
-        }
-    }));
+    differences.extend(
+        old.into_iter()
+            .map(|(traceback, (size, count))| StatisticDiff {
+                traceback,
+                size: 0,
+                size_diff: -(size as isize),
+                count: 0,
+                count_diff: -(count as isize),
+            }),
+    );
     differences.sort_by_cached_key(|d| {
         Reverse((
             d.size_diff.unsigned_abs(),
@@ -141,11 +142,7 @@ pub(super) fn bytes(bytes: usize) -> Bytes {
     }
 }
 
-fn average(
-    formatter: &mut fmt::Formatter<'_>,
-    size: usize,
-    count: usize,
-) -> fmt::Result {
+fn average(formatter: &mut fmt::Formatter<'_>, size: usize, count: usize) -> fmt::Result {
     if count == 0 {
         return Ok(());
     }
@@ -175,7 +172,10 @@ impl fmt::Display for StatisticDiff {
             sign: true,
         };
         let more = self.count_diff;
-        write!(formatter, "{traceback}: size={size} ({difference}), count={count} ({more:+})")?;
+        write!(
+            formatter,
+            "{traceback}: size={size} ({difference}), count={count} ({more:+})"
+        )?;
         average(formatter, self.size, self.count)
     }
 }

@@ -115,7 +115,10 @@ pub fn origin(ip: usize) -> Origin {
     let Some(name) = platform::name_at(ip - 1) else {
         return Origin::Unclear;
     };
-    let Some(name) = std::str::from_utf8(name).ok().and_then(|n| try_demangle(n).ok()) else {
+    let Some(name) = std::str::from_utf8(name)
+        .ok()
+        .and_then(|n| try_demangle(n).ok())
+    else {
         return Origin::Unclear;
     };
     origin_of(&format!("{name:#}"))
@@ -183,7 +186,9 @@ mod platform {
     /// The symbol of the function that an address is in.
     pub fn name_at(address: usize) -> Option<&'static [u8]> {
         let modules = MODULES.get()?;
-        let module = modules.iter().find(|module| module.code.contains(&address))?;
+        let module = modules
+            .iter()
+            .find(|module| module.code.contains(&address))?;
         let offset = address.wrapping_sub(module.bias);
         let functions = &module.functions;
         let next = functions.partition_point(|(start, ..)| *start <= offset);
@@ -312,9 +317,15 @@ mod tests {
             ("<zoo::Lion as core::clone::Clone>::clone", Origin::Library),
             ("<alloc::vec::Vec<T> as zoo::Animal>::roar", Origin::Library),
             ("alloc::raw_vec::RawVec<T,A>::grow_one", Origin::Library),
-            ("<&mut core::str::Chars as core::iter::Iterator>::next", Origin::Library),
+            (
+                "<&mut core::str::Chars as core::iter::Iterator>::next",
+                Origin::Library,
+            ),
             ("<T as alloc::slice::ConvertVec>::to_vec", Origin::Library),
-            ("hashbrown::raw::RawTable<T,A>::reserve_rehash", Origin::Library),
+            (
+                "hashbrown::raw::RawTable<T,A>::reserve_rehash",
+                Origin::Library,
+            ),
             ("__rustc::__rust_alloc", Origin::Library),
             ("zoo::_::__rust_alloc", Origin::Library),
             ("wrasse::pointer::Gc<T>::new", Origin::Library),

@@ -7,7 +7,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use wrasse::tracemalloc::{self, Allocator, Filter, Key, Snapshot};
 
+mod api;
 mod exact;
+mod threads;
 
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator::new();
@@ -42,4 +44,11 @@ fn lines_of(snapshot: &Snapshot, file: &str) -> Lines {
         .collect();
     lines.sort_unstable();
     lines
+}
+
+/// The line of a source file that ends with the comment `mark`.
+fn marked(source: &str, mark: &str) -> u32 {
+    let end = format!("// {mark}");
+    let found = source.lines().position(|line| line.ends_with(&end));
+    found.expect("the mark is there") as u32 + 1
 }

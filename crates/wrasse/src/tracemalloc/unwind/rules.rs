@@ -100,7 +100,8 @@ static STAYING: OnceLock<[Range<usize>; 3]> = OnceLock::new();
 pub fn prepare() {
     STAYING.get_or_init(|| {
         let here = symbols::range_of(prepare as fn() as usize);
-        let c_library = symbols::range_of(libc::malloc as unsafe extern "C" fn(usize) -> _ as usize);
+        let c_library =
+            symbols::range_of(libc::malloc as unsafe extern "C" fn(usize) -> _ as usize);
         [symbols::program(), here, c_library].map(Option::unwrap_or_default)
     });
 }
