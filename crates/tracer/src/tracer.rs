@@ -346,6 +346,34 @@ impl Tracer {
         )
     }
 
+    /// A snapshot of several blocks of a domain, in the order of `addresses`, from
+    /// which those are taken out where `view` sees no block.
+    pub fn snapshot_among(
+        &self,
+        view: View,
+        domain: u32,
+        addresses: &mut Vec<usize>,
+    ) -> Result<Snapshot, Exhausted> {
+        let table = match domain {
+            0 => Some(&self.blocks),
+            _ => self.domains.table(domain),
+        };
+        let mut seen = Vec::new();
+        seen.try_reserve_exact(addresses.len())?;
+        addresses.retain(|address| {
+            let known = table.and_then(|table| table.get(*address));
+            let known = known.filter(|block| block.flags.views().contains(view));
+            seen.extend(known.map(|block| (domain, block)));
+            known.is_some()
+        });
+        Snapshot::take(
+            seen.into_iter(),
+            &self.tracebacks,
+            &self.locations,
+            self.limit(view),
+        )
+    }
+
     /// Bytes held by the tracer's own tables.
     pub fn memory(&self) -> usize {
         self.blocks.memory()
@@ -483,6 +511,13 @@ mod tests {
                 .blocks()
                 .is_empty()
         );
+        let mut addresses = vec![0x20, 0x10, 0x30];
+        let among = tracer.snapshot_among(PROGRAM, 7, &mut addresses).unwrap();
+        assert_eq!(
+            (addresses.as_slice(), among.blocks().len()),
+            (&[0x10][..], 1)
+        );
+        assert_eq!(among.blocks()[0].size, 5);
         assert_eq!(tracer.untrack(PROGRAM, 7, 0x10).unwrap().size, 5);
         assert_eq!(tracer.untrack(PROGRAM, 7, 0x10), None);
         assert_eq!(tracer.untrack(PROGRAM, 8, 0x10), None);

@@ -1,11 +1,18 @@
 //! Generators: an iterator whose state holds `Gc`s can itself be held in a `Gc`
 //! and is traced like any other object, also when it is suspended for ever.
 //!
+//! The allocation tracer shows what that is good for: a generator has one item in
+//! memory at a time, where a list has them all.
+//!
 //! `cargo run --example generators`
 
 use std::cell::RefCell;
 
+use wrasse::tracemalloc::{self, Allocator};
 use wrasse::{Gc, Trace, gc};
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator::new();
 
 /// Something that gives out one object after the other.
 trait Generator: Trace {
@@ -18,8 +25,17 @@ type Shared = Gc<RefCell<Box<dyn Generator>>>;
 #[derive(Trace)]
 struct Item {
     number: u64,
+    text: String,
     /// Who made it: items refer to their generator, a cycle while one is held.
     from: RefCell<Option<Shared>>,
+}
+
+fn item(number: u64) -> Gc<Item> {
+    Gc::new(Item {
+        number,
+        text: format!("item number {number} of many").repeat(10),
+        from: RefCell::default(),
+    })
 }
 
 /// The numbers from one to another: what a generator function with a loop in it
@@ -37,10 +53,7 @@ impl Generator for Count {
             self.last = None;
             return None;
         }
-        let item = Gc::new(Item {
-            number: self.next,
-            from: RefCell::default(),
-        });
+        let item = item(self.next);
         self.next += 1;
         self.last = Some(item.clone());
         Some(item)
@@ -68,45 +81,46 @@ fn generator(generator: impl Generator) -> Shared {
     Gc::new(RefCell::new(Box::new(generator)))
 }
 
+/// What `work` returns, and the most bytes it had in use at a time.
+fn peak<R>(work: impl FnOnce() -> R) -> (R, usize) {
+    let (before, _) = tracemalloc::get_traced_memory();
+    tracemalloc::reset_peak();
+    let result = work();
+    let (_, peak) = tracemalloc::get_traced_memory();
+    (result, peak - before)
+}
+
 fn main() {
-    const COUNT: u64 = 100_000;
+    const COUNT: u64 = 20_000;
+    tracemalloc::start(1);
 
-    // A list holds all of its items.
-    let list: Vec<Gc<Item>> = (0..COUNT)
-        .map(|number| {
-            Gc::new(Item {
-                number,
-                from: RefCell::default(),
-            })
-        })
-        .collect();
-    println!(
-        "list:      {:>6} objects alive at once",
-        gc::objects().len()
-    );
-    let sum: u64 = list.iter().map(|item| item.number).sum();
-    drop(list);
+    let (size, one) = peak(|| item(COUNT).text.len());
 
-    // A generator holds one, however many it makes.
-    let count = generator(Count {
-        next: 0,
-        end: COUNT,
-        last: None,
+    let (list_total, list) = peak(|| {
+        let list: Vec<Gc<Item>> = (0..COUNT).map(item).collect();
+        list.iter().map(|item| item.text.len()).sum::<usize>()
     });
-    let (mut most, mut total) = (0, 0);
-    while let Some(item) = {
-        let mut count = count.borrow_mut();
-        count.resume()
-    } {
-        total += item.number;
-        if item.number % 1000 == 0 {
-            most = most.max(gc::objects().len());
+    println!("list:      {list:>9} bytes at most, {list_total} of them text");
+
+    let (generator_total, generated) = peak(|| {
+        let count = generator(Count {
+            next: 0,
+            end: COUNT,
+            last: None,
+        });
+        let mut total = 0;
+        loop {
+            let item = count.borrow_mut().resume();
+            let Some(item) = item else { return total };
+            total += item.text.len();
         }
-    }
-    assert_eq!(sum, total);
-    println!("generator: {most:>6} objects alive at once");
-    assert!(most <= 2, "the generator and one item");
-    drop(count);
+    });
+    println!("generator: {generated:>9} bytes at most, for the same work");
+    println!("one item:  {one:>9} bytes at most, {size} of them text");
+    assert_eq!(list_total, generator_total);
+    assert!(list > COUNT as usize * 250, "the list has all of its items");
+    // The item at hand, the one before until then, and the generator itself.
+    assert!(generated < 3 * one, "the generator has one item");
 
     // A suspended generator in a cycle: its last item refers to it.
     let count = generator(Count {
@@ -124,7 +138,10 @@ fn main() {
     drop((count, item));
     assert_eq!(gc::collect(), 0, "the second generator still holds it");
     drop(every);
+    let (before, _) = tracemalloc::get_traced_memory();
     let freed = gc::collect();
-    println!("suspended: {freed:>6} objects were in its cycle");
+    let (after, _) = tracemalloc::get_traced_memory();
+    println!("suspended: {freed} objects were in its cycle");
     assert_eq!(gc::objects().len(), 0);
+    assert!(after < before, "and their memory is free");
 }

@@ -13,10 +13,14 @@ use std::ptr;
 
 mod release;
 mod supply;
+#[cfg_attr(not(feature = "tracemalloc"), path = "heap/untraced.rs")]
+mod traced;
 mod walk;
 
 pub use release::{abandon, release, release_value};
 pub use supply::{allocate_fast, allocate_slowly, resume_panic};
+#[cfg(feature = "tracemalloc")]
+pub use traced::tracing_changed;
 pub use walk::Walk;
 
 use crate::collection::Collector;
@@ -59,6 +63,8 @@ mod state {
     pub const PENDING: u8 = 2;
     /// The thread that had this heap is gone, or going.
     pub const ORPHANED: u8 = 4;
+    /// The tracer knows some of the objects.
+    pub const TRACED: u8 = 8;
 }
 
 thread_local! {
@@ -101,6 +107,7 @@ pub fn current() -> &'static Heap {
 
 #[cold]
 fn begin() -> &'static Heap {
+    let _quiet = traced::Quiet::begin();
     let heap: *mut Heap = Box::into_raw(Box::new(Heap::new()));
     // SAFETY: just made.
     unsafe {
@@ -243,6 +250,15 @@ impl Heap {
     unsafe fn free(&self, object: Object, kind: &'static Type) {
         // SAFETY: the caller owns the object, whose value is gone.
         unsafe { self.free_at(kind.place, object) }
+        self.freed(kind.place, object);
+    }
+
+    /// To be called after `free_at`, for the tracer.
+    #[inline]
+    fn freed(&self, place: Place, object: Object) {
+        if self.is(state::TRACED) && place != Place::Large {
+            self.untrace(object);
+        }
     }
 
     /// [`free`](Self::free), if the place is known.
@@ -267,6 +283,9 @@ impl Heap {
     unsafe fn free_large(&self, object: Object) {
         // SAFETY: as in `free`; the layout is computed from what is still there.
         unsafe {
+            if self.is(state::TRACED) {
+                self.untrace(object);
+            }
             self.unregister(object);
             large::free(object, (object.as_ref().kind().layout)(object));
         }
@@ -328,7 +347,3 @@ impl Heap {
     }
 }
 const _: () = assert!(HEADER_SIZE == 16, "the overhead of an object");
-
-/// Tracing began or ended.
-#[cfg(feature = "tracemalloc")]
-pub fn tracing_changed() {}

@@ -1,5 +1,5 @@
-//! What is alive, and why: a count by type, who is held from outside the heap,
-//! and by which fields one gets from there to an object.
+//! What is alive, and why: a count by type and by the line that allocated, who is
+//! held from outside the heap, and by which fields one gets from there to an object.
 //!
 //! ```
 //! use std::cell::RefCell;
@@ -21,6 +21,11 @@
 //! assert_eq!(path[0].field, "log");
 //! println!("{}", wrasse::leaks());
 //! ```
+//!
+//! # Allocation sites
+//! Where objects were allocated is known of those that were allocated while
+//! `tracemalloc` was tracing. Then it is in the report, in the graph, and printed
+//! with each object.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::fmt::{self, Write};
@@ -37,6 +42,9 @@ use crate::trace::Tracer;
 pub struct Leaks {
     /// Objects by type, those with most bytes first.
     pub types: Vec<TypeCount>,
+    /// Objects by type and by the line that allocated them, as far as it is
+    /// known, those with most bytes first.
+    pub sites: Vec<SiteCount>,
     /// Objects with references from outside the heap: from the stack, from
     /// statics, from fields that are not traced.
     pub held: Vec<Held>,
@@ -53,11 +61,26 @@ pub struct TypeCount {
     pub bytes: usize,
 }
 
+/// The objects of one type that one line allocated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SiteCount {
+    /// The name of the type.
+    pub name: &'static str,
+    /// The line, as `file:line`.
+    pub site: String,
+    /// Tracked objects.
+    pub count: usize,
+    /// Bytes of their values.
+    pub bytes: usize,
+}
+
 /// An object that is held from outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
     /// The object.
     pub object: Handle,
+    /// The line that allocated it, as `file:line`, if it is known.
+    pub site: Option<String>,
     /// References to it from outside.
     pub references: usize,
 }
@@ -149,28 +172,67 @@ fn handle(object: Object) -> Handle {
 /// could be part of a cycle. To see only what nothing can free, collect first.
 pub fn leaks() -> Leaks {
     let graph = Graph::now();
-    let mut types: BTreeMap<&str, TypeCount> = BTreeMap::new();
-    for &object in &graph.objects {
-        let name = type_name(object);
-        let count = types.entry(name).or_insert(TypeCount {
-            name,
-            count: 0,
-            bytes: 0,
-        });
-        count.count += 1;
+    let sites = sites(&graph.objects);
+    let mut types: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    let mut lines: BTreeMap<(&str, &str), (usize, usize)> = BTreeMap::new();
+    for object in &graph.objects {
+        let name = type_name(*object);
         // SAFETY: the object is alive.
-        count.bytes += unsafe { (object.as_ref().kind().layout)(object).size() };
+        let size = unsafe { (object.as_ref().kind().layout)(*object).size() };
+        let add = |(count, bytes): &mut (usize, usize)| {
+            *count += 1;
+            *bytes += size;
+        };
+        add(types.entry(name).or_default());
+        if let Some(site) = sites.get(object) {
+            add(lines.entry((name, site)).or_default());
+        }
     }
-    let mut types: Vec<_> = types.into_values().collect();
+    let types = types
+        .into_iter()
+        .map(|(name, (count, bytes))| TypeCount { name, count, bytes });
+    let mut types: Vec<_> = types.collect();
     types.sort_by_key(|count| std::cmp::Reverse(count.bytes));
+    let lines = lines
+        .into_iter()
+        .map(|((name, site), (count, bytes))| SiteCount {
+            name,
+            site: site.to_owned(),
+            count,
+            bytes,
+        });
+    let mut lines: Vec<_> = lines.collect();
+    lines.sort_by_key(|count| std::cmp::Reverse(count.bytes));
     let held = graph.held().into_iter();
     let held = held.map(|(object, references)| Held {
         object: handle(object),
+        site: sites.get(&object).cloned(),
         references,
     });
     Leaks {
         types,
+        sites: lines,
         held: held.collect(),
+    }
+}
+
+/// The lines that allocated those of `objects` whose line is known.
+fn sites(objects: &[Object]) -> HashMap<Object, String> {
+    #[cfg(feature = "tracemalloc")]
+    {
+        let addresses = objects.iter().map(|object| object.addr().get()).collect();
+        let traced = crate::tracemalloc::objects_traced(addresses);
+        let mut lines: HashMap<usize, String> = traced
+            .into_iter()
+            .map(|(address, traceback)| (address, traceback.most_recent().to_string()))
+            .collect();
+        let site = |object: &Object| Some((*object, lines.remove(&object.addr().get())?));
+        objects.iter().filter_map(site).collect()
+    }
+    #[cfg(not(feature = "tracemalloc"))]
+    {
+        let _ = objects;
+        HashMap::new()
     }
 }
 
@@ -213,10 +275,12 @@ pub fn why<T: ?Sized>(gc: &Gc<T>) -> Vec<Step> {
 }
 
 /// The heap as a graph in Graphviz's DOT language; objects that are held from
-/// outside are drawn bold.
+/// outside are drawn bold. Objects are labelled with their type and, as far as it
+/// is known, with the line that allocated them.
 pub fn graph() -> String {
     let graph = Graph::now();
     let held: HashMap<Object, usize> = graph.held().into_iter().collect();
+    let sites = sites(&graph.objects);
     let mut dot = String::from("digraph heap {\n    node [shape=box];\n");
     let id = |object: Object| value_of(object).addr();
     for &object in &graph.objects {
@@ -225,9 +289,13 @@ pub fn graph() -> String {
         } else {
             ""
         };
-        let name = type_name(object).replace('"', "\\\"");
+        let mut label = escaped(type_name(object));
+        if let Some(site) = sites.get(&object) {
+            label += "\\n";
+            label += &escaped(site);
+        }
         // Writing to a string does not fail.
-        let _ = writeln!(dot, "    \"{:#x}\" [label=\"{name}\"{style}];", id(object));
+        let _ = writeln!(dot, "    \"{:#x}\" [label=\"{label}\"{style}];", id(object));
         for (field, target) in &graph.edges[&object] {
             let _ = writeln!(
                 dot,
@@ -241,6 +309,11 @@ pub fn graph() -> String {
     dot
 }
 
+/// Text between quotes in DOT.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"")
+}
+
 impl fmt::Display for Leaks {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count: usize = self.types.iter().map(|count| count.count).sum();
@@ -249,11 +322,24 @@ impl fmt::Display for Leaks {
         for TypeCount { name, count, bytes } in &self.types {
             writeln!(formatter, "{count:>10} {bytes:>12} B  {name}")?;
         }
+        if !self.sites.is_empty() {
+            writeln!(formatter, "allocated at:")?;
+        }
+        for count in &self.sites {
+            let SiteCount { name, site, .. } = count;
+            let (count, bytes) = (count.count, count.bytes);
+            writeln!(formatter, "{count:>10} {bytes:>12} B  {name} at {site}")?;
+        }
         if !self.held.is_empty() {
             writeln!(formatter, "held from outside:")?;
         }
-        for Held { object, references } in &self.held {
-            writeln!(formatter, "{references:>10} to {object:?}")?;
+        for held in &self.held {
+            let (references, object) = (held.references, &held.object);
+            write!(formatter, "{references:>10} to {object:?}")?;
+            match &held.site {
+                Some(site) => writeln!(formatter, " from {site}")?,
+                None => writeln!(formatter)?,
+            }
         }
         Ok(())
     }

@@ -220,9 +220,21 @@ pub fn get_block_traceback<T>(block: *const T) -> Option<Traceback> {
     traceback_of(0, block.addr())
 }
 
-pub(crate) fn traceback_of(domain: u32, address: usize) -> Option<Traceback> {
+fn traceback_of(domain: u32, address: usize) -> Option<Traceback> {
     let _quiet = record::Quiet::begin();
     let raw = record::snapshot_of(domain, address)?.ok()?;
     let trace = Snapshot::of(&raw).traces().next();
     trace.map(|trace| trace.traceback)
+}
+
+/// Where those of the objects with headers at `addresses` were allocated that are
+/// traced.
+pub(crate) fn objects_traced(mut addresses: Vec<usize>) -> Vec<(usize, Traceback)> {
+    let _quiet = record::Quiet::begin();
+    let Some(Ok(raw)) = record::snapshot_among(GC_DOMAIN, &mut addresses) else {
+        return Vec::new();
+    };
+    let snapshot = Snapshot::of(&raw);
+    let traces = snapshot.traces().map(|trace| trace.traceback);
+    addresses.into_iter().zip(traces).collect()
 }

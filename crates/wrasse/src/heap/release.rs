@@ -85,6 +85,7 @@ pub unsafe fn release_value<T: ?Sized>(value: NonNull<T>, word: u64) {
         // SAFETY: the value is dropped, as far as it could be, and nobody
         // refers to the object.
         unsafe { heap.free_at(place, object) }
+        heap.freed(place, object);
     }
 
     // SAFETY: the caller's contract. The value is dropped once: the object is
@@ -118,7 +119,8 @@ pub unsafe fn release_value<T: ?Sized>(value: NonNull<T>, word: u64) {
             }
         } else {
             heap.free_at(place, object);
-            if heap.is(state::ORPHANED) {
+            if heap.is(state::ORPHANED | state::TRACED) {
+                heap.freed(place, object);
                 Heap::destroy_if_done(heap);
             }
         }

@@ -22,6 +22,7 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::{self, NonNull};
 
+use super::traced::{Quiet, is_tracing};
 use super::{HEAP, Heap, current};
 use crate::header::{Header, Object, Place, Type};
 use crate::pool::{CLASSES, Page};
@@ -98,14 +99,21 @@ impl Heap {
 
     /// A block, whether or not a collection is due.
     fn supply(&self, kind: &'static Type, value: Layout, length: usize) -> Object {
-        match kind.place {
+        let tracing = is_tracing();
+        let quiet = tracing.then(Quiet::begin);
+        let object = match kind.place {
             // A finalizer may have allocated: then something is at hand.
             Place::Page(class) => allocate_fast(kind.place).unwrap_or_else(|| self.refill(class)),
             Place::Large => {
                 self.charged.set(self.charged.get().saturating_add(1));
                 self.allocate_large(value, length)
             }
+        };
+        drop(quiet);
+        if tracing {
+            self.trace(object, value.size());
         }
+        object
     }
 
     #[inline(never)]
@@ -140,7 +148,7 @@ impl Heap {
         // Near the limit only some, so that other classes get theirs without
         // recalling these at once.
         let left = self.limit.get().saturating_sub(self.charged.get());
-        let most = (left / 4).max(1);
+        let most = if is_tracing() { 1 } else { (left / 4).max(1) };
         // SAFETY: the caller passes the current page of the class, which has
         // free blocks.
         unsafe {

@@ -353,9 +353,18 @@ pub fn snapshot() -> Option<Result<Snapshot, Exhausted>> {
     look(|tracer| tracer.snapshot(View::Program))
 }
 
-/// A copy of what is recorded of some blocks of one domain.
+/// A copy of what is recorded of one block.
 pub fn snapshot_of(domain: u32, address: usize) -> Option<Result<Snapshot, Exhausted>> {
     look(|tracer| tracer.snapshot_of(View::Program, domain, address))
+}
+
+/// A copy of what is recorded of those of `addresses` that are known, to which the
+/// vector is cut.
+pub fn snapshot_among(
+    domain: u32,
+    addresses: &mut Vec<usize>,
+) -> Option<Result<Snapshot, Exhausted>> {
+    look(|tracer| tracer.snapshot_among(View::Program, domain, addresses))
 }
 
 fn look<R>(work: impl FnOnce(&Tracer) -> R) -> Option<R> {

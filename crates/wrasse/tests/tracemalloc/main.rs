@@ -9,6 +9,8 @@ use wrasse::tracemalloc::{self, Allocator, Filter, Key, Snapshot};
 
 mod api;
 mod exact;
+mod objects;
+mod sites;
 mod threads;
 
 #[global_allocator]
