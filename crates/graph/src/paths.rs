@@ -1,0 +1,131 @@
+//! Shortest paths from roots, breadth first.
+
+use std::collections::HashMap;
+
+use crate::exhausted::{Exhausted, filled, push, room};
+use crate::graph::{Graph, NONE, Node};
+
+/// By which node each node was reached first. 4 bytes a node, and as many
+/// while it is computed.
+#[derive(Debug)]
+pub struct Paths {
+    /// [`NONE`] where nothing leads to, the node itself at a start.
+    previous: Vec<Node>,
+}
+
+impl Paths {
+    /// Searches from each group of starts in turn: a node that the first group
+    /// reaches is never reached by a shorter path from the second. No path
+    /// leads through `barrier`, though one may end there. Linear in nodes and
+    /// references.
+    ///
+    /// # Errors
+    /// No memory.
+    pub fn from(
+        graph: &Graph,
+        groups: &[&[Node]],
+        barrier: Option<Node>,
+    ) -> Result<Self, Exhausted> {
+        let mut previous = filled(graph.len(), NONE)?;
+        let mut queue = room(graph.len())?;
+        let mut next = 0;
+        for group in groups {
+            for &start in *group {
+                if previous[start as usize] == NONE {
+                    previous[start as usize] = start;
+                    queue.push(start);
+                }
+            }
+            while let Some(&node) = queue.get(next) {
+                next += 1;
+                if Some(node) == barrier {
+                    continue;
+                }
+                for &target in graph.targets(node) {
+                    if previous[target as usize] == NONE {
+                        previous[target as usize] = node;
+                        queue.push(target);
+                    }
+                }
+            }
+        }
+        Ok(Self { previous })
+    }
+
+    /// Whether a path leads to `node`.
+    #[inline]
+    pub fn reaches(&self, node: Node) -> bool {
+        self.previous[node as usize] != NONE
+    }
+
+    /// The path to `node`, which comes last, from a start, which comes first;
+    /// empty if there is none.
+    ///
+    /// # Errors
+    /// No memory.
+    pub fn to(&self, node: Node) -> Result<Vec<Node>, Exhausted> {
+        let mut path = Vec::new();
+        let mut here = node;
+        while self.previous[here as usize] != NONE {
+            path.try_reserve(1)?;
+            path.push(here);
+            if self.previous[here as usize] == here {
+                break;
+            }
+            here = self.previous[here as usize];
+        }
+        path.reverse();
+        Ok(path)
+    }
+
+    /// How many nodes the path to `node` has; 0 if there is none.
+    pub fn length(&self, node: Node) -> usize {
+        let (mut here, mut length) = (node, 0);
+        while self.previous[here as usize] != NONE {
+            length += 1;
+            if self.previous[here as usize] == here {
+                break;
+            }
+            here = self.previous[here as usize];
+        }
+        length
+    }
+}
+
+/// A shortest cycle through `start`, which comes first and is not repeated;
+/// empty if it is in none. Only nodes for which `belongs` is true are gone
+/// through. Linear in the nodes and references met, in time and memory.
+///
+/// # Errors
+/// No memory.
+pub fn shortest_cycle(
+    graph: &Graph,
+    start: Node,
+    belongs: impl Fn(Node) -> bool,
+) -> Result<Vec<Node>, Exhausted> {
+    let mut previous: HashMap<Node, Node> = HashMap::new();
+    let mut queue = vec![start];
+    let mut next = 0;
+    while let Some(&node) = queue.get(next) {
+        next += 1;
+        for &target in graph.targets(node) {
+            if target == start {
+                let mut cycle = Vec::new();
+                let mut here = node;
+                while here != start {
+                    push(&mut cycle, here)?;
+                    here = previous[&here];
+                }
+                push(&mut cycle, start)?;
+                cycle.reverse();
+                return Ok(cycle);
+            }
+            if belongs(target) && !previous.contains_key(&target) {
+                previous.try_reserve(1)?;
+                previous.insert(target, node);
+                push(&mut queue, target)?;
+            }
+        }
+    }
+    Ok(Vec::new())
+}
