@@ -8,7 +8,21 @@ programs need neither: ``wrasse run program.py``, or the environment variable
 
 from wrasse import _core
 
-__all__ = ["__version__", "install", "status"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from wrasse.picture import Explanation, Heap, Reason, explain, heap, why_alive
+
+__all__ = [
+    "Explanation",
+    "Heap",
+    "Reason",
+    "__version__",
+    "explain",
+    "heap",
+    "install",
+    "status",
+    "why_alive",
+]
 
 __version__ = str(_core.status()["version"])
 
@@ -33,3 +47,14 @@ def status() -> dict[str, object]:
     ``notes``, what is on but limited here.
     """
     return _core.status()
+
+
+def __getattr__(name: str) -> object:
+    """What is asked about the heap, imported when it is first asked."""
+    if name in ("Explanation", "Heap", "Reason", "explain", "heap", "why_alive"):
+        from wrasse import picture
+
+        value: object = getattr(picture, name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'wrasse' has no attribute {name!r}")

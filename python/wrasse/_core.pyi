@@ -2,13 +2,87 @@
 
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import NoReturn, TypedDict, type_check_only
+from typing import NoReturn, NotRequired, TypedDict, type_check_only
 
 @type_check_only
 class Proof(TypedDict):
     collections: tuple[int, int, int]
     stock_collections: tuple[int, int, int]
     traced_starts: int
+
+@type_check_only
+class Holder(TypedDict):
+    kind: str
+    text: str
+    references: int
+    name: str | None
+    type: NotRequired[str]
+    function: NotRequired[str]
+    file: NotRequired[str]
+    line: NotRequired[int]
+
+@type_check_only
+class Others(TypedDict):
+    type: str
+    objects: int
+
+@type_check_only
+class ExplanationFields(TypedDict):
+    type: str
+    size: int
+    references: int
+    immortal: bool
+    holders: list[Holder]
+    others: list[Others]
+    from_c: int
+    text: str
+
+@type_check_only
+class ReasonFields(TypedDict):
+    type: str
+    alive: bool
+    paths: list[str]
+    cycle: str | None
+    text: str
+
+@type_check_only
+class TypeRow(TypedDict):
+    type: str
+    objects: int
+    shallow: int
+    retained: int
+
+@type_check_only
+class LargeRow(TypedDict):
+    type: str
+    shallow: int
+    retained: int
+    path: str | None
+
+@type_check_only
+class ModuleRow(TypedDict):
+    module: str
+    retained: int
+
+@type_check_only
+class CycleRow(TypedDict):
+    path: str
+    cycles: int
+    objects: int
+    bytes: int
+    unreachable: int
+
+@type_check_only
+class HeapFields(TypedDict):
+    objects: int
+    bytes: int
+    unreachable_objects: int
+    unreachable_bytes: int
+    types: list[TypeRow]
+    modules: list[ModuleRow]
+    biggest: list[LargeRow]
+    cycles: list[CycleRow]
+    text: str
 
 def boot(value: str, /) -> None: ...
 def install(value: str, /) -> dict[str, object]: ...
@@ -21,3 +95,6 @@ def refuse(message: str, /) -> NoReturn: ...
 def main(
     argv: list[str], executable: str, orig_argv: list[str], site_directories: list[str], /
 ) -> int: ...
+def explain(obj: object, limit: int, /) -> ExplanationFields: ...
+def why_alive(obj: object, limit: int, /) -> ReasonFields: ...
+def heap(limit: int, /) -> HeapFields: ...

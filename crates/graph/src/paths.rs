@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use crate::exhausted::{Exhausted, filled, push, room};
 use crate::graph::{Graph, NONE, Node};
 
-/// By which node each node was reached first. 4 bytes a node, and as many
-/// while it is computed.
+/// By which node each node was reached first. 8 bytes a node.
 #[derive(Debug)]
 pub struct Paths {
     /// [`NONE`] where nothing leads to, the node itself at a start.
     previous: Vec<Node>,
+    order: Vec<Node>,
 }
 
 impl Paths {
@@ -49,7 +49,16 @@ impl Paths {
                 }
             }
         }
-        Ok(Self { previous })
+        Ok(Self {
+            previous,
+            order: queue,
+        })
+    }
+
+    /// All nodes to which a path leads, in the order in which they were reached:
+    /// by group, then by distance.
+    pub fn order(&self) -> &[Node] {
+        &self.order
     }
 
     /// Whether a path leads to `node`.

@@ -65,12 +65,17 @@ fn count_enabled(each: impl FnOnce(&mut dyn FnMut(*mut PyObject))) {
 }
 
 /// `module.name` where the module is known, else the name.
-unsafe fn name_of(kind: *mut PyTypeObject) -> String {
+///
+/// # Safety
+/// The GIL is held and the type is alive.
+pub unsafe fn name_of(kind: *mut PyTypeObject) -> String {
     // SAFETY: a live type has a name, and the strings read from its dict are
     // borrowed for the moment of copying them.
     unsafe {
         let name = CStr::from_ptr((*kind).tp_name).to_string_lossy();
-        if (*kind).tp_flags & Py_TPFLAGS_HEAPTYPE == 0 || (*kind).tp_dict.is_null() {
+        // Types made in C carry their module in their name.
+        let is_heap = (*kind).tp_flags & Py_TPFLAGS_HEAPTYPE != 0;
+        if !is_heap || (*kind).tp_dict.is_null() || name.contains('.') {
             return name.into_owned();
         }
         let mut result = name.clone().into_owned();

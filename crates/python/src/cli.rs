@@ -339,7 +339,8 @@ fn is_same_file(one: &Path, other: &Path) -> bool {
 }
 
 fn is_number(name: &OsStr) -> bool {
-    name.to_str().is_some_and(|text| text.parse::<u16>().is_ok())
+    name.to_str()
+        .is_some_and(|text| text.parse::<u16>().is_ok())
 }
 
 /// The value of `WRASSE` for the program: what the user already asked for,

@@ -209,7 +209,10 @@ fn place(key: usize) -> usize {
 }
 
 /// The innermost frame of a thread; null if it runs none.
-unsafe fn top_frame(thread: *mut PyThreadState) -> *const u8 {
+///
+/// # Safety
+/// `thread` is a live thread state whose frames stand still.
+pub unsafe fn top_frame(thread: *mut PyThreadState) -> *const u8 {
     // SAFETY: `thread` is a live thread state; the offsets are checked at install.
     unsafe {
         let current: *const u8 = load(thread.cast(), FRAME.thread_current);
@@ -402,6 +405,17 @@ unsafe fn line_of(object: *mut PyObject, code: Code, key: usize) -> Option<u32> 
     // bytes and neither fails nor allocates.
     let line = unsafe { PyCode_Addr2Line(object.cast(), offset) };
     Some(u32::try_from(line).unwrap_or(0))
+}
+
+/// The line of an instruction of a code object; 0 where it has none.
+///
+/// # Safety
+/// `code` is a live code object, `instruction` the address in a frame of its.
+pub unsafe fn line_at(code: *mut PyObject, instruction: usize) -> u32 {
+    let offset = (instruction as isize - code as isize - CODE.instructions as isize) as c_int;
+    // SAFETY: as in `line_of`.
+    let line = unsafe { PyCode_Addr2Line(code.cast(), offset) };
+    u32::try_from(line).unwrap_or(0)
 }
 
 /// One frame as this file reads it, for the self-check.

@@ -11,6 +11,7 @@ mod finder;
 mod frame;
 mod gc_module;
 mod heap;
+mod heap_graph;
 mod hooks;
 mod interpreter;
 mod layout;

@@ -10,7 +10,7 @@ use std::ptr;
 
 use pyo3_ffi::*;
 
-use crate::{boot, cli, finder, hooks, options, run, status};
+use crate::{boot, cli, finder, heap_graph, hooks, options, run, status};
 
 /// A static that CPython reads and nobody writes.
 pub struct Shared<T>(pub T);
@@ -31,7 +31,7 @@ const fn method(
     }
 }
 
-static METHODS: Shared<[PyMethodDef; 10]> = Shared([
+static METHODS: Shared<[PyMethodDef; 13]> = Shared([
     method(
         c"boot",
         METH_O,
@@ -93,6 +93,24 @@ static METHODS: Shared<[PyMethodDef; 10]> = Shared([
         METH_FASTCALL,
         PyMethodDefPointer { PyCFunctionFast: cli::python_main },
         c"Run the command line.",
+    ),
+    method(
+        c"explain",
+        METH_FASTCALL,
+        PyMethodDefPointer { PyCFunctionFast: heap_graph::explain },
+        c"Who holds an object: explain(obj, limit).",
+    ),
+    method(
+        c"why_alive",
+        METH_FASTCALL,
+        PyMethodDefPointer { PyCFunctionFast: heap_graph::why_alive },
+        c"By which paths an object is reached: why_alive(obj, limit).",
+    ),
+    method(
+        c"heap",
+        METH_FASTCALL,
+        PyMethodDefPointer { PyCFunctionFast: heap_graph::heap },
+        c"What is on the heap: heap(limit).",
     ),
     PyMethodDef::zeroed(),
 ]);

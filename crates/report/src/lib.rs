@@ -6,7 +6,7 @@
 mod destination;
 mod summary;
 mod text;
-mod units;
+pub mod units;
 
 pub use destination::{Unwritable, check_destination, write_destination};
 pub use summary::{

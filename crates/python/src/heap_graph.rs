@@ -1,0 +1,467 @@
+//! The heap of the running interpreter as a graph of objects.
+//!
+//! One pass under the GIL marks every tracked object and what it reaches, a
+//! second one records sizes and references. Nothing foreign runs in between,
+//! and no object is created or kept: a picture is made, answers are read off
+//! it while the objects still stand still, and it is dropped.
+//!
+//! Roots are the modules, the variables of all running frames, and what has
+//! more references than were found: somebody in C holds it.
+//!
+//! Small things held once (strings, numbers) are no nodes: an object without
+//! referents whose only reference is in another one counts as part of that.
+
+mod answer;
+mod cycles;
+mod edge;
+mod explain;
+mod layout;
+mod names;
+mod path;
+mod referents;
+mod sizes;
+mod stack;
+mod table;
+mod tracked;
+mod why_alive;
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, HashSet};
+
+use pyo3_ffi::*;
+use wrasse_graph::{AddressIndex, Builder, Exhausted, Graph, Node, Paths};
+
+pub use explain::explain;
+pub use table::heap;
+pub use why_alive::why_alive;
+
+use referents::{is_eternal, is_tracked, may_refer, referents};
+use sizes::Kinds;
+use stack::{Place, Stack};
+use tracked::Tracked;
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum Failure {
+    /// There is not enough memory.
+    Memory,
+    /// This interpreter's inside is not as expected.
+    Unknown(String),
+    /// A Python exception is set.
+    Raised,
+}
+
+impl From<Exhausted> for Failure {
+    fn from(_: Exhausted) -> Self {
+        Self::Memory
+    }
+}
+
+/// An object that is part of another, for its bytes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Leaf {
+    /// Its bytes.
+    pub size: u64,
+    /// Where it is.
+    pub address: usize,
+    /// What it is part of.
+    pub holder: Node,
+}
+
+/// How many of the largest leaves are remembered.
+const LEAVES: usize = 1000;
+
+/// The heap at one moment. Objects are alive as long as the GIL is held.
+pub struct Picture {
+    /// References between nodes.
+    pub graph: Graph,
+    /// Types, with all their objects.
+    pub kinds: Kinds,
+    /// The frames of all threads.
+    pub stack: Stack,
+    /// The largest objects that are no nodes.
+    pub leaves: Vec<Leaf>,
+    /// Modules, variables of frames and what else frames name.
+    pub named: Vec<Node>,
+    /// What frames hold without a name.
+    pub unnamed: Vec<Node>,
+    /// What has more references than were found, and how many more.
+    pub from_c: HashMap<Node, u64>,
+    /// What lives as long as the process.
+    pub eternal: Vec<Node>,
+    index: AddressIndex,
+}
+
+/// Collections are off while it lives: on 3.11 the creation of any container
+/// may start one.
+struct Quiet(bool);
+
+impl Quiet {
+    fn begin() -> Self {
+        // SAFETY: flips a flag of the running interpreter.
+        Self(unsafe { PyGC_Disable() } != 0)
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        if self.0 {
+            // SAFETY: as above.
+            unsafe { PyGC_Enable() };
+        }
+    }
+}
+
+/// Makes a picture and lets `answer` read it.
+///
+/// # Safety
+/// Called from Python through one of this extension's functions, whose
+/// arguments end at `arguments_end`.
+unsafe fn look(
+    arguments_end: *const *mut PyObject,
+    answer: impl FnOnce(&mut Picture) -> Result<answer::Value, Failure>,
+) -> *mut PyObject {
+    // SAFETY: the GIL is held.
+    unsafe {
+        let found = (|| {
+            layout::check().map_err(Failure::Unknown)?;
+            let tracked = Tracked::find()?;
+            let quiet = Quiet::begin();
+            let mut picture = Picture::take(&tracked, arguments_end)?;
+            let answered = answer(&mut picture)?;
+            drop(picture);
+            let object = answered.into_object();
+            drop(quiet);
+            Ok(object)
+        })();
+        match found {
+            Ok(object) => object,
+            Err(Failure::Memory) => PyErr_NoMemory(),
+            Err(Failure::Raised) => std::ptr::null_mut(),
+            Err(Failure::Unknown(reason)) => {
+                let text = answer::Value::from(format!("the heap cannot be read here: {reason}"));
+                let text = text.into_object();
+                if !text.is_null() {
+                    PyErr_SetObject(PyExc_RuntimeError, text);
+                    Py_DECREF(text);
+                }
+                std::ptr::null_mut()
+            }
+        }
+    }
+}
+
+/// The first pass: which objects there are.
+#[derive(Default)]
+struct Census {
+    index: AddressIndex,
+    eternal: Vec<*mut PyObject>,
+    /// Untracked objects that are still to be asked what they refer to.
+    pending: Vec<*mut PyObject>,
+    references: usize,
+    failed: bool,
+}
+
+impl Census {
+    /// # Safety
+    /// `object` is alive; so for the other functions.
+    unsafe fn mark(&mut self, object: *mut PyObject) {
+        // SAFETY: the caller's contract.
+        unsafe {
+            match self.index.mark(object as usize) {
+                Ok(false) => {}
+                Ok(true) => {
+                    if is_eternal(object) {
+                        self.keep(object, |census| &mut census.eternal);
+                    }
+                    if !is_tracked(object) && may_refer(object) {
+                        self.keep(object, |census| &mut census.pending);
+                    }
+                }
+                Err(Exhausted) => self.failed = true,
+            }
+        }
+    }
+
+    fn keep(&mut self, object: *mut PyObject, list: impl Fn(&mut Self) -> &mut Vec<*mut PyObject>) {
+        let list = list(self);
+        if list.try_reserve(1).is_ok() {
+            list.push(object);
+        } else {
+            self.failed = true;
+        }
+    }
+
+    unsafe fn meet(&mut self, object: *mut PyObject) {
+        // SAFETY: the caller's contract.
+        unsafe {
+            if self.index.contains(object as usize) {
+                self.references += 1;
+            } else if !is_part(object) {
+                self.mark(object);
+                self.references += 1;
+            }
+        }
+    }
+
+    unsafe fn ask(&mut self, object: *mut PyObject) {
+        // SAFETY: the caller's contract.
+        unsafe {
+            referents(object, &mut |target| self.meet(target));
+            while let Some(object) = self.pending.pop() {
+                referents(object, &mut |target| self.meet(target));
+            }
+        }
+    }
+}
+
+/// Whether `object`, which another one refers to, is part of that: nobody else
+/// holds it, and it holds nothing.
+unsafe fn is_part(object: *mut PyObject) -> bool {
+    // SAFETY: the caller passes a live object.
+    unsafe { Py_REFCNT(object) == 1 && !may_refer(object) }
+}
+
+impl Picture {
+    unsafe fn take(
+        tracked: &Tracked,
+        arguments_end: *const *mut PyObject,
+    ) -> Result<Self, Failure> {
+        // SAFETY: the GIL is held throughout, and nothing is freed.
+        unsafe {
+            let stack = Stack::read(arguments_end)?;
+            let mut census = Census::default();
+            for reference in &stack.references {
+                census.mark(reference.target);
+            }
+            tracked.each(|object| {
+                census.mark(object);
+                census.ask(object);
+            });
+            if census.failed {
+                return Err(Failure::Memory);
+            }
+            let Census {
+                mut index,
+                eternal,
+                references,
+                ..
+            } = census;
+            index.seal()?;
+            let mut is_eternal = Bits::new(index.len())?;
+            let eternal: Vec<Node> = eternal
+                .iter()
+                .filter_map(|object| index.number(*object as usize))
+                .inspect(|node| is_eternal.set(*node))
+                .collect();
+            let mut record = Record {
+                builder: Builder::new(index.len(), references)?,
+                kinds: Kinds::default(),
+                found: Vec::new(),
+                leaves: BinaryHeap::new(),
+                folded: 0,
+                failed: None,
+            };
+            record
+                .found
+                .try_reserve_exact(index.len())
+                .map_err(|_| Failure::Memory)?;
+            record.found.resize(index.len(), 0);
+            for (node, address) in index.addresses().enumerate() {
+                let object = address as *mut PyObject;
+                record.folded = 0;
+                referents(object, &mut |target| {
+                    record.add(node as Node, target, &index, &is_eternal);
+                });
+                let (kind, size) = record.kinds.count(object)?;
+                record.builder.node(kind, size + record.folded)?;
+            }
+            if let Some(failure) = record.failed {
+                return Err(failure);
+            }
+            let mut picture = Self {
+                graph: record.builder.finish(),
+                kinds: record.kinds,
+                leaves: record
+                    .leaves
+                    .into_iter()
+                    .map(|Reverse(leaf)| leaf)
+                    .collect(),
+                named: Vec::new(),
+                unnamed: Vec::new(),
+                from_c: HashMap::new(),
+                eternal,
+                index,
+                stack,
+            };
+            picture.find_roots(record.found, &is_eternal)?;
+            Ok(picture)
+        }
+    }
+
+    unsafe fn find_roots(&mut self, mut found: Vec<u32>, eternal: &Bits) -> Result<(), Failure> {
+        // SAFETY: as in `take`.
+        unsafe {
+            let mut namespaces = HashSet::new();
+            names::each_module(|module| {
+                let dict = PyModule_GetDict(module);
+                namespaces.insert(dict);
+                self.named.extend(self.index.number(module as usize));
+            });
+            for reference in &self.stack.references {
+                let Some(node) = self.index.number(reference.target as usize) else {
+                    continue;
+                };
+                found[node as usize] = found[node as usize].saturating_add(1);
+                if self.stack.frames[reference.frame as usize].is_own {
+                    continue;
+                }
+                let is_named = match reference.place {
+                    Place::Variable(_) => true,
+                    Place::Namespace => !namespaces.contains(&reference.target),
+                    Place::Temporary | Place::Frame => false,
+                };
+                let list = if is_named {
+                    &mut self.named
+                } else {
+                    &mut self.unnamed
+                };
+                list.push(node);
+            }
+            for (node, address) in self.index.addresses().enumerate() {
+                let count = Py_REFCNT(address as *mut PyObject) as u64;
+                let found = u64::from(found[node]);
+                if count > found && !eternal.get(node as Node) {
+                    self.from_c.try_reserve(1).map_err(|_| Failure::Memory)?;
+                    self.from_c.insert(node as Node, count - found);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The node of `object`, unless it is part of another.
+    pub fn node(&self, object: *mut PyObject) -> Option<Node> {
+        self.index.number(object as usize)
+    }
+
+    /// The object at a node.
+    pub fn object(&self, node: Node) -> *mut PyObject {
+        debug_assert!((node as usize) < self.graph.len());
+        self.index.address(node).unwrap_or(0) as *mut PyObject
+    }
+
+    /// What is alive by itself and has no name, in ascending order.
+    pub fn held_from_c(&self) -> Vec<Node> {
+        let mut nodes: Vec<Node> = self.from_c.keys().copied().collect();
+        nodes.sort_unstable();
+        nodes
+    }
+
+    /// The shortest paths from all roots: from named ones before others.
+    pub fn paths(&self, barrier: Option<Node>) -> Result<Paths, Failure> {
+        let groups = [
+            self.named.as_slice(),
+            &self.unnamed,
+            &self.held_from_c(),
+            &self.eternal,
+        ];
+        Ok(Paths::from(&self.graph, &groups, barrier)?)
+    }
+
+    /// Who refers to each of `nodes`: one look at all references.
+    pub fn sources(&self, nodes: &HashSet<Node>) -> HashMap<Node, Vec<Node>> {
+        let mut sources: HashMap<Node, Vec<Node>> = HashMap::new();
+        if nodes.is_empty() {
+            return sources;
+        }
+        let (low, high) = nodes.iter().fold((Node::MAX, 0), |(low, high), node| {
+            (low.min(*node), high.max(*node))
+        });
+        for node in self.graph.nodes() {
+            for &target in self.graph.targets(node) {
+                if (low..=high).contains(&target) && nodes.contains(&target) {
+                    let list = sources.entry(target).or_default();
+                    if list.last() != Some(&node) {
+                        list.push(node);
+                    }
+                }
+            }
+        }
+        sources
+    }
+}
+
+/// The second pass: sizes and references.
+struct Record {
+    builder: Builder,
+    kinds: Kinds,
+    found: Vec<u32>,
+    leaves: BinaryHeap<Reverse<Leaf>>,
+    /// The bytes of what is part of the node at hand.
+    folded: u64,
+    failed: Option<Failure>,
+}
+
+impl Record {
+    unsafe fn add(
+        &mut self,
+        holder: Node,
+        target: *mut PyObject,
+        index: &AddressIndex,
+        eternal: &Bits,
+    ) {
+        if let Some(node) = index.number(target as usize) {
+            if !eternal.get(node) {
+                let count = &mut self.found[node as usize];
+                *count = count.saturating_add(1);
+                if self.builder.reference(node).is_err() {
+                    self.failed = Some(Failure::Memory);
+                }
+            }
+            return;
+        }
+        // SAFETY: a live object that the first pass found to be a part.
+        match unsafe { self.kinds.fold(target) } {
+            Err(failure) => self.failed = Some(failure),
+            Ok(size) => {
+                self.folded += size;
+                let smallest = self.leaves.peek().map_or(0, |Reverse(leaf)| leaf.size);
+                if self.leaves.len() < LEAVES || size > smallest {
+                    if self.leaves.len() == LEAVES {
+                        self.leaves.pop();
+                    }
+                    self.leaves.push(Reverse(Leaf {
+                        size,
+                        address: target as usize,
+                        holder,
+                    }));
+                }
+            }
+        }
+    }
+}
+
+/// One bit for each node.
+struct Bits(Vec<u64>);
+
+impl Bits {
+    fn new(count: usize) -> Result<Self, Failure> {
+        let mut words = Vec::new();
+        let length = count.div_ceil(64);
+        words
+            .try_reserve_exact(length)
+            .map_err(|_| Failure::Memory)?;
+        words.resize(length, 0);
+        Ok(Self(words))
+    }
+
+    fn set(&mut self, node: Node) {
+        self.0[node as usize / 64] |= 1 << (node % 64);
+    }
+
+    #[inline]
+    fn get(&self, node: Node) -> bool {
+        self.0[node as usize / 64] >> (node % 64) & 1 != 0
+    }
+}

@@ -1,0 +1,225 @@
+//! What the picture of the heap knows about the inside of CPython, and the
+//! check that it is so in this process.
+//!
+//! Offsets in bytes, alike in all releases of a version; where `layout/` and
+//! `frame.rs` have one already it is theirs that is used.
+
+use std::ffi::{CStr, c_int};
+use std::ptr;
+use std::sync::OnceLock;
+
+use pyo3_ffi::*;
+
+use crate::frame;
+use crate::layout::FRAME;
+use crate::module::Shared;
+
+/// `_PyInterpreterFrame`: the function object, a reference of the frame's.
+pub const FRAME_FUNCTION: usize = if cfg!(Py_3_12) { 16 } else { 0 };
+/// `_PyInterpreterFrame`: the namespace of a module's or class's code; often null.
+pub const FRAME_NAMESPACE: usize = if cfg!(Py_3_12) { 40 } else { 24 };
+/// `_PyInterpreterFrame`: the frame object, if somebody asked for one.
+pub const FRAME_OBJECT: usize = if cfg!(Py_3_12) { 48 } else { 40 };
+/// `_PyInterpreterFrame`: how many of the slots hold something, or at most 0
+/// while the interpreter has that in a register.
+pub const FRAME_USED: usize = 64;
+/// `_PyInterpreterFrame`: the variables, and behind them the evaluation stack.
+pub const FRAME_SLOTS: usize = 72;
+/// `PyFrameObject`: the `_PyInterpreterFrame`.
+pub const FRAME_OF_OBJECT: usize = 24;
+
+/// `PyCodeObject`: how many variables it has, arguments, cells and all.
+pub const CODE_VARIABLES: usize = if cfg!(Py_3_12) { 72 } else { 76 };
+/// `PyCodeObject`: how deep its evaluation stack gets.
+pub const CODE_STACK: usize = if cfg!(Py_3_12) { 64 } else { 68 };
+/// `PyCodeObject`: the tuple of its variables' names.
+pub const CODE_VARIABLE_NAMES: usize = 96;
+/// `PyCodeObject`: a byte for each variable.
+pub const CODE_VARIABLE_KINDS: usize = 104;
+/// Of those bytes: a variable of an enclosing function.
+pub const KIND_FREE: u8 = 0x80;
+/// `PyCodeObject`: the objects that it holds.
+pub const CODE_REFERENCES: [usize; 9] = [24, 32, 40, 96, 104, 112, 120, 128, 136];
+/// `PyDictObject`: null, unless the values are apart from the keys.
+pub const DICT_VALUES: usize = 40;
+/// `PyDictObject`: the table of keys.
+pub const DICT_KEYS: usize = 32;
+/// The table of keys: 0 where `tp_traverse` visits the keys, too.
+pub const KEYS_KIND: usize = 10;
+
+const _: () = assert!(std::mem::offset_of!(PyDictObject, ma_keys) == DICT_KEYS);
+
+/// Reads a field.
+///
+/// # Safety
+/// There is a live `T` at `base + offset`.
+#[inline]
+pub unsafe fn load<T: Copy>(base: *const u8, offset: usize) -> T {
+    // SAFETY: the caller's contract.
+    unsafe { base.add(offset).cast::<T>().read() }
+}
+
+const PROGRAM: &CStr = c"\
+def outer(call, marker):
+    kept = marker
+    def inner():
+        return kept
+    return call(outer, marker, inner)
+
+outcome = outer(call, marker)
+";
+
+static METHOD: Shared<PyMethodDef> = Shared(PyMethodDef {
+    ml_name: c"call".as_ptr(),
+    ml_meth: PyMethodDefPointer {
+        PyCFunctionFast: call,
+    },
+    ml_flags: METH_FASTCALL,
+    ml_doc: ptr::null(),
+});
+
+/// Confirms this file on a known call, once.
+///
+/// # Safety
+/// The GIL is held and no exception is set.
+pub unsafe fn check() -> Result<(), String> {
+    static RESULT: OnceLock<Result<(), String>> = OnceLock::new();
+    if let Some(result) = RESULT.get() {
+        return result.clone();
+    }
+    // SAFETY: the caller's contract.
+    let result = unsafe { frame::check().and_then(|()| run()) };
+    RESULT.get_or_init(|| result).clone()
+}
+
+unsafe fn run() -> Result<(), String> {
+    // SAFETY: the GIL is held; references made here are released here.
+    unsafe {
+        let code = Py_CompileString(PROGRAM.as_ptr(), c"<wrasse check>".as_ptr(), Py_file_input);
+        let names = PyDict_New();
+        let function = PyCFunction_NewEx(
+            (&raw const METHOD.0).cast_mut(),
+            ptr::null_mut(),
+            ptr::null_mut(),
+        );
+        let marker = PyList_New(0);
+        let mut result = ptr::null_mut();
+        if [code, names, function, marker].iter().all(|o| !o.is_null())
+            && PyDict_SetItemString(names, c"call".as_ptr(), function) == 0
+            && PyDict_SetItemString(names, c"marker".as_ptr(), marker) == 0
+        {
+            result = PyEval_EvalCode(code, names, names);
+        }
+        let good =
+            !result.is_null() && PyDict_GetItemString(names, c"outcome".as_ptr()) == Py_True();
+        PyErr_Clear();
+        for object in [result, marker, function, names, code] {
+            Py_XDECREF(object);
+        }
+        if good && dicts_read_as_expected() {
+            Ok(())
+        } else {
+            Err("frames, code or dicts do not read as expected".into())
+        }
+    }
+}
+
+unsafe fn dicts_read_as_expected() -> bool {
+    // SAFETY: as in `run`.
+    unsafe {
+        let (dict, number) = (PyDict_New(), PyLong_FromLong(7));
+        if dict.is_null() || number.is_null() {
+            PyErr_Clear();
+            return false;
+        }
+        let kind = |dict: *mut PyObject| load::<u8>(load(dict.cast(), DICT_KEYS), KEYS_KIND);
+        let mut good = PyDict_SetItemString(dict, c"a".as_ptr(), number) == 0
+            && kind(dict) != 0
+            && load::<usize>(dict.cast(), DICT_VALUES) == 0;
+        good = good && PyDict_SetItem(dict, number, number) == 0 && kind(dict) == 0;
+        PyErr_Clear();
+        Py_DECREF(dict);
+        Py_DECREF(number);
+        good
+    }
+}
+
+unsafe extern "C" fn call(
+    _module: *mut PyObject,
+    arguments: *mut *mut PyObject,
+    count: Py_ssize_t,
+) -> *mut PyObject {
+    // SAFETY: called by `PROGRAM`, whose frame is the innermost one.
+    unsafe {
+        let good = count == 3 && frame_reads_as_expected(arguments);
+        PyErr_Clear();
+        Py_NewRef(if good { Py_True() } else { Py_False() })
+    }
+}
+
+unsafe fn frame_reads_as_expected(arguments: *mut *mut PyObject) -> bool {
+    // SAFETY: three live arguments; the frame's own offsets were confirmed by
+    // `frame::check`, and all others are inside the same structs.
+    unsafe {
+        let [outer, marker, inner] = [*arguments, *arguments.add(1), *arguments.add(2)];
+        let top = frame::top_frame(frame::current_thread());
+        if top.is_null() || load::<*mut PyObject>(top, FRAME_FUNCTION) != outer {
+            return false;
+        }
+        let code: *mut PyObject = load(top, FRAME.code);
+        if PyFunction_GetCode(outer) != code
+            || load::<*mut PyObject>(top, FRAME_OBJECT) != ptr::null_mut()
+            || load::<*mut PyObject>(top, FRAME_NAMESPACE) != ptr::null_mut()
+        {
+            return false;
+        }
+        // call, marker, inner, and kept in a cell.
+        let variables: c_int = load(code.cast(), CODE_VARIABLES);
+        let names: *mut PyObject = load(code.cast(), CODE_VARIABLE_NAMES);
+        let kinds: *mut PyObject = load(code.cast(), CODE_VARIABLE_KINDS);
+        if variables != 4
+            || PyTuple_CheckExact(names) == 0
+            || PyTuple_GET_SIZE(names) != 4
+            || PyBytes_CheckExact(kinds) == 0
+            || PyBytes_Size(kinds) != 4
+        {
+            return false;
+        }
+        let slots = top.add(FRAME_SLOTS).cast::<*mut PyObject>();
+        if *slots.add(1) != marker
+            || *slots.add(2) != inner
+            || Py_TYPE(*slots.add(3)) != &raw mut PyCell_Type
+            || load::<c_int>(top, FRAME_USED) > 0
+        {
+            return false;
+        }
+        let stack: c_int = load(code.cast(), CODE_STACK);
+        let place = (arguments as usize).wrapping_sub(slots as usize) / size_of::<usize>();
+        if !(1..=32).contains(&stack) || !(4..4 + stack as usize).contains(&place) {
+            return false;
+        }
+        let inside: *mut PyObject = PyFunction_GetCode(inner);
+        let kinds: *mut PyObject = load(inside.cast(), CODE_VARIABLE_KINDS);
+        if PyBytes_Size(kinds) != 1 || *PyBytes_AsString(kinds) as u8 & KIND_FREE == 0 {
+            return false;
+        }
+        let attributes = [
+            (24, c"co_consts"),
+            (32, c"co_names"),
+            (40, c"co_exceptiontable"),
+            (112, c"co_filename"),
+            (120, c"co_name"),
+            (128, c"co_qualname"),
+            (136, c"co_linetable"),
+        ];
+        let same = attributes.iter().all(|(offset, name)| {
+            let value = PyObject_GetAttrString(code, name.as_ptr());
+            Py_XDECREF(value);
+            !value.is_null() && value == load(code.cast(), *offset)
+        });
+        let object: *mut PyObject = PyThreadState_GetFrame(PyThreadState_Get()).cast();
+        let found = !object.is_null() && load::<*const u8>(object.cast(), FRAME_OF_OBJECT) == top;
+        Py_XDECREF(object);
+        same && found
+    }
+}
