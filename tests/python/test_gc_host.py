@@ -698,3 +698,110 @@ def test_imports_run_no_python_code_of_wrasse_s():
     """
     result = run(code, {**STOCK, "WRASSE": "gc,tracemalloc"})
     assert result.stdout == "True []\n", result.stderr
+
+
+def test_nobody_sees_that_thresholds_adapt():
+    code = """
+        import gc
+        print(gc.get_threshold())
+        kept = [[i] for i in range(300_000)]
+        print(gc.get_threshold(), gc.isenabled())
+        for call in ["set_threshold()", "set_threshold(None)", "set_threshold(1, 2, 3, 4)"]:
+            try:
+                eval("gc." + call)
+            except TypeError as error:
+                print(error)
+            print(gc.get_threshold())
+        gc.set_threshold(*gc.get_threshold())
+        print(gc.get_threshold())
+        more = [[i] for i in range(300_000)]
+        print(gc.get_threshold())
+        gc.set_threshold(0)
+        print(gc.get_threshold())
+    """
+    stock, ours = both(code)
+    assert ours == stock
+
+
+def test_what_is_kept_costs_few_collections_until_thresholds_are_set():
+    code = """
+        import gc
+        def collections(work):
+            before = [g["collections"] for g in gc.get_stats()]
+            kept = work()
+            return sum(g["collections"] for g in gc.get_stats()) - sum(before)
+        def work():
+            return [[i] for i in range(700_000)]
+        print(collections(work))
+        gc.set_threshold(700, 10, 10)
+        print(collections(work))
+    """
+    stock, ours = both(code)
+    [stock_first, stock_second], [our_first, our_second] = stock[0].split(), ours[0].split()
+    assert int(our_first) * 3 < int(stock_first)
+    assert abs(int(our_second) - int(stock_second)) <= 3
+
+
+def test_thresholds_set_behind_our_back_hold():
+    # A stock function that was kept from before wrasse was on.
+    result = run(
+        """
+        import gc
+        kept = gc.set_threshold, gc.get_threshold
+        import wrasse
+        wrasse.install("gc")
+        assert gc.set_threshold is not kept[0]
+        objects = [[i] for i in range(200_000)]
+        default = gc.get_threshold()
+        kept[0](100, 5, 5)
+        print(gc.get_threshold() == (100, 5, 5) == kept[1]())
+        print(default in [(700, 10, 10), (2000, 10, 10)])
+        before = gc.get_stats()[0]["collections"]
+        more = [[i] for i in range(10_000)]
+        print(gc.get_stats()[0]["collections"] - before > 60)
+        """,
+        STOCK,
+    )
+    assert (result.returncode, result.stderr) == (0, ""), result.stderr
+    assert result.stdout.split() == ["True", "True", "True"]
+
+
+def test_garbage_is_found_soon_after_a_time_without_any():
+    result = run("""
+        import gc, weakref
+        kept = [[i] for i in range(1_000_000)]
+        class Node: pass
+        def cycle():
+            node = Node(); node.self = node
+            return weakref.ref(node)
+        most = 0
+        alive = []
+        for _ in range(30):
+            alive += [cycle() for _ in range(5_000)]
+            alive = [reference for reference in alive if reference() is not None]
+            most = max(most, len(alive))
+        print(most, len(kept))
+    """)
+    assert (result.returncode, result.stderr) == (0, ""), result.stderr
+    most, kept = map(int, result.stdout.split())
+    # Each kept reference and node is an object of its own.
+    assert most < kept / 8
+
+
+def test_a_look_that_only_waits_loses_nothing():
+    result = run("""
+        import gc
+        class Node: pass
+        live = []
+        for number in range(40_000):
+            node = Node(); node.self = node; node.number = number
+            live.append(node)
+            if number % 1000 == 0:
+                tracked = sum(type(object) is Node for object in gc.get_objects())
+                assert tracked == number + 1, (tracked, number)
+                assert gc.get_count()[0] >= 0
+        assert gc.collect() >= 0
+        del live, node
+        print(gc.collect() >= 40_000)
+    """)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "True\n", ""), result.stderr

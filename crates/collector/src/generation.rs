@@ -83,6 +83,11 @@ impl Generations {
         }
     }
 
+    /// So many objects reached the oldest generation without a collection.
+    pub fn promoted(&mut self, objects: usize) {
+        self.long_lived_pending += objects;
+    }
+
     /// All objects were set aside: every count starts again.
     pub fn reset_counts(&mut self) {
         self.counts = [0; GENERATIONS];

@@ -16,16 +16,22 @@
 //! | `detect.rs` | trial deletion: which objects of a set only that set keeps alive |
 //! | `collect.rs` | the protocol around it: weak references, finalizers, resurrection, clearing |
 //! | `generation.rs` | counts, thresholds, and which generation is due |
+//! | `policy.rs` | when to collect while nobody has set thresholds |
 //! | `stats.rs` | what has been done so far |
 
 mod collect;
 mod detect;
 mod generation;
 mod model;
+mod policy;
 mod stats;
 
 pub use collect::{Outcome, collect};
 pub use detect::{MarkStack, Verdict, detect};
 pub use generation::{GENERATIONS, Generations, OLDEST, Thresholds};
 pub use model::{Model, WeakOutcome};
+pub use policy::{
+    LARGEST_NURSERY, LARGEST_SHARE, LEAST_GROWTH, LONGEST_WAIT, Policy, Reading, Step,
+    WORKING_NURSERY,
+};
 pub use stats::{GenerationStats, Stats};

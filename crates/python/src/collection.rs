@@ -5,24 +5,18 @@ use std::ptr;
 use std::time::Instant;
 
 use pyo3_ffi::*;
-use wrasse_collector::{GENERATIONS, Model, OLDEST, Outcome, Thresholds};
+use wrasse_collector::{GENERATIONS, Model, OLDEST, Outcome};
 
 use crate::heap::Heap;
 use crate::interpreter::Interpreter;
 use crate::layout::GcState;
 use crate::list::List;
-use crate::{statistics, unraisable};
+use crate::{adaptation, statistics, unraisable};
 
 /// `gc.DEBUG_STATS`.
 const DEBUG_STATS: i32 = 1;
 
 impl Interpreter {
-    /// The thresholds of `gc.set_threshold`, which live in CPython's state.
-    pub fn thresholds(&self) -> Thresholds {
-        // SAFETY: the state is part of the interpreter, which is alive.
-        unsafe { std::array::from_fn(|g| (*self.state).generations[g].threshold) }
-    }
-
     /// Collects `generation` and tells `gc.callbacks` before and after.
     ///
     /// # Safety
@@ -43,7 +37,9 @@ impl Interpreter {
             #[cfg(feature = "sanity")]
             crate::sanity::check(self.state, "before");
             let begin = Instant::now();
+            let cpu = adaptation::thread_nanoseconds();
             let outcome = self.collect_quietly(generation);
+            let cpu = adaptation::thread_nanoseconds().saturating_sub(cpu);
             #[cfg(feature = "sanity")]
             crate::sanity::check(self.state, "after");
             let seconds = begin.elapsed().as_secs_f64();
@@ -51,6 +47,11 @@ impl Interpreter {
             stats.record(generation, &outcome, seconds);
             self.stats.set(stats);
             statistics::record(generation, &outcome, seconds);
+            self.notice_thresholds();
+            if self.adaptation.is_on() {
+                self.adaptation.collected(generation, &outcome, cpu);
+                self.set_trigger();
+            }
             self.call_back(self.words.stop, generation, &outcome);
             self.active.set(false);
             debug_assert!(PyErr_Occurred().is_null());

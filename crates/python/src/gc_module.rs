@@ -2,10 +2,11 @@
 //!
 //! Lists, thresholds, flags and `gc.garbage` stay where CPython keeps them and
 //! in the form it keeps them, so every function that only reads or splices
-//! those (`get_objects`, `get_referrers`, `set_threshold`, `set_debug`,
+//! those (`get_objects`, `get_referrers`, `set_debug`,
 //! `enable`, …) goes on working as it is, in the words of the running version.
 //! Ours are the ones that collect, or that answer from what we count:
-//! `collect`, `get_stats`, `get_count`, `freeze`.
+//! `collect`, `get_stats`, `get_count`, `freeze`; and the two that concern
+//! thresholds, because while nobody sets any, CPython's field holds ours.
 //!
 //! The module object keeps its identity; its functions are replaced in place.
 
@@ -19,7 +20,7 @@ use crate::interpreter::{self, Interpreter};
 use crate::module::Shared;
 use crate::{probe, trigger};
 
-static METHODS: Shared<[PyMethodDef; 4]> = Shared([
+static METHODS: Shared<[PyMethodDef; 6]> = Shared([
     PyMethodDef {
         ml_name: c"collect".as_ptr(),
         ml_meth: PyMethodDefPointer {
@@ -65,6 +66,30 @@ static METHODS: Shared<[PyMethodDef; 4]> = Shared([
         ml_doc: c"freeze($module, /)\n--\n\n\
             Set all tracked objects aside, so that no later collection looks at them.\n\n\
             Runs on wrasse."
+            .as_ptr(),
+    },
+    PyMethodDef {
+        ml_name: c"get_threshold".as_ptr(),
+        ml_meth: PyMethodDefPointer {
+            PyCFunction: get_threshold,
+        },
+        ml_flags: METH_NOARGS,
+        ml_doc: c"get_threshold($module, /)\n--\n\n\
+            Return the three thresholds that the counts are compared with.\n\n\
+            Runs on wrasse."
+            .as_ptr(),
+    },
+    PyMethodDef {
+        ml_name: c"set_threshold".as_ptr(),
+        ml_meth: PyMethodDefPointer {
+            PyCFunctionFast: set_threshold,
+        },
+        ml_flags: METH_FASTCALL,
+        ml_doc: c"set_threshold(threshold0, [threshold1, [threshold2]])\n\
+            Set the thresholds of the generations; the first 0 turns automatic\n\
+            collections off.\n\n\
+            Until this is called, wrasse adapts them to the program; from then on\n\
+            they hold exactly. Runs on wrasse."
             .as_ptr(),
     },
 ]);
@@ -268,6 +293,48 @@ unsafe extern "C" fn freeze(_module: *mut PyObject, _: *mut PyObject) -> *mut Py
         let mut generations = interpreter.generations.get();
         generations.reset_counts();
         interpreter.generations.set(generations);
-        PyObject_CallNoArgs(interpreter.stock.freeze)
+        let result = PyObject_CallNoArgs(interpreter.stock.freeze);
+        interpreter.adaptation.frozen();
+        interpreter.set_trigger();
+        result
+    }
+}
+
+/// `gc.get_threshold()`.
+unsafe extern "C" fn get_threshold(_module: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    // SAFETY: as in `get_stats`.
+    unsafe {
+        let Some(interpreter) = here() else {
+            return ptr::null_mut();
+        };
+        let [young, middle, old] = interpreter.thresholds();
+        Py_BuildValue(c"(iii)".as_ptr(), young, middle, old)
+    }
+}
+
+/// `gc.set_threshold(threshold0, [threshold1, [threshold2]])`: the stock
+/// function, in its own words, on the thresholds that the program knows.
+unsafe extern "C" fn set_threshold(
+    _module: *mut PyObject,
+    arguments: *mut *mut PyObject,
+    count: Py_ssize_t,
+) -> *mut PyObject {
+    // SAFETY: CPython's calling convention for METH_FASTCALL. Arguments may
+    // have an `__index__` of the program's, which may call this function too.
+    unsafe {
+        let Some(interpreter) = here() else {
+            return ptr::null_mut();
+        };
+        let adapted = interpreter.show_thresholds();
+        let result = PyObject_Vectorcall(
+            interpreter.stock.set_threshold,
+            arguments,
+            count as usize,
+            ptr::null_mut(),
+        );
+        if adapted && result.is_null() {
+            interpreter.hide_thresholds();
+        }
+        result
     }
 }

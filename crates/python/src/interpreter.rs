@@ -13,6 +13,8 @@ use std::sync::{Mutex, PoisonError};
 use pyo3_ffi::*;
 use wrasse_collector::{Generations, MarkStack, Stats};
 
+use crate::adaptation::Adaptation;
+
 use crate::layout::{GcState, StockStats};
 use crate::list::{Heads, Link, List};
 
@@ -49,6 +51,10 @@ pub struct Interpreter {
     pub pass: Cell<Option<StockPass>>,
     /// The oldest generation while CPython's own pass runs.
     pub parked: List,
+    /// The youngest generation while CPython's own pass runs, if it is not due.
+    pub parked_young: List,
+    /// When to collect while nobody has set thresholds.
+    pub adaptation: Adaptation,
 }
 
 /// Stock functions of the module `gc`, each a reference of ours.
@@ -57,6 +63,8 @@ pub struct StockFunctions {
     pub collect: *mut PyObject,
     /// `gc.freeze`.
     pub freeze: *mut PyObject,
+    /// `gc.set_threshold`.
+    pub set_threshold: *mut PyObject,
 }
 
 /// Interned strings, each a reference of ours.
@@ -74,6 +82,8 @@ pub struct Words {
 pub struct StockPass {
     /// The generation that ours has just collected.
     pub generation: usize,
+    /// The count of the youngest generation, if it was not emptied.
+    pub count: Option<i32>,
     /// Its totals before the pass.
     pub stats: [StockStats; 3],
     /// The program's debug flags.
@@ -175,6 +185,7 @@ pub unsafe extern "C" fn release(capsule: *mut PyObject) {
             interpreter.empty_list,
             interpreter.stock.collect,
             interpreter.stock.freeze,
+            interpreter.stock.set_threshold,
             interpreter.words.start,
             interpreter.words.stop,
             interpreter.words.generation,

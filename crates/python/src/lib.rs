@@ -3,6 +3,7 @@
 //! The room's picture, its invariants and the rules are in `ARCHITECTURE.md`.
 #![deny(clippy::undocumented_unsafe_blocks)]
 
+mod adaptation;
 mod boot;
 mod census;
 mod cli;

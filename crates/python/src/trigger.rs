@@ -23,8 +23,9 @@ use std::ffi::c_void;
 use std::ptr;
 
 use pyo3_ffi::*;
-use wrasse_collector::{Generations, Model, OLDEST};
+use wrasse_collector::{Generations, Model, OLDEST, Step};
 
+use crate::adaptation::Adaptation;
 use crate::heap::DEBUG_SAVEALL;
 use crate::interpreter::{self, Interpreter, StockFunctions, StockPass, Words};
 use crate::layout::{GcState, StockStats};
@@ -63,6 +64,7 @@ pub unsafe fn install(state: *mut GcState, module: *mut PyObject) -> Result<(), 
         let stock = StockFunctions {
             collect: PyObject_GetAttrString(module, c"collect".as_ptr()),
             freeze: PyObject_GetAttrString(module, c"freeze".as_ptr()),
+            set_threshold: PyObject_GetAttrString(module, c"set_threshold".as_ptr()),
         };
         for object in [
             hook_list,
@@ -72,6 +74,7 @@ pub unsafe fn install(state: *mut GcState, module: *mut PyObject) -> Result<(), 
             words.generation,
             stock.collect,
             stock.freeze,
+            stock.set_threshold,
         ] {
             if object.is_null() {
                 return Err(out_of_memory());
@@ -104,6 +107,8 @@ pub unsafe fn install(state: *mut GcState, module: *mut PyObject) -> Result<(), 
             active: false.into(),
             pass: None.into(),
             parked: List::new(),
+            parked_young: List::new(),
+            adaptation: Adaptation::new(std::array::from_fn(|g| (*state).generations[g].threshold)),
         }));
         let capsule = PyCapsule_New(
             interpreter.cast::<c_void>(),
@@ -186,6 +191,39 @@ unsafe extern "C" fn hook(
 }
 
 impl Interpreter {
+    /// What is due when `count` objects are in the youngest generation and
+    /// CPython, by itself or for somebody, asks for a collection of `asked`.
+    fn step(&self, count: i32, asked: usize) -> Step {
+        let thresholds = self.thresholds();
+        if asked != OLDEST && self.adaptation.is_on() {
+            return match self.adaptation.look(count, &self.generations.get()) {
+                Step::Collect(due) => Step::Collect(due.max(asked)),
+                step => step,
+            };
+        }
+        let due = self.generations.get().due(count, &thresholds);
+        Step::Collect(due.unwrap_or(asked).max(asked))
+    }
+
+    /// Moves `generation` and everything younger to the next older one as they are.
+    unsafe fn promote(&self, generation: usize) {
+        let list = |index: usize| {
+            // SAFETY: as in `start`.
+            unsafe { List::of(&raw mut (*self.state).generations[index].head) }
+        };
+        // SAFETY: as in `start`.
+        let heap = unsafe { self.heap() };
+        for younger in (0..=generation).rev() {
+            heap.merge(&list(younger), &list(generation + 1));
+        }
+        // SAFETY: as in `start`.
+        let count = unsafe { std::mem::take(&mut (*self.state).generations[0].count) };
+        let mut generations = self.generations.get();
+        generations.promoted(self.adaptation.promoted(generation, count));
+        self.generations.set(generations);
+        self.set_trigger();
+    }
+
     /// CPython starts a collection of the generation `asked`.
     unsafe fn start(&self, asked: usize) {
         // SAFETY: CPython has set `collecting`, holds the GIL and has no
@@ -193,10 +231,21 @@ impl Interpreter {
         unsafe {
             let state = self.state;
             let young_count = (*state).generations[0].count;
-            let due = self.generations.get().due(young_count, &self.thresholds());
             let stats = (*state).stats;
-            let generation = due.unwrap_or(asked).max(asked);
-            self.collect(generation);
+            let mut generation = 0;
+            let mut count = None;
+            match self.step(young_count, asked) {
+                Step::Wait => {
+                    let young = List::of(&raw mut (*state).generations[0].head);
+                    self.heap().merge(&young, &self.parked_young);
+                    count = Some(young_count);
+                }
+                Step::Promote(generation) => self.promote(generation),
+                Step::Collect(due) => {
+                    generation = due;
+                    self.collect(due);
+                }
+            }
 
             // What finalizers and callbacks have littered since is for CPython's
             // pass to free, quietly; or to keep, if the program keeps all garbage.
@@ -204,6 +253,7 @@ impl Interpreter {
             let debug_left = debug & DEBUG_SAVEALL;
             self.pass.set(Some(StockPass {
                 generation,
+                count,
                 stats,
                 debug,
                 debug_left,
@@ -229,8 +279,14 @@ impl Interpreter {
             // In the order of age: the parked ones were there first.
             heap.merge(&oldest, &self.parked);
             heap.merge(&self.parked, &oldest);
+            let youngest = List::of(&raw mut (*state).generations[0].head);
+            heap.merge(&youngest, &self.parked_young);
+            heap.merge(&self.parked_young, &youngest);
             reset_choice(state);
             if let Some(pass) = self.pass.take() {
+                if let Some(count) = pass.count {
+                    (*state).generations[0].count = count;
+                }
                 // Few or none, but the program's: litter of finalizers.
                 let freed =
                     |stats: [StockStats; 3]| stats.iter().map(|s| s.collected).sum::<isize>();
@@ -246,6 +302,7 @@ impl Interpreter {
                 if (*state).debug == pass.debug_left {
                     (*state).debug = pass.debug;
                 }
+                self.set_trigger();
             }
         }
     }

@@ -4,5 +4,6 @@ mod detection;
 mod generations;
 mod graphs;
 mod mock;
+mod policy;
 mod protocol;
 mod random;

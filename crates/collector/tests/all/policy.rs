@@ -1,0 +1,261 @@
+//! The policy under simulated programs: how much it looks at, how much garbage
+//! it leaves lying about.
+
+use proptest::prelude::*;
+use wrasse_collector::{
+    Generations, LARGEST_NURSERY, LONGEST_WAIT, OLDEST, Outcome, Policy, Reading, Step,
+    WORKING_NURSERY,
+};
+
+const BASE: usize = 700;
+const PAUSE: u64 = 10_000_000;
+
+/// A program that makes objects, of which some are cyclic garbage at once, and
+/// keeps the others; and a collector that finds exactly that garbage.
+struct Program {
+    policy: Policy,
+    generations: Generations,
+    /// Objects and garbage among them, by generation.
+    objects: [usize; 3],
+    garbage: [usize; 3],
+    bytes_each: usize,
+    /// Bytes in use now, and the most that the process had.
+    bytes: usize,
+    resident: usize,
+    sees_bytes: bool,
+    nanoseconds_each: u64,
+    now: u64,
+    finalizers: bool,
+    looked_at: usize,
+    collections: [usize; 3],
+    longest: u64,
+    most_garbage: usize,
+}
+
+impl Program {
+    fn new() -> Self {
+        Self {
+            policy: Policy::new(BASE, PAUSE),
+            generations: Generations::default(),
+            objects: [0; 3],
+            garbage: [0; 3],
+            bytes_each: 150,
+            bytes: 10 << 20,
+            resident: 10 << 20,
+            sees_bytes: true,
+            nanoseconds_each: 30,
+            now: 0,
+            finalizers: false,
+            looked_at: 0,
+            collections: [0; 3],
+            longest: 0,
+            most_garbage: 0,
+        }
+    }
+
+    fn reading(&self) -> Reading {
+        Reading {
+            count: self.objects[0],
+            bytes: self.sees_bytes.then_some(self.resident),
+            now: self.now,
+        }
+    }
+
+    fn garbage(&self) -> usize {
+        self.garbage.iter().sum()
+    }
+
+    /// Makes `count` objects, `garbage` of each hundred garbage.
+    fn run(&mut self, count: usize, garbage: usize) {
+        for number in 0..count {
+            self.objects[0] += 1;
+            self.garbage[0] += usize::from(number % 100 < garbage);
+            self.bytes += self.bytes_each;
+            self.resident = self.resident.max(self.bytes);
+            self.now += 100;
+            self.most_garbage = self.most_garbage.max(self.garbage());
+            if self.objects[0] > self.policy.next_look() {
+                self.look();
+            }
+        }
+    }
+
+    fn look(&mut self) {
+        match self.policy.look(self.reading(), &self.generations) {
+            Step::Wait => assert!(self.policy.next_look() >= self.objects[0]),
+            Step::Promote(generation) => {
+                let count = self.objects[0];
+                for younger in 0..=generation {
+                    self.objects[generation + 1] += std::mem::take(&mut self.objects[younger]);
+                    self.garbage[generation + 1] += std::mem::take(&mut self.garbage[younger]);
+                }
+                let reading = self.reading();
+                let old = self.policy.promoted(generation, count, reading);
+                self.generations.promoted(old);
+                if generation == 1 {
+                    assert!(old > 0);
+                }
+            }
+            Step::Collect(generation) => self.collect(generation),
+        }
+    }
+
+    fn collect(&mut self, generation: usize) {
+        self.generations.begin(generation);
+        let objects: usize = (0..=generation)
+            .map(|g| std::mem::take(&mut self.objects[g]))
+            .sum();
+        let garbage: usize = (0..=generation)
+            .map(|g| std::mem::take(&mut self.garbage[g]))
+            .sum();
+        self.objects[(generation + 1).min(OLDEST)] += objects - garbage;
+        self.bytes -= garbage * self.bytes_each;
+        let outcome = Outcome {
+            candidates: objects,
+            survivors: objects - garbage,
+            collected: garbage,
+            finalized: if self.finalizers { garbage } else { 0 },
+            ..Outcome::default()
+        };
+        let nanoseconds = objects as u64 * self.nanoseconds_each;
+        self.generations.survived(generation, outcome.survivors);
+        let reading = self.reading();
+        self.policy
+            .collected(generation, &outcome, nanoseconds, reading);
+        self.looked_at += objects;
+        self.collections[generation] += 1;
+        if generation == 0 {
+            self.longest = self.longest.max(nanoseconds);
+        }
+    }
+}
+
+#[test]
+fn a_program_that_only_keeps_is_looked_at_about_once_or_twice() {
+    let mut program = Program::new();
+    program.run(3_000_000, 0);
+    assert!(program.looked_at < 6_000_000, "{}", program.looked_at);
+    assert!(program.collections.iter().sum::<usize>() < 120);
+    assert!(
+        program.collections[OLDEST] >= 2,
+        "old objects are looked at too"
+    );
+}
+
+#[test]
+fn a_program_that_makes_garbage_gets_a_nursery_of_working_size() {
+    let mut program = Program::new();
+    program.run(200_000, 0);
+    program.run(1_000_000, 95);
+    assert_eq!(program.policy.nursery(), WORKING_NURSERY);
+    program.most_garbage = 0;
+    program.run(1_000_000, 95);
+    assert!(
+        program.most_garbage <= WORKING_NURSERY + BASE,
+        "{}",
+        program.most_garbage
+    );
+}
+
+#[test]
+fn garbage_after_a_clean_time_is_bounded() {
+    let mut program = Program::new();
+    program.run(3_000_000, 0);
+    let kept: usize = program.objects.iter().sum();
+    program.run(1_000_000, 100);
+    assert!(program.most_garbage < kept / 8, "{}", program.most_garbage);
+    program.most_garbage = 0;
+    program.run(1_000_000, 100);
+    assert!(program.most_garbage < kept / 16, "{}", program.most_garbage);
+}
+
+#[test]
+fn garbage_that_holds_much_memory_is_collected_sooner() {
+    let mut program = Program::new();
+    program.run(1_000_000, 0);
+    let before = program.resident;
+    program.bytes_each = 64 << 10;
+    program.run(100_000, 100);
+    // 6 GiB of garbage are made; a nursery by count alone would hold 3 GiB.
+    let most = 4 * before;
+    assert!(program.resident < most, "{} {most}", program.resident);
+}
+
+#[test]
+fn garbage_with_finalizers_brings_the_hosts_threshold_back() {
+    let mut program = Program::new();
+    program.run(1_000_000, 0);
+    assert!(program.policy.nursery() > WORKING_NURSERY / 2);
+    program.finalizers = true;
+    program.run(1_000_000, 100);
+    assert_eq!(program.policy.nursery(), BASE);
+}
+
+#[test]
+fn slow_collections_get_small_nurseries() {
+    let mut program = Program::new();
+    program.nanoseconds_each = 5_000;
+    program.run(1_000_000, 0);
+    assert!(program.policy.nursery() <= (PAUSE / 5_000) as usize);
+    assert!(program.longest <= 2 * PAUSE, "{}", program.longest);
+}
+
+#[test]
+fn an_old_nursery_is_collected_although_it_is_not_full() {
+    let mut program = Program::new();
+    program.run(1_000_000, 0);
+    program.collect(0);
+    let before = program.collections;
+    program.now += LONGEST_WAIT;
+    program.objects[0] = BASE;
+    program.look();
+    assert!(
+        program.collections != before,
+        "a look after a long time only waited"
+    );
+}
+
+#[test]
+fn without_a_measure_of_memory_nurseries_stay_small() {
+    let mut program = Program::new();
+    program.sees_bytes = false;
+    program.run(3_000_000, 0);
+    program.run(500_000, 100);
+    assert!(program.most_garbage < 3_000_000 / 8);
+}
+
+#[test]
+fn garbage_in_a_nursery_has_the_promoted_ones_looked_at_next() {
+    let mut program = Program::new();
+    program.run(3_000_000, 0);
+    // Whole nurseries of garbage are promoted at first, then one is sampled.
+    program.run(1_500_000, 100);
+    program.collect(0);
+    assert!(program.collections[1] + program.collections[2] > 0);
+    assert!(
+        program.garbage[1] < WORKING_NURSERY,
+        "{:?}",
+        program.garbage
+    );
+}
+
+proptest! {
+    #[test]
+    fn any_program_is_collected_within_bounds(
+        phases in prop::collection::vec((1_000usize..300_000, 0usize..=100, 16usize..2_000, any::<bool>()), 1..8)
+    ) {
+        let mut program = Program::new();
+        for (count, garbage, bytes, finalizers) in phases {
+            program.bytes_each = bytes.min(program.bytes_each);
+            program.finalizers = finalizers;
+            program.run(count, garbage);
+            prop_assert!(program.policy.nursery() >= BASE.min(program.policy.nursery()));
+            prop_assert!(program.policy.nursery() <= LARGEST_NURSERY);
+            prop_assert!(program.policy.next_look() <= LARGEST_NURSERY);
+            prop_assert!(program.objects[0] <= LARGEST_NURSERY + 1);
+        }
+        // Whatever happened before, two full collections find all there is.
+        program.collect(OLDEST);
+        prop_assert_eq!(program.garbage(), 0);
+    }
+}
