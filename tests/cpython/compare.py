@@ -3,7 +3,7 @@
     python compare.py --key 3.12.1 --python .build/venv-3.12.1/bin/python [--full] [FILE ...]
 
 Both sides use the same virtual environment with wrasse installed: stock has WRASSE unset, the
-other has ``WRASSE=gc,tracemalloc``, so that child processes run on wrasse too. The same tests must
+other has ``WRASSE=gc,alloc,tracemalloc``, so that child processes run on wrasse too. The same tests must
 run and end in the same way. A file with a difference is run again, alone and on both sides; a test
 counts as the same only if a whole run of its file agreed. Exit code 1 when a difference remains.
 """
@@ -88,7 +88,7 @@ def proof_missing(stock: FileResult, result: FileResult) -> str:
         return "wrasse was not loaded"
     off = [
         f"{part}: {after['status'].get(part)}"
-        for part in ("gc", "tracemalloc")
+        for part in ("gc", "alloc", "tracemalloc")
         if not str(after["status"].get(part)).startswith("wrasse")
     ]
     if off:

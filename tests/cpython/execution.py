@@ -22,7 +22,7 @@ from suite import TIMEOUT
 Side = Literal["stock", "wrasse"]
 
 # What each side has in the environment; children inherit it.
-SWITCH: dict[Side, str | None] = {"stock": None, "wrasse": "gc,tracemalloc"}
+SWITCH: dict[Side, str | None] = {"stock": None, "wrasse": "gc,alloc,tracemalloc"}
 
 WITNESS = (Path(__file__).parent / "witness.py").read_text(encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""Proves that a process started with ``WRASSE=gc,tracemalloc`` really runs on wrasse.
+"""Proves that a process started with ``WRASSE=gc,alloc,tracemalloc`` really runs on wrasse.
 
 compare.py passes this text to ``python -c``. It prints one line for each thing shown and exits
 with 1 at the first that does not hold: a comparison of stock with stock would prove nothing.
@@ -34,10 +34,10 @@ def refuse(message: str) -> NoReturn:
 
 def check_status() -> None:
     status = wrasse.status()
-    for part in ("gc", "tracemalloc"):
+    for part in ("gc", "alloc", "tracemalloc"):
         if not str(status[part]).startswith("wrasse"):
             refuse(f"wrasse.status() says {part}: {status[part]}")
-    print("status: gc and tracemalloc are wrasse's")
+    print("status: gc, alloc and tracemalloc are wrasse's")
 
 
 def check_collector() -> None:

@@ -113,7 +113,8 @@ impl Heap {
     }
 
     /// A block of at least `size` bytes, aligned to 16; null if there is no
-    /// memory or the limit forbids it.
+    /// memory or the limit forbids it. Where the limit leaves room for the block
+    /// but not for a pool of such blocks, it is a large one, whatever its size.
     ///
     /// # Safety
     /// The caller has the heap for itself.
@@ -272,6 +273,12 @@ impl Heap {
         // SAFETY: a pool with a block in use keeps its heap, which lives as long
         // as the region; the block is nobody's until it is on the queue.
         unsafe {
+            // The queue is only ever pushed to, or taken whole: an address that
+            // comes back to its head between the two steps is no harm, because
+            // the link is to whatever is the head then. `Release` makes the link,
+            // and all that was done with the block before, come before its being
+            // taken, which is an `Acquire`; later pushes continue the sequence
+            // that it reads from, so they take nothing of that away.
             let queue = &(*owner).returned;
             let mut head = queue.load(Ordering::Relaxed);
             loop {
@@ -354,10 +361,12 @@ impl Heap {
         }
         // SAFETY: the caller's contract.
         unsafe {
-            let moved = large.resize(limit, address, size)?;
-            if moved.is_null() && self.kept() > 0 {
-                self.trim();
-                return large.resize(limit, address, size);
+            let mut moved = large.resize(limit, address, size)?;
+            if moved.is_null() && self.trim() {
+                moved = large.resize(limit, address, size)?;
+            }
+            if moved.is_null() {
+                limit.refuse();
             }
             Some(moved)
         }
@@ -366,12 +375,14 @@ impl Heap {
     #[cold]
     unsafe fn allocate_large(&self, size: usize, zeroed: bool) -> *mut u8 {
         let (large, limit) = (self.region().large(), self.region().limit());
-        let block = large.allocate(limit, size, zeroed);
-        if block.is_null() && self.kept() > 0 {
-            // What is kept for later may be what is missing now.
-            // SAFETY: the caller's contract.
-            unsafe { self.trim() };
-            return large.allocate(limit, size, zeroed);
+        let mut block = large.allocate(limit, size, zeroed);
+        // What is kept for later may be what is missing now.
+        // SAFETY: the caller's contract.
+        if block.is_null() && unsafe { self.trim() } {
+            block = large.allocate(limit, size, zeroed);
+        }
+        if block.is_null() {
+            limit.refuse();
         }
         block
     }
@@ -387,6 +398,7 @@ impl Heap {
         // SAFETY: the class is one; records and memory are the region's.
         unsafe {
             let bin = self.bins.get_unchecked(class);
+            let mut is_trimmed = false;
             loop {
                 let first = bin.first.get();
                 if first != self.nothing {
@@ -407,7 +419,17 @@ impl Heap {
                 }
                 let record = self.take_pool(bin.count.get() > 0);
                 if record.is_null() {
-                    return ptr::null_mut();
+                    // Pools that other classes keep open, though empty, may be
+                    // what is missing.
+                    if !is_trimmed && self.trim() {
+                        is_trimmed = true;
+                        continue;
+                    }
+                    if self.region().limit().get().is_none() {
+                        return ptr::null_mut();
+                    }
+                    // There may be room for this block, if not for a pool.
+                    return self.allocate_large(size, false);
                 }
                 (*record).assign(class);
                 bin.push(record, self.nothing);
@@ -453,12 +475,14 @@ impl Heap {
     /// # Safety
     /// The caller has the heap for itself, and `visit` does not use it.
     pub unsafe fn for_each_live(&self, mut visit: impl FnMut(*mut u8, usize)) {
-        // SAFETY: the caller's contract; records of this heap change through it only.
+        // SAFETY: the caller's contract; records of this heap change through it only,
+        // and of others nothing but the heap is read.
         unsafe {
             self.collect_returned();
             for record in self.region().records() {
-                let in_use = matches!((*record).usage.get(), Use::Open | Use::Full);
-                if in_use && heap_of(&*record).cast_const() == ptr::from_ref(self) {
+                if heap_of(&*record).cast_const() == ptr::from_ref(self)
+                    && matches!((*record).usage.get(), Use::Open | Use::Full)
+                {
                     crate::live::blocks(&*record, self.region().memory_of(record), &mut visit);
                 }
             }

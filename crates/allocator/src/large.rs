@@ -191,11 +191,11 @@ impl Large {
         Some(size)
     }
 
-    /// A block of `size` bytes, zeroed if asked; null if there is no memory or
-    /// the limit forbids it.
+    /// A block of `size` bytes (at least one), zeroed if asked; null if there is
+    /// no memory or the limit forbids it.
     pub fn allocate(&self, limit: &Limit, size: usize, zeroed: bool) -> *mut u8 {
+        let size = size.max(1);
         if !limit.take(size) {
-            limit.refuse();
             return ptr::null_mut();
         }
         // SAFETY: plain calls of the system's allocator.
@@ -208,6 +208,7 @@ impl Large {
         }
         .cast();
         if !block.is_null() && self.enter(block, size) {
+            limit.confirm();
             return block;
         }
         // SAFETY: just allocated, or null.
@@ -238,9 +239,10 @@ impl Large {
     /// # Safety
     /// As for [`Large::release`], but for what is returned.
     pub unsafe fn resize(&self, limit: &Limit, block: *mut u8, size: usize) -> Option<*mut u8> {
+        // To the system, a block of no bytes is one to be freed.
+        let size = size.max(1);
         let old = self.leave(block)?;
         if size > old && !limit.take(size - old) {
-            limit.refuse();
             self.enter(block, old);
             return Some(ptr::null_mut());
         }
@@ -256,6 +258,7 @@ impl Large {
         if size < old {
             limit.give(old - size);
         }
+        limit.confirm();
         // There is room, because an entry has just left; should others have
         // taken it all and the table cannot grow, the block can no longer be
         // told from a foreign one.
@@ -330,6 +333,31 @@ mod tests {
     }
 
     #[test]
+    fn a_block_of_no_bytes_is_still_a_block() {
+        let (large, limit) = (Large::default(), Limit::default());
+        let block = large.allocate(&limit, 10_000, false);
+        // SAFETY: the block is ours throughout.
+        unsafe {
+            let block = large.resize(&limit, block, 0).unwrap();
+            assert!(!block.is_null());
+            assert_eq!(large.totals(), (1, 1));
+            block.write(1);
+            assert!(large.release(&limit, block));
+        }
+        let block = large.allocate(&limit, 0, true);
+        // SAFETY: as above.
+        assert!(unsafe { large.release(&limit, block) });
+        assert_eq!((large.totals(), limit.taken()), ((0, 0), 0));
+    }
+
+    #[test]
+    fn what_the_system_refuses_is_no_peak() {
+        let (large, limit) = (Large::default(), Limit::default());
+        assert!(large.allocate(&limit, isize::MAX as usize, false).is_null());
+        assert_eq!((limit.taken(), limit.peak()), (0, 0));
+    }
+
+    #[test]
     fn resizing_under_a_limit_leaves_the_block_as_it_was() {
         let (large, limit) = (Large::default(), Limit::default());
         limit.set(Some(30_000));
@@ -346,6 +374,5 @@ mod tests {
             assert!(!large.release(&limit, block));
         }
         assert_eq!(limit.taken(), 0);
-        assert_eq!(limit.refused(), 1);
     }
 }

@@ -47,32 +47,43 @@ impl Limit {
         self.peak.load(Ordering::Relaxed)
     }
 
-    /// How often taking was refused.
+    /// How many requests were refused while there was a limit.
     pub fn refused(&self) -> usize {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// Counts `bytes` as taken, unless that would pass the limit.
+    /// Counts `bytes` as taken, unless that would pass the limit. Once there is
+    /// memory behind them, say so with [`Limit::confirm`].
+    ///
+    /// What is refused is at no moment counted, so a huge request of one thread
+    /// cannot fail a small one of another. The counts order no other memory:
+    /// `Relaxed` is enough for a sum that only these exchanges change.
     #[must_use]
     pub fn take(&self, bytes: usize) -> bool {
-        let before = self.taken.fetch_add(bytes, Ordering::Relaxed);
-        let after = before.saturating_add(bytes);
-        if after > self.limit.load(Ordering::Relaxed) {
-            self.taken.fetch_sub(bytes, Ordering::Relaxed);
-            return false;
-        }
-        self.peak.fetch_max(after, Ordering::Relaxed);
-        true
+        let limit = self.limit.load(Ordering::Relaxed);
+        self.taken
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |taken| {
+                taken.checked_add(bytes).filter(|after| *after <= limit)
+            })
+            .is_ok()
     }
 
-    /// Counts one allocation as refused.
-    pub(crate) fn refuse(&self) {
-        self.refused.fetch_add(1, Ordering::Relaxed);
+    /// What was taken has been had: it belongs to the peak.
+    pub fn confirm(&self) {
+        self.peak.fetch_max(self.taken(), Ordering::Relaxed);
+    }
+
+    /// Counts one request as refused, if there is a limit.
+    pub fn refuse(&self) {
+        if self.get().is_some() {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Counts `bytes` as given back.
     pub fn give(&self, bytes: usize) {
-        self.taken.fetch_sub(bytes, Ordering::Relaxed);
+        let before = self.taken.fetch_sub(bytes, Ordering::Relaxed);
+        debug_assert!(before >= bytes, "more given back than was taken");
     }
 }
 
@@ -88,6 +99,7 @@ mod tests {
         assert!(!limit.take(51));
         assert_eq!(limit.taken(), 100);
         assert!(limit.take(50));
+        limit.confirm();
         assert!(!limit.take(1));
         limit.give(120);
         assert_eq!((limit.taken(), limit.peak()), (30, 150));
@@ -95,5 +107,26 @@ mod tests {
         limit.set(None);
         assert_eq!(limit.get(), None);
         assert!(limit.take(1 << 40));
+        limit.give(1 << 40);
+        assert!(!limit.take(usize::MAX), "the sum must not wrap");
+        assert_eq!((limit.taken(), limit.peak()), (30, 150));
+    }
+
+    #[test]
+    fn a_huge_request_fails_no_small_one_of_another_thread() {
+        let limit = Limit::default();
+        limit.set(Some(1 << 20));
+        std::thread::scope(|scope| {
+            let huge = scope.spawn(|| {
+                for _ in 0..200_000 {
+                    assert!(!limit.take(1 << 40));
+                }
+            });
+            while !huge.is_finished() {
+                assert!(limit.take(100), "there is room for a hundred bytes");
+                limit.give(100);
+            }
+        });
+        assert_eq!(limit.taken(), 0);
     }
 }

@@ -4,6 +4,8 @@
 use std::hint;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::reserve::keeping_errno;
+
 /// Held by one thread at a time.
 #[derive(Default)]
 pub struct Lock(AtomicBool);
@@ -20,14 +22,30 @@ impl Lock {
 
     /// Waits for the lock and keeps it, without a guard.
     pub fn acquire(&self) {
+        if self.0.swap(true, Ordering::Acquire) {
+            keeping_errno(|| self.wait());
+        }
+    }
+
+    #[cold]
+    fn wait(&self) {
         let mut rounds = 0u32;
         while self.0.swap(true, Ordering::Acquire) {
             rounds = rounds.saturating_add(1);
             if rounds < 50 {
                 hint::spin_loop();
-            } else {
+            } else if rounds < 200 {
                 // SAFETY: takes no arguments and touches no memory of ours.
                 unsafe { libc::sched_yield() };
+            } else {
+                // The holder may be a thread that this one, by its priority,
+                // keeps from running: yielding would never let it go on.
+                let pause = libc::timespec {
+                    tv_sec: 0,
+                    tv_nsec: 50_000,
+                };
+                // SAFETY: `pause` is valid; no remainder is asked for.
+                unsafe { libc::nanosleep(&pause, std::ptr::null_mut()) };
             }
         }
     }

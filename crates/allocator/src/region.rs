@@ -4,9 +4,10 @@
 //!   | heaps | pool records, 64 B each | pools, 64 KiB each |
 //! ```
 //!
-//! Addresses are reserved once, at the largest size the system grants; memory
-//! comes behind them when a pool is first touched and goes when a heap gives the
-//! pool back. The region's lock is held only to move a pool or make a heap.
+//! Addresses are reserved once, at the largest size the system grants, and opened
+//! for use in steps; memory comes behind them when a pool is first touched and
+//! goes when a heap gives the pool back. The region's lock is held only to move a
+//! pool or make a heap.
 
 use std::cell::Cell;
 use std::marker::PhantomPinned;
@@ -19,7 +20,7 @@ use crate::large::Large;
 use crate::limit::Limit;
 use crate::lock::Lock;
 use crate::pool::{self, BlockIndex, Pool, Use};
-use crate::reserve::{decommit, fair_share, prefer_huge_pages, reserve, unreserve};
+use crate::reserve::{decommit, fair_share, open, prefer_huge_pages, reserve_closed, unreserve};
 
 /// The most heaps of a region.
 pub const MOST_HEAPS: usize = 1024;
@@ -27,6 +28,8 @@ pub const MOST_HEAPS: usize = 1024;
 const GIB: usize = 1 << 30;
 /// Smaller than this a region is of no use.
 const SMALLEST: usize = 1 << 24;
+/// So many pools are opened at a time: 64 MiB of addresses.
+const STEP: usize = 1024;
 
 /// How a region is made and how it treats its memory.
 #[derive(Clone, Copy, Debug)]
@@ -76,6 +79,8 @@ pub struct Region {
     unused: Cell<*mut Pool>,
     /// Pools that were ever taken: those below. Changed under the lock.
     taken: AtomicUsize,
+    /// Pools whose addresses can be used. Under the lock.
+    opened: Cell<usize>,
     /// Pools with memory.
     committed: AtomicUsize,
     limit: Limit,
@@ -102,9 +107,13 @@ impl Region {
             let records = (count * size_of::<Pool>()).next_multiple_of(pool::SIZE);
             // The mapping may begin anywhere: one pool more, to align.
             let bytes = heaps + records + length + pool::SIZE;
-            let start = reserve(bytes);
-            if !start.is_null() {
-                let aligned = (start as usize).next_multiple_of(pool::SIZE);
+            let start = reserve_closed(bytes);
+            let aligned = (start as usize).next_multiple_of(pool::SIZE);
+            // SAFETY: the front of the mapping.
+            if !start.is_null() && !unsafe { open(aligned as *mut u8, heaps + records) } {
+                // SAFETY: just mapped, not used.
+                unsafe { unreserve(start, bytes) };
+            } else if !start.is_null() {
                 let at = |offset: usize| aligned.wrapping_add(offset);
                 let region = Region {
                     base: at(heaps + records),
@@ -116,6 +125,7 @@ impl Region {
                     lock: Lock::default(),
                     unused: Cell::new(ptr::null_mut()),
                     taken: AtomicUsize::new(0),
+                    opened: Cell::new(0),
                     committed: AtomicUsize::new(0),
                     limit: Limit::default(),
                     large: Large::default(),
@@ -265,14 +275,13 @@ impl Region {
     /// Takes a pool for a heap; null if there is none or the limit forbids it.
     pub(crate) fn take_pool(&self) -> *mut Pool {
         if !self.limit.take(pool::SIZE) {
-            self.limit.refuse();
             return ptr::null_mut();
         }
         let _held = self.lock.hold();
         let mut record = self.unused.get();
         if record.is_null() {
             let number = self.taken.load(Ordering::Relaxed);
-            if number << pool::SHIFT >= self.length {
+            if number == self.opened.get() && !self.open_more() {
                 self.limit.give(pool::SIZE);
                 return ptr::null_mut();
             }
@@ -286,7 +295,25 @@ impl Region {
             unsafe { self.unused.set((*record).next.get()) };
         }
         self.committed.fetch_add(1, Ordering::Relaxed);
+        self.limit.confirm();
         record
+    }
+
+    /// Opens the next step of addresses, or where the system has no more to give
+    /// than one pool, that; no if the region is full. Under the lock.
+    #[cold]
+    fn open_more(&self) -> bool {
+        let opened = self.opened.get();
+        let left = (self.length >> pool::SHIFT) - opened;
+        for count in [left.min(STEP), left.min(1)] {
+            let start = (self.base + (opened << pool::SHIFT)) as *mut u8;
+            // SAFETY: pools of this region that nobody uses yet.
+            if count > 0 && unsafe { open(start, count << pool::SHIFT) } {
+                self.opened.set(opened + count);
+                return true;
+            }
+        }
+        false
     }
 
     /// Takes an empty pool back, and its memory from it.
@@ -322,6 +349,11 @@ impl Drop for Region {
 }
 
 /// The heap pointer in a record, for comparison.
+///
+/// Whoever asks has a block of the pool, or is its heap: a pool changes its heap
+/// only while it has no block in use, so the answer cannot change meanwhile, and
+/// it was written before the block was handed out, which the caller's having the
+/// block comes after. `Relaxed` therefore reads the right one.
 #[inline(always)]
 pub(crate) fn heap_of(record: &Pool) -> *mut Heap {
     AtomicPtr::load(&record.heap, Ordering::Relaxed)

@@ -5,12 +5,44 @@ use std::ptr;
 /// Reserves `bytes` of zeroed memory that costs nothing until touched; null if
 /// there are no such addresses.
 pub fn reserve(bytes: usize) -> *mut u8 {
+    map(bytes, libc::PROT_READ | libc::PROT_WRITE)
+}
+
+/// Reserves `bytes` of addresses that cannot be used before [`open`]. Until then
+/// they count as memory nowhere: not for a system that promises no more than it
+/// has, not for `RLIMIT_DATA`, and not for `mlockall`, which would fill them.
+pub fn reserve_closed(bytes: usize) -> *mut u8 {
+    map(bytes, libc::PROT_NONE)
+}
+
+/// Lets some addresses of [`reserve_closed`] be used; no if the system refuses.
+///
+/// # Safety
+/// They are part of what it returned, and whole pages.
+pub unsafe fn open(address: *mut u8, bytes: usize) -> bool {
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: the caller's contract.
+    keeping_errno(|| unsafe { libc::mprotect(address.cast(), bytes, protection) == 0 })
+}
+
+/// Memory is taken and given back in functions whose callers may still have to
+/// look at `errno`.
+pub fn keeping_errno<T>(act: impl FnOnce() -> T) -> T {
+    // SAFETY: each thread has an errno.
+    let errno = unsafe { &mut *libc::__errno_location() };
+    let before = *errno;
+    let result = act();
+    *errno = before;
+    result
+}
+
+fn map(bytes: usize, protection: libc::c_int) -> *mut u8 {
     // SAFETY: a new private mapping anywhere touches nothing that exists.
     let address = unsafe {
         libc::mmap(
             ptr::null_mut(),
             bytes,
-            libc::PROT_READ | libc::PROT_WRITE,
+            protection,
             libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
             -1,
             0,
@@ -37,8 +69,9 @@ pub unsafe fn unreserve(address: *mut u8, bytes: usize) {
 /// # Safety
 /// They are part of what [`reserve`] returned; the contents are not needed.
 pub unsafe fn decommit(address: *mut u8, bytes: usize) {
-    // SAFETY: the caller's contract. Should the system refuse, the memory stays.
-    unsafe { libc::madvise(address.cast(), bytes, libc::MADV_DONTNEED) };
+    // SAFETY: the caller's contract. Should the system refuse, as it does for
+    // locked memory, the memory stays.
+    keeping_errno(|| unsafe { libc::madvise(address.cast(), bytes, libc::MADV_DONTNEED) });
 }
 
 /// Puts memory behind addresses that are about to be used, in one step instead
@@ -48,14 +81,8 @@ pub unsafe fn decommit(address: *mut u8, bytes: usize) {
 /// They are part of what [`reserve`] returned.
 pub unsafe fn populate(address: *mut u8, bytes: usize) {
     const MADV_POPULATE_WRITE: libc::c_int = 23;
-    // SAFETY: the caller's contract; each thread has an errno, which somebody
-    // above us may be about to read.
-    unsafe {
-        let errno = libc::__errno_location();
-        let before = *errno;
-        libc::madvise(address.cast(), bytes, MADV_POPULATE_WRITE);
-        *errno = before;
-    }
+    // SAFETY: the caller's contract.
+    keeping_errno(|| unsafe { libc::madvise(address.cast(), bytes, MADV_POPULATE_WRITE) });
 }
 
 /// Asks for huge pages behind some addresses.

@@ -13,6 +13,7 @@ enum Step {
     Burst { size: usize, count: usize },
     ReleaseEvery { nth: usize },
     Trim,
+    Limit(Option<usize>),
 }
 
 fn size() -> impl Strategy<Value = usize> {
@@ -32,6 +33,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..600usize, 1..2000usize).prop_map(|(size, count)| Step::Burst { size, count }),
         1 => (1..4usize).prop_map(|nth| Step::ReleaseEvery { nth }),
         1 => Just(Step::Trim),
+        1 => prop_oneof![Just(None), (0..8usize << 20).prop_map(Some)].prop_map(Step::Limit),
     ]
 }
 
@@ -51,12 +53,16 @@ struct Model<'r> {
 
 impl Model<'_> {
     fn add(&mut self, address: *mut u8, size: usize) {
-        assert!(!address.is_null());
+        if address.is_null() {
+            return self.refused();
+        }
         let start = address as usize;
         assert_eq!(start % size_class::ALIGNMENT, 0);
-        assert_eq!(
-            self.heap.owns(address),
-            size <= size_class::LARGEST,
+        let is_pooled = self.heap.owns(address);
+        assert!(!is_pooled || size <= size_class::LARGEST, "{size}");
+        let has_limit = self.heap.region().limit().get().is_some();
+        assert!(
+            is_pooled || size > size_class::LARGEST || has_limit,
             "{size}"
         );
         assert!(self.heap.region().size_of(address) >= size);
@@ -96,7 +102,7 @@ impl Model<'_> {
                 } => self.add(self.heap.allocate(size), size),
                 Step::Allocate { size, zeroed: true } => {
                     let address = self.heap.allocate_zeroed(size);
-                    assert!((0..size).all(|i| *address.add(i) == 0));
+                    assert!(address.is_null() || (0..size).all(|i| *address.add(i) == 0));
                     self.add(address, size);
                 }
                 Step::Release { which } => {
@@ -106,20 +112,32 @@ impl Model<'_> {
                 }
                 Step::Resize { which, size } => {
                     if let Some(mut block) = self.remove(which) {
-                        let kept = block.size.min(size);
-                        block.address = self.heap.resize(block.address, size).unwrap();
-                        check(&block, kept);
-                        // A block that got smaller may stay large.
-                        if size > size_class::LARGEST || self.heap.owns(block.address) {
-                            self.add(block.address, size);
-                        } else {
+                        let moved = self.heap.resize(block.address, size).unwrap();
+                        if moved.is_null() {
+                            self.refused();
+                            check(&block, block.size);
                             assert!(self.heap.release(block.address));
+                            return;
+                        }
+                        let kept = block.size.min(size);
+                        block.address = moved;
+                        check(&block, kept);
+                        // A block that got smaller may stay as it was.
+                        if self.heap.region().size_of(moved) == size.max(1) || self.heap.owns(moved)
+                        {
+                            self.add(moved, size);
+                        } else {
+                            assert!(self.heap.release(moved));
                         }
                     }
                 }
                 Step::Burst { size, count } => {
                     for _ in 0..count {
+                        let before = self.heap.region().limit().taken();
                         self.add(self.heap.allocate(size), size);
+                        let limit = self.heap.region().limit();
+                        let most = limit.get().unwrap_or(usize::MAX);
+                        assert!(limit.taken() <= most.max(before));
                     }
                 }
                 Step::ReleaseEvery { nth } => {
@@ -128,9 +146,21 @@ impl Model<'_> {
                         assert!(self.heap.release(block.address));
                     }
                 }
-                Step::Trim => self.heap.trim(),
+                Step::Trim => {
+                    self.heap.trim();
+                }
+                Step::Limit(limit) => self.heap.region().limit().set(limit),
             }
         }
+    }
+
+    /// Null came back: only a limit may do that, and nothing empty may be left
+    /// that would have been enough for a block of any class.
+    fn refused(&self) {
+        let region = self.heap.region();
+        assert!(region.limit().get().is_some(), "refused without a limit");
+        assert!(region.limit().refused() > 0);
+        assert_eq!(self.heap.kept(), 0, "refused while memory was kept empty");
     }
 
     fn compare(&self) {
@@ -144,7 +174,7 @@ impl Model<'_> {
         assert_eq!(stats.large_blocks, large.len());
         assert_eq!(
             stats.large_bytes,
-            large.iter().map(|block| block.size).sum::<usize>()
+            large.iter().map(|block| block.size.max(1)).sum::<usize>()
         );
         assert_eq!(
             stats.taken,

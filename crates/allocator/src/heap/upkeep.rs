@@ -7,6 +7,9 @@ use std::sync::atomic::Ordering;
 use super::Heap;
 use crate::pool::{Pool, Use};
 
+/// No number of used blocks: a pool that need not be settled.
+const NEVER: u32 = u32::MAX;
+
 /// How long a kept pool may go unneeded, in seconds.
 const PATIENCE: i64 = 1;
 
@@ -22,11 +25,21 @@ impl Heap {
             if record.usage.get() == Use::Full {
                 record.usage.set(Use::Open);
                 record.notify.set(0);
+                let first = bin.first.get();
                 bin.append(address, self.nothing);
+                if first != self.nothing && (*first).notify.get() == NEVER {
+                    // It is no longer the only one.
+                    (*first).notify.set(0);
+                    if (*first).used() == 0 {
+                        self.settle(&*first);
+                    }
+                }
                 return;
             }
-            // The only open pool of its class stays: it may be in use again at once.
+            // The only open pool of its class stays: it may be in use again at
+            // once, and then need not come here each time it is empty.
             if bin.first.get() == address && bin.last.get() == address {
+                record.notify.set(NEVER);
                 return;
             }
             bin.unlink(address, self.nothing);
@@ -101,27 +114,43 @@ impl Heap {
         self.since.set(now);
     }
 
-    /// Gives all memory back that holds no block.
+    /// Gives all memory back that holds no block; no if there was none.
     ///
     /// # Safety
     /// The caller has the heap for itself.
-    pub unsafe fn trim(&self) {
+    pub unsafe fn trim(&self) -> bool {
+        let mut gave = false;
         // SAFETY: records on lists are this heap's.
         unsafe {
             self.collect_returned();
             for bin in &self.bins {
+                // Only one that is alone on its list can be empty.
                 let first = bin.first.get();
                 if first != self.nothing && (*first).used() == 0 {
                     bin.unlink(first, self.nothing);
                     bin.count.set(bin.count.get() - 1);
-                    self.retire(first);
+                    self.region().give_pool(first);
+                    gave = true;
                 }
             }
             while self.kept() > 0 {
                 self.give_oldest();
+                gave = true;
             }
         }
         self.keep.set(self.region().options().keep);
+        gave
+    }
+
+    /// As [`Heap::trim`], and keeps no more than it must from now on: for a heap
+    /// that may not be used again.
+    ///
+    /// # Safety
+    /// The caller has the heap for itself.
+    pub unsafe fn retire_all(&self) {
+        // SAFETY: the caller's contract.
+        unsafe { self.trim() };
+        self.keep.set(0);
     }
 }
 
