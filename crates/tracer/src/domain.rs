@@ -66,15 +66,15 @@ impl Domains {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::{Block, Flags};
-    use crate::traceback::TracebackId;
+    use crate::owner::OwnerId;
+    use crate::table::Block;
 
     #[test]
     fn one_address_can_be_in_two_domains() {
         let block = |size| Block {
             size,
-            traceback: TracebackId(0),
-            flags: Flags::default().watched(),
+            owner: OwnerId::NOBODY,
+            is_watched: true,
         };
         let mut domains = Domains::default();
         assert!(domains.table(5).is_none() && domains.table_mut(5).is_none());

@@ -11,10 +11,13 @@
 //! answers [`Exhausted`], and the host decides what an untraced block means.
 #![forbid(unsafe_code)]
 
+mod callers;
 mod counters;
 mod domain;
 mod exhausted;
 mod location;
+mod owner;
+mod side_table;
 mod snapshot;
 mod table;
 mod traceback;
@@ -25,8 +28,10 @@ pub use counters::Counters;
 pub use domain::Domains;
 pub use exhausted::Exhausted;
 pub use location::{FileId, LocationId, Locations};
+pub use owner::{Owner, OwnerId};
+pub use side_table::{FINE, NoSideTable, Nowhere, SideTable};
 pub use snapshot::{LineTotal, Snapshot, SnapshotBlock, TracebackTotal};
-pub use table::{Block, BlockTable, Flags, MAX_ADDRESS};
+pub use table::MAX_ADDRESS;
 pub use traceback::{MAX_FRAMES, TracebackBuilder, TracebackId, Tracebacks};
-pub use tracer::Tracer;
+pub use tracer::{Released, Tracer};
 pub use view::{View, ViewSet};

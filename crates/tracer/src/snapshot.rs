@@ -2,7 +2,6 @@
 
 use crate::exhausted::Exhausted;
 use crate::location::{FileId, LocationId, Locations};
-use crate::table::Block;
 use crate::traceback::{TracebackBuilder, TracebackId, Tracebacks};
 
 /// A live block in a snapshot.
@@ -43,6 +42,8 @@ pub struct TracebackTotal {
 #[derive(Debug, Default)]
 pub struct Snapshot {
     blocks: Vec<SnapshotBlock>,
+    /// Sums of blocks that are not in `blocks`.
+    totals: Vec<TracebackTotal>,
     tracebacks: Tracebacks,
     names: Vec<Box<[u8]>>,
     lines: Vec<(FileId, u32)>,
@@ -50,74 +51,129 @@ pub struct Snapshot {
 
 const UNSEEN: u32 = u32::MAX;
 
-impl Snapshot {
-    pub(crate) fn take(
-        seen: impl Iterator<Item = (u32, Block)>,
-        tracebacks: &Tracebacks,
-        locations: &Locations,
-        limit: u16,
-    ) -> Result<Self, Exhausted> {
-        let mut snapshot = Snapshot::default();
-        // Ids of the tracer, and of its locations, in the snapshot's own numbers.
-        let mut known = filled(tracebacks.len())?;
-        let mut places = Places {
-            files: filled(locations.file_count())?,
-            lines: filled(locations.len())?,
-        };
-        let mut builder = TracebackBuilder::default();
-        for (domain, block) in seen {
-            let id = block.traceback;
-            if known[id.0 as usize] == UNSEEN {
-                builder.reset(limit);
-                for &location in tracebacks.frames(id) {
-                    if builder.is_full() {
-                        break;
-                    }
-                    builder.push(snapshot.adopt(location, locations, &mut places)?)?;
-                }
-                // The frames the tracer itself has only counted, and those cut off here.
-                for _ in builder.frames().len()..usize::from(tracebacks.total(id)) {
-                    builder.count();
-                }
-                known[id.0 as usize] = snapshot.tracebacks.intern(&builder)?.0;
-            }
-            snapshot.blocks.try_reserve(1)?;
-            snapshot.blocks.push(SnapshotBlock {
-                domain,
-                traceback: TracebackId(known[id.0 as usize]),
-                size: block.size,
-            });
-        }
-        Ok(snapshot)
+/// A snapshot being taken.
+pub(crate) struct Copy<'a> {
+    snapshot: Snapshot,
+    tracebacks: &'a Tracebacks,
+    locations: &'a Locations,
+    limit: u16,
+    /// The tracer's numbers of tracebacks, files and lines in the snapshot's.
+    known: Vec<u32>,
+    files: Vec<u32>,
+    lines: Vec<u32>,
+    builder: TracebackBuilder,
+}
+
+impl Copy<'_> {
+    /// One block.
+    pub fn add_block(
+        &mut self,
+        domain: u32,
+        traceback: TracebackId,
+        size: usize,
+    ) -> Result<(), Exhausted> {
+        let traceback = self.adopt(traceback)?;
+        self.snapshot.blocks.try_reserve(1)?;
+        self.snapshot.blocks.push(SnapshotBlock {
+            domain,
+            traceback,
+            size,
+        });
+        Ok(())
     }
 
-    fn adopt(
+    /// So many blocks at once.
+    pub fn add_total(
         &mut self,
-        location: LocationId,
-        locations: &Locations,
-        places: &mut Places,
-    ) -> Result<LocationId, Exhausted> {
-        let place = &mut places.lines[location.0 as usize];
+        traceback: TracebackId,
+        size: usize,
+        count: usize,
+    ) -> Result<(), Exhausted> {
+        let traceback = self.adopt(traceback)?;
+        self.snapshot.totals.try_reserve(1)?;
+        self.snapshot.totals.push(TracebackTotal {
+            traceback,
+            size,
+            count,
+        });
+        Ok(())
+    }
+
+    /// It is whole.
+    pub fn done(self) -> Snapshot {
+        self.snapshot
+    }
+
+    fn adopt(&mut self, id: TracebackId) -> Result<TracebackId, Exhausted> {
+        let place = id.0 as usize;
+        if self.known[place] == UNSEEN {
+            self.builder.reset(self.limit);
+            for &location in self.tracebacks.frames(id) {
+                if self.builder.is_full() {
+                    break;
+                }
+                let location = self.adopt_location(location)?;
+                self.builder.push(location)?;
+            }
+            // With the frames that the tracer has only counted, and those cut off here.
+            self.builder.set_total(self.tracebacks.total(id).into());
+            self.known[place] = self.snapshot.tracebacks.intern(&self.builder)?.0;
+        }
+        Ok(TracebackId(self.known[place]))
+    }
+
+    fn adopt_location(&mut self, location: LocationId) -> Result<LocationId, Exhausted> {
+        let place = &mut self.lines[location.0 as usize];
         if *place == UNSEEN {
-            let (file, line) = locations.resolve(location);
-            let name = &mut places.files[file.0 as usize];
+            let (file, line) = self.locations.resolve(location);
+            let name = &mut self.files[file.0 as usize];
             if *name == UNSEEN {
-                let bytes = locations.name(file);
+                let bytes = self.locations.name(file);
                 let mut copy = Vec::new();
                 copy.try_reserve_exact(bytes.len())?;
                 copy.extend_from_slice(bytes);
-                self.names.try_reserve(1)?;
-                *name = self.names.len() as u32;
-                self.names.push(copy.into_boxed_slice());
+                self.snapshot.names.try_reserve(1)?;
+                *name = self.snapshot.names.len() as u32;
+                self.snapshot.names.push(copy.into_boxed_slice());
             }
-            self.lines.try_reserve(1)?;
-            *place = self.lines.len() as u32;
-            self.lines.push((FileId(*name), line));
+            self.snapshot.lines.try_reserve(1)?;
+            *place = self.snapshot.lines.len() as u32;
+            self.snapshot.lines.push((FileId(*name), line));
         }
         Ok(LocationId(*place))
     }
+}
 
-    /// The live blocks.
+impl Snapshot {
+    /// Begin to take one of blocks with these tracebacks, cut to `limit` frames.
+    pub(crate) fn copy<'a>(
+        tracebacks: &'a Tracebacks,
+        locations: &'a Locations,
+        limit: u16,
+    ) -> Result<Copy<'a>, Exhausted> {
+        Ok(Copy {
+            snapshot: Snapshot::default(),
+            tracebacks,
+            locations,
+            limit,
+            known: filled(tracebacks.len())?,
+            files: filled(locations.file_count())?,
+            lines: filled(locations.len())?,
+            builder: TracebackBuilder::default(),
+        })
+    }
+
+    /// The sums of each traceback that the snapshot has, blocks and totals alike.
+    fn sums(&self) -> impl Iterator<Item = TracebackTotal> {
+        let blocks = self.blocks.iter().map(|block| TracebackTotal {
+            traceback: block.traceback,
+            size: block.size,
+            count: 1,
+        });
+        blocks.chain(self.totals.iter().copied())
+    }
+
+    /// The live blocks; none in a [`crate::Tracer::summary`].
     pub fn blocks(&self) -> &[SnapshotBlock] {
         &self.blocks
     }
@@ -151,10 +207,10 @@ impl Snapshot {
             size: 0,
             count: 0,
         }));
-        for block in &self.blocks {
-            let total = &mut totals[block.traceback.0 as usize];
-            total.size += block.size;
-            total.count += 1;
+        for sum in self.sums() {
+            let total = &mut totals[sum.traceback.0 as usize];
+            total.size += sum.size;
+            total.count += sum.count;
         }
         totals.sort_unstable_by_key(|t| (std::cmp::Reverse((t.size, t.count)), t.traceback));
         Ok(totals)
@@ -171,21 +227,16 @@ impl Snapshot {
             size: 0,
             count: 0,
         }));
-        for block in &self.blocks {
-            let top = self.tracebacks.frames(block.traceback).first();
+        for sum in self.sums() {
+            let top = self.tracebacks.frames(sum.traceback).first();
             let place = top.map_or(self.lines.len(), |location| location.0 as usize);
-            totals[place].size += block.size;
-            totals[place].count += 1;
+            totals[place].size += sum.size;
+            totals[place].count += sum.count;
         }
         totals.retain(|total| total.count != 0);
         totals.sort_unstable_by_key(|t| (std::cmp::Reverse((t.size, t.count)), t.location));
         Ok(totals)
     }
-}
-
-struct Places {
-    files: Vec<u32>,
-    lines: Vec<u32>,
 }
 
 fn filled(length: usize) -> Result<Vec<u32>, Exhausted> {

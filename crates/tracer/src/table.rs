@@ -8,8 +8,7 @@
 use std::collections::HashMap;
 
 use crate::exhausted::Exhausted;
-use crate::traceback::TracebackId;
-use crate::view::ViewSet;
+use crate::owner::OwnerId;
 
 /// Addresses must be below this (user space of every supported platform is).
 pub const MAX_ADDRESS: usize = 1 << ADDRESS_BITS;
@@ -18,70 +17,33 @@ const ADDRESS_BITS: u32 = 48;
 const ADDRESS_MASK: u64 = (1 << ADDRESS_BITS) - 1;
 /// In `Slot::size`: the size is in `BlockTable::large`.
 const LARGE: u32 = u32::MAX;
+/// In `Slot::word`, above the address.
+const WATCHED: u64 = 1 << ADDRESS_BITS;
 const SMALLEST: usize = 1 << 10;
-
-/// What a block carries besides its size: the views it belongs to, and
-/// whether the host asked to be told of its release.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Flags(u16);
-
-impl Flags {
-    /// A block that these views see.
-    #[inline]
-    pub const fn new(views: ViewSet) -> Self {
-        Flags(views.bits() as u16)
-    }
-
-    /// The views that see the block.
-    #[inline]
-    pub const fn views(self) -> ViewSet {
-        ViewSet::from_bits(self.0 as u8)
-    }
-
-    /// The same flags with other views.
-    #[must_use]
-    #[inline]
-    pub const fn with_views(self, views: ViewSet) -> Self {
-        Flags(self.0 & !0b11 | views.bits() as u16)
-    }
-
-    /// The same flags, watched.
-    #[must_use]
-    #[inline]
-    pub const fn watched(self) -> Self {
-        Flags(self.0 | 0b100)
-    }
-
-    /// Does the host want to know when this block goes?
-    #[inline]
-    pub const fn is_watched(self) -> bool {
-        self.0 & 0b100 != 0
-    }
-}
 
 /// One live block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Block {
     /// Its size in bytes.
     pub size: usize,
-    /// Who allocated it. Meaningless where no view sees the block.
-    pub traceback: TracebackId,
-    /// Who sees it.
-    pub flags: Flags,
+    /// Who allocated it, and who sees it.
+    pub owner: OwnerId,
+    /// The host asked to be told of its release.
+    pub is_watched: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Slot {
-    /// The address in the low 48 bits, the flags above; 0 is an empty slot.
+    /// The address in the low 48 bits, `WATCHED` above; 0 is an empty slot.
     word: u64,
-    traceback: u32,
+    owner: u32,
     size: u32,
 }
 
 impl Slot {
     const EMPTY: Slot = Slot {
         word: 0,
-        traceback: 0,
+        owner: 0,
         size: 0,
     };
 
@@ -91,8 +53,8 @@ impl Slot {
     }
 
     #[inline]
-    fn flags(self) -> Flags {
-        Flags((self.word >> ADDRESS_BITS) as u16)
+    fn is_watched(self) -> bool {
+        self.word & WATCHED != 0
     }
 }
 
@@ -142,8 +104,8 @@ impl BlockTable {
         };
         Block {
             size,
-            traceback: TracebackId(slot.traceback),
-            flags: slot.flags(),
+            owner: OwnerId(slot.owner),
+            is_watched: slot.is_watched(),
         }
     }
 
@@ -181,8 +143,8 @@ impl BlockTable {
             self.large.insert(address, block.size);
         }
         self.slots[position] = Slot {
-            word: address | u64::from(block.flags.0) << ADDRESS_BITS,
-            traceback: block.traceback.0,
+            word: address | u64::from(block.is_watched) << ADDRESS_BITS,
+            owner: block.owner.0,
             size,
         };
         Ok(old)
@@ -205,22 +167,11 @@ impl BlockTable {
             .map(|position| self.read(self.slots[position]))
     }
 
-    /// Give the block at an address another traceback; is there one?
-    pub fn set_traceback(&mut self, address: usize, traceback: TracebackId) -> bool {
+    /// Give the block at an address another owner; is there one?
+    pub fn set_owner(&mut self, address: usize, owner: OwnerId) -> bool {
         match self.find(address as u64) {
             Some(position) => {
-                self.slots[position].traceback = traceback.0;
-                true
-            }
-            None => false,
-        }
-    }
-
-    /// Give the block at an address other flags; is there one?
-    pub fn set_flags(&mut self, address: usize, flags: Flags) -> bool {
-        match self.find(address as u64) {
-            Some(position) => {
-                self.slots[position].word = address as u64 | u64::from(flags.0) << ADDRESS_BITS;
+                self.slots[position].owner = owner.0;
                 true
             }
             None => false,
@@ -231,11 +182,17 @@ impl BlockTable {
     pub fn watch(&mut self, address: usize) -> Result<(), Exhausted> {
         let block = self.get(address).unwrap_or(Block {
             size: 0,
-            traceback: TracebackId(0),
-            flags: Flags::default(),
+            owner: OwnerId::NOBODY,
+            is_watched: true,
         });
-        let flags = block.flags.watched();
-        self.insert(address, Block { flags, ..block })?;
+        let is_watched = true;
+        self.insert(
+            address,
+            Block {
+                is_watched,
+                ..block
+            },
+        )?;
         Ok(())
     }
 
@@ -271,8 +228,8 @@ impl BlockTable {
         self.used -= 1;
     }
 
-    /// Let `keep` change the flags of every block or drop the block.
-    pub fn retain(&mut self, mut keep: impl FnMut(Block) -> Option<Flags>) {
+    /// Drop the blocks that `keep` says no to.
+    pub fn retain(&mut self, mut keep: impl FnMut(Block) -> bool) {
         // Start behind an empty slot: then no run is entered in its middle and
         // everything moved up by a deletion is still ahead or right here.
         let Some(empty) = self.slots.iter().position(|slot| slot.word == 0) else {
@@ -287,15 +244,11 @@ impl BlockTable {
                 step += 1;
                 continue;
             }
-            match keep(self.read(slot)) {
-                Some(flags) => {
-                    self.slots[position].word = slot.address() | u64::from(flags.0) << ADDRESS_BITS;
-                    step += 1;
-                }
-                None => {
-                    self.forget_size(position);
-                    self.close(position);
-                }
+            if keep(self.read(slot)) {
+                step += 1;
+            } else {
+                self.forget_size(position);
+                self.close(position);
             }
         }
     }
@@ -351,14 +304,13 @@ impl BlockTable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::view::View;
     use proptest::prelude::*;
 
     fn block(size: usize, id: u32) -> Block {
         Block {
             size,
-            traceback: TracebackId(id),
-            flags: Flags::new(ViewSet::only(View::Program)),
+            owner: OwnerId(id),
+            is_watched: false,
         }
     }
 
@@ -397,10 +349,9 @@ mod tests {
         table.watch(0x2000).unwrap();
         table.watch(0x3000).unwrap();
         let known = table.remove(0x2000).unwrap();
-        assert!(known.flags.is_watched() && known.size == 5);
-        assert!(known.flags.views().contains(View::Program));
+        assert!(known.is_watched && known.size == 5 && known.owner == OwnerId(9));
         let unknown = table.remove(0x3000).unwrap();
-        assert!(unknown.flags.is_watched() && unknown.flags.views().is_empty());
+        assert!(unknown.is_watched && unknown.owner == OwnerId::NOBODY);
     }
 
     #[derive(Clone, Debug)]
@@ -444,23 +395,20 @@ mod tests {
                     Step::Retag(address, id) => {
                         let known = model.get_mut(&address);
                         prop_assert_eq!(
-                            table.set_traceback(address, TracebackId(id)), known.is_some());
+                            table.set_owner(address, OwnerId(id)), known.is_some());
                         if let Some(known) = known {
-                            known.traceback = TracebackId(id);
+                            known.owner = OwnerId(id);
                         }
                     }
                     Step::Watch(address) => {
                         table.watch(address).unwrap();
                         let known = model.entry(address).or_insert(Block {
-                            size: 0, traceback: TracebackId(0), flags: Flags::default() });
-                        known.flags = known.flags.watched();
+                            size: 0, owner: OwnerId::NOBODY, is_watched: true });
+                        known.is_watched = true;
                     }
                     Step::DropOdd => {
-                        table.retain(|b| (b.traceback.0 % 2 == 0).then_some(b.flags.watched()));
-                        model.retain(|_, b| b.traceback.0 % 2 == 0);
-                        for known in model.values_mut() {
-                            known.flags = known.flags.watched();
-                        }
+                        table.retain(|b| b.owner.0 % 2 == 0);
+                        model.retain(|_, b| b.owner.0 % 2 == 0);
                     }
                 }
                 prop_assert_eq!(table.len(), model.len());

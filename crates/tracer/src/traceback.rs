@@ -77,6 +77,13 @@ impl TracebackBuilder {
         self.total = self.total.saturating_add(1);
     }
 
+    /// Say how many frames there are, kept or not; no fewer than are kept.
+    #[inline]
+    pub fn set_total(&mut self, total: u32) {
+        debug_assert!(total as usize >= self.frames.len());
+        self.total = total;
+    }
+
     /// The kept frames, most recent first.
     pub fn frames(&self) -> &[LocationId] {
         &self.frames

@@ -1,11 +1,14 @@
 //! The tracer: tables, views and the events that connect them.
 
+use crate::callers::Callers;
 use crate::counters::Counters;
 use crate::domain::Domains;
 use crate::exhausted::Exhausted;
-use crate::location::Locations;
+use crate::location::{LocationId, Locations};
+use crate::owner::{OwnerId, Owners};
+use crate::side_table::{self, ELSEWHERE, NoSideTable, SideTable, UNKNOWN};
 use crate::snapshot::Snapshot;
-use crate::table::{Block, BlockTable, Flags};
+use crate::table::{Block, BlockTable};
 use crate::traceback::{TracebackBuilder, TracebackId, Tracebacks};
 use crate::view::{View, ViewSet};
 
@@ -15,35 +18,64 @@ struct Observer {
     counters: Counters,
 }
 
+/// What was known about a block that has been released.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Released {
+    /// Its size in bytes.
+    pub size: usize,
+    /// Who allocated it. Meaningless where no view saw it.
+    pub traceback: TracebackId,
+    /// Who saw it.
+    pub views: ViewSet,
+    /// The host had asked to be told.
+    pub is_watched: bool,
+}
+
 /// Everything known about live blocks, for both views.
+///
+/// Blocks that the host can number are in its side table `S`, the others in a
+/// table by address.
 #[derive(Debug)]
-pub struct Tracer {
+pub struct Tracer<S: SideTable = NoSideTable> {
+    side: S,
     blocks: BlockTable,
     domains: Domains,
+    owners: Owners,
+    callers: Callers,
     tracebacks: Tracebacks,
     locations: Locations,
     active: ViewSet,
     observers: [Observer; 2],
+    builder: TracebackBuilder,
 }
 
-impl Default for Tracer {
+impl Default for Tracer<NoSideTable> {
     fn default() -> Self {
+        Tracer::new(NoSideTable)
+    }
+}
+
+impl<S: SideTable> Tracer<S> {
+    /// A tracer without any block, whose side table is empty too.
+    pub fn new(side: S) -> Self {
         let observer = Observer {
             limit: 1,
             counters: Counters::default(),
         };
         Tracer {
+            side,
             blocks: BlockTable::default(),
             domains: Domains::default(),
+            owners: Owners::default(),
+            callers: Callers::default(),
             tracebacks: Tracebacks::default(),
             locations: Locations::default(),
             active: ViewSet::EMPTY,
             observers: [observer; 2],
+            builder: TracebackBuilder::default(),
         }
     }
-}
 
-impl Tracer {
     /// Begin to record for `view`, keeping up to `limit` frames of each
     /// traceback. If it records already, nothing changes and the answer is no.
     pub fn start(&mut self, view: View, limit: u16) -> bool {
@@ -55,6 +87,7 @@ impl Tracer {
             limit: limit.max(1),
             counters: Counters::default(),
         };
+        self.begin_epoch();
         true
     }
 
@@ -68,29 +101,53 @@ impl Tracer {
         }
         self.clear(view);
         self.active = self.active.without(view);
+        self.begin_epoch();
         if self.active.is_empty() {
-            self.blocks.clear();
-            self.domains.clear();
-            self.tracebacks.clear();
             self.locations = Locations::default();
         }
         self.active.is_empty()
     }
 
-    /// Forget what `view` has seen so far, but go on recording for it.
+    /// Forget what `view` has seen so far, but go on recording for it. Watched
+    /// blocks are forgotten too where no other view records.
     pub fn clear(&mut self, view: View) {
-        let forget = |block: Block| {
-            let flags = block.flags.with_views(block.flags.views().without(view));
-            (!flags.views().is_empty() || flags.is_watched()).then_some(flags)
-        };
-        self.blocks.retain(forget);
-        for table in self.domains.iter_mut() {
-            table.retain(forget);
-        }
         self.observers[view.index()].counters.clear();
         if self.active.without(view).is_empty() {
+            self.side.wipe();
+            self.blocks.clear();
+            self.domains.clear();
+            self.owners.clear();
             self.tracebacks.clear();
+        } else {
+            self.owners.hide_from(view);
+            let owners = &mut self.owners;
+            // In the side table blocks that nobody sees take no more room than
+            // others, and go when they are released.
+            let mut keep = |block: Block| {
+                let is_seen = !owners.get(block.owner).views.is_empty();
+                if !is_seen && !block.is_watched {
+                    owners.subtract(block.owner, block.size);
+                }
+                is_seen || block.is_watched
+            };
+            self.blocks.retain(&mut keep);
+            for table in self.domains.iter_mut() {
+                table.retain(&mut keep);
+            }
         }
+        self.begin_epoch();
+    }
+
+    fn begin_epoch(&mut self) {
+        self.owners.begin_epoch();
+        self.callers.clear();
+    }
+
+    /// Changes whenever an owner that was handed out must not be used for new
+    /// blocks any more, and watched blocks may have been forgotten.
+    #[inline]
+    pub fn epoch(&self) -> u32 {
+        self.owners.epoch()
     }
 
     /// Is anybody looking?
@@ -116,6 +173,13 @@ impl Tracer {
             }
         };
         limit(View::Program).max(limit(View::Profile))
+    }
+
+    /// Must frames beyond the limit be counted? Only programs can ask for their
+    /// number; to the profile it is as many as were kept.
+    #[inline]
+    pub fn counts_all_frames(&self) -> bool {
+        self.active.contains(View::Program)
     }
 
     /// The running figures of a view.
@@ -149,106 +213,312 @@ impl Tracer {
         self.tracebacks.intern(built)
     }
 
+    /// The owner for what is allocated now by a traceback.
+    pub fn owner(&mut self, traceback: TracebackId) -> Result<OwnerId, Exhausted> {
+        self.owners.of(traceback, self.active)
+    }
+
+    /// The owner for what is allocated now at `location`, called by what `caller`
+    /// would own; [`OwnerId::NOBODY`] calls the outermost frame. Both are of this
+    /// epoch.
+    pub fn called(&mut self, caller: OwnerId, location: LocationId) -> Result<OwnerId, Exhausted> {
+        if let Some(owner) = self.callers.get(caller, location) {
+            return Ok(owner);
+        }
+        let counts_all = self.counts_all_frames();
+        self.builder.reset(self.capture_limit());
+        self.builder.push(location)?;
+        if caller != OwnerId::NOBODY {
+            let above = self.owners.get(caller).traceback;
+            for &frame in self.tracebacks.frames(above) {
+                if self.builder.is_full() {
+                    break;
+                }
+                self.builder.push(frame)?;
+            }
+            if counts_all {
+                self.builder
+                    .set_total(u32::from(self.tracebacks.total(above)) + 1);
+            }
+        }
+        let traceback = self.tracebacks.intern(&self.builder)?;
+        let owner = self.owners.of(traceback, self.active)?;
+        self.callers.insert(caller, location, owner)?;
+        Ok(owner)
+    }
+
     #[inline]
-    fn count(&mut self, block: Block) {
+    fn count(&mut self, owner: OwnerId, size: usize) {
+        let views = self.owners.add(owner, size);
         for view in View::ALL {
-            if block.flags.views().contains(view) {
-                self.observers[view.index()].counters.add(block.size);
+            if views.contains(view) {
+                self.observers[view.index()].counters.add(size);
             }
         }
     }
 
     #[inline]
-    fn discount(&mut self, block: Block) {
+    fn discount(&mut self, owner: OwnerId, size: usize) -> ViewSet {
+        let views = self.owners.subtract(owner, size);
         for view in View::ALL {
-            if block.flags.views().contains(view) {
-                self.observers[view.index()].counters.subtract(block.size);
+            if views.contains(view) {
+                self.observers[view.index()].counters.subtract(size);
             }
+        }
+        views
+    }
+
+    /// The block in the side table at a place whose word is its own.
+    #[inline]
+    fn read(&self, place: S::Place, word: u32) -> Block {
+        let room = self.side.room(place);
+        let (owner, mut size) = side_table::unpack(word, room);
+        if room > side_table::FINE {
+            size = self.side.second(place) as usize;
+        }
+        Block {
+            size,
+            owner,
+            is_watched: false,
         }
     }
 
-    /// A block was allocated. What was known at its address, if its release
-    /// went unseen, is returned.
+    /// The block of the host's own domain at an address.
+    fn find(&self, address: usize) -> Option<Block> {
+        if let Some(place) = self.side.place(address) {
+            match self.side.word(place) {
+                UNKNOWN => return None,
+                ELSEWHERE => {}
+                word => return Some(self.read(place, word)),
+            }
+        }
+        self.blocks.get(address)
+    }
+
+    /// Take the block at an address out, without a change to any sum.
     #[inline]
+    fn take(&mut self, address: usize) -> Option<Block> {
+        if let Some(place) = self.side.place(address) {
+            let word = self.side.word(place);
+            if word == UNKNOWN {
+                return None;
+            }
+            self.side.set_word(place, UNKNOWN);
+            if word != ELSEWHERE {
+                return Some(self.read(place, word));
+            }
+        }
+        self.blocks.remove(address)
+    }
+
+    /// Put a block in where none is, without a change to any sum.
+    #[inline]
+    fn put(&mut self, address: usize, block: Block) -> Result<(), Exhausted> {
+        if let Some(place) = self.side.place(address) {
+            let room = self.side.room(place);
+            match side_table::pack(block.owner, block.size, room) {
+                Some(word) if !block.is_watched && block.owner != OwnerId::NOBODY => {
+                    self.side.set_word(place, word);
+                    if room > side_table::FINE {
+                        // No more than the room, which is far below 4 GiB.
+                        self.side.set_second(place, block.size as u32);
+                    }
+                    return Ok(());
+                }
+                _ => self.side.set_word(place, ELSEWHERE),
+            }
+        }
+        self.put_elsewhere(address, block)
+    }
+
+    #[inline(never)]
+    fn put_elsewhere(&mut self, address: usize, block: Block) -> Result<(), Exhausted> {
+        let result = self.blocks.insert(address, block);
+        if result.is_err()
+            && let Some(place) = self.side.place(address)
+        {
+            self.side.set_word(place, UNKNOWN);
+        }
+        result.map(|_| ())
+    }
+
+    fn released(&self, block: Block, views: ViewSet) -> Released {
+        Released {
+            size: block.size,
+            traceback: self.owners.get(block.owner).traceback,
+            views,
+            is_watched: block.is_watched,
+        }
+    }
+
+    /// As [`Tracer::record_for`], for a traceback that has just been interned.
     pub fn record(
         &mut self,
         address: usize,
         size: usize,
         traceback: TracebackId,
-    ) -> Result<Option<Block>, Exhausted> {
+    ) -> Result<Option<Released>, Exhausted> {
+        let owner = self.owner(traceback)?;
+        self.record_for(address, size, owner)
+    }
+
+    /// A block was allocated. What was known at its address, if its release
+    /// went unseen, is returned. If there is no memory, nothing is known there.
+    #[inline]
+    pub fn record_for(
+        &mut self,
+        address: usize,
+        size: usize,
+        owner: OwnerId,
+    ) -> Result<Option<Released>, Exhausted> {
+        let old = self.release(address);
         let block = Block {
             size,
-            traceback,
-            flags: Flags::new(self.active),
+            owner,
+            is_watched: false,
         };
-        let old = self.blocks.insert(address, block)?;
-        if let Some(old) = old {
-            self.discount(old);
-        }
-        self.count(block);
+        self.put(address, block)?;
+        self.count(owner, size);
         Ok(old)
     }
 
     /// A block is about to be released.
     #[inline]
-    pub fn release(&mut self, address: usize) -> Option<Block> {
-        let block = self.blocks.remove(address)?;
-        self.discount(block);
-        Some(block)
+    pub fn release(&mut self, address: usize) -> Option<Released> {
+        let block = self.take(address)?;
+        let traceback = self.owners.get(block.owner).traceback;
+        let views = self.discount(block.owner, block.size);
+        Some(Released {
+            size: block.size,
+            traceback,
+            views,
+            is_watched: block.is_watched,
+        })
     }
 
     /// A block that was reported released lives on after all.
-    pub fn restore(&mut self, address: usize, block: Block) -> Result<(), Exhausted> {
+    pub fn restore(&mut self, address: usize, block: Released) -> Result<(), Exhausted> {
         // A view may have stopped in between, or all tracebacks been forgotten.
         let mut views = ViewSet::EMPTY;
-        if block.traceback.0 as usize >= self.tracebacks.len() {
-            return Ok(());
-        }
         for view in View::ALL {
-            if block.flags.views().contains(view) && self.active.contains(view) {
+            if block.views.contains(view) && self.active.contains(view) {
                 views = views.with(view);
             }
         }
-        let flags = block.flags.with_views(views);
-        if views.is_empty() && !flags.is_watched() {
-            return Ok(());
-        }
-        let block = Block { flags, ..block };
-        if let Some(old) = self.blocks.insert(address, block)? {
-            self.discount(old);
-        }
-        self.count(block);
+        let is_known = (block.traceback.0 as usize) < self.tracebacks.len();
+        let owner = if views.is_empty() || !is_known {
+            if !block.is_watched {
+                return Ok(());
+            }
+            OwnerId::NOBODY
+        } else {
+            self.owner_seen_by(block.traceback, views)?
+        };
+        let lives = Block {
+            size: block.size,
+            owner,
+            is_watched: block.is_watched,
+        };
+        self.release(address);
+        self.put(address, lives)?;
+        self.count(owner, block.size);
         Ok(())
     }
 
+    /// The owner for blocks of a traceback that just these views see.
+    fn owner_seen_by(
+        &mut self,
+        traceback: TracebackId,
+        views: ViewSet,
+    ) -> Result<OwnerId, Exhausted> {
+        if views == self.active {
+            self.owners.of(traceback, views)
+        } else {
+            self.owners.apart(traceback, views)
+        }
+    }
+
     /// The block at an address.
-    pub fn block(&self, address: usize) -> Option<Block> {
-        self.blocks.get(address)
+    pub fn block(&self, address: usize) -> Option<Released> {
+        let block = self.find(address)?;
+        Some(self.released(block, self.owners.get(block.owner).views))
     }
 
     /// Does `view` see a block at this address?
     #[inline]
     pub fn sees(&self, view: View, address: usize) -> bool {
-        self.blocks
-            .get(address)
-            .is_some_and(|block| block.flags.views().contains(view))
+        let block = self.find(address);
+        block.is_some_and(|block| self.owners.get(block.owner).views.contains(view))
     }
 
-    /// A block has a new owner: its memory was handed on without a release.
-    pub fn retag(&mut self, address: usize, traceback: TracebackId) -> bool {
-        self.blocks.set_traceback(address, traceback)
+    /// A block has a new owner: its memory was handed on without a release. Who
+    /// saw the old one sees the new one.
+    pub fn retag(&mut self, address: usize, owner: OwnerId) -> Result<bool, Exhausted> {
+        let Some(block) = self.find(address) else {
+            return Ok(false);
+        };
+        if block.owner == owner || block.owner == OwnerId::NOBODY {
+            return Ok(block.owner == owner);
+        }
+        let views = self.owners.get(block.owner).views;
+        let traceback = self.owners.get(owner).traceback;
+        let owner = self.owner_seen_by(traceback, views)?;
+        self.take(address);
+        self.put(address, Block { owner, ..block })?;
+        self.owners.add(owner, block.size);
+        self.owners.subtract(block.owner, block.size);
+        Ok(true)
     }
 
     /// Mark the block at an address so that its release says so.
     pub fn watch(&mut self, address: usize) -> Result<(), Exhausted> {
+        if let Some(place) = self.side.place(address) {
+            match self.side.word(place) {
+                ELSEWHERE => {}
+                UNKNOWN => self.side.set_word(place, ELSEWHERE),
+                word => {
+                    let block = self.read(place, word);
+                    self.blocks.insert(address, block)?;
+                    self.side.set_word(place, ELSEWHERE);
+                }
+            }
+        }
         self.blocks.watch(address)
+    }
+
+    /// The block at an address of a domain.
+    fn find_in(&self, domain: u32, address: usize) -> Option<Block> {
+        match domain {
+            0 => self.find(address),
+            _ => self.domains.table(domain).and_then(|t| t.get(address)),
+        }
+    }
+
+    fn take_in(&mut self, domain: u32, address: usize) {
+        match domain {
+            0 => self.take(address),
+            _ => self
+                .domains
+                .table_mut(domain)
+                .and_then(|table| table.remove(address)),
+        };
+    }
+
+    fn put_in(&mut self, domain: u32, address: usize, block: Block) -> Result<(), Exhausted> {
+        match domain {
+            0 => self.put(address, block),
+            _ => {
+                let table = self.domains.table_or_new(domain)?;
+                table.insert(address, block).map(|_| ())
+            }
+        }
     }
 
     /// Somebody else than the allocator reports a block, to `view` alone. The
     /// answer is no, and nothing is changed, while that view does not record.
     ///
-    /// A block has one size and one owner: should the other view see it already,
-    /// they change there too.
+    /// A block has one size and one traceback: should the other view see it
+    /// already, they change there too.
     pub fn track(
         &mut self,
         view: View,
@@ -260,53 +530,97 @@ impl Tracer {
         if !self.active.contains(view) {
             return Ok(false);
         }
-        let table = match domain {
-            0 => &mut self.blocks,
-            _ => self.domains.table_or_new(domain)?,
-        };
-        let flags = table.get(address).map_or(Flags::default(), |old| old.flags);
+        let old = self.find_in(domain, address);
+        let seen = old.map_or(ViewSet::EMPTY, |old| self.owners.get(old.owner).views);
+        let owner = self.owner_seen_by(traceback, seen.with(view))?;
         let block = Block {
             size,
-            traceback,
-            flags: flags.with_views(flags.views().with(view)),
+            owner,
+            is_watched: old.is_some_and(|old| old.is_watched),
         };
-        if let Some(old) = table.insert(address, block)? {
-            self.discount(old);
+        if let Some(old) = old {
+            self.take_in(domain, address);
+            self.discount(old.owner, old.size);
         }
-        self.count(block);
+        self.put_in(domain, address, block)?;
+        self.count(owner, size);
         Ok(true)
     }
 
     /// Somebody else than the allocator takes a block back from `view`; the
-    /// other view sees what it saw. What `view` saw is returned.
-    pub fn untrack(&mut self, view: View, domain: u32, address: usize) -> Option<Block> {
-        let table = match domain {
-            0 => &mut self.blocks,
-            _ => self.domains.table_mut(domain)?,
-        };
-        let known = table.get(address);
-        let block = known.filter(|block| block.flags.views().contains(view))?;
-        let flags = block.flags.with_views(block.flags.views().without(view));
-        if flags == Flags::default() {
-            table.remove(address);
-        } else {
-            table.set_flags(address, flags);
+    /// other view sees what it saw. What `view` saw is returned; nothing, and
+    /// nothing is changed, if there is no memory to divide them.
+    pub fn untrack(&mut self, view: View, domain: u32, address: usize) -> Option<Released> {
+        let block = self.find_in(domain, address)?;
+        let owner = self.owners.get(block.owner);
+        if !owner.views.contains(view) {
+            return None;
         }
-        self.observers[view.index()].counters.subtract(block.size);
-        Some(block)
+        let left = owner.views.without(view);
+        let new_owner = if left.is_empty() {
+            OwnerId::NOBODY
+        } else {
+            self.owner_seen_by(owner.traceback, left).ok()?
+        };
+        let seen = self.released(block, owner.views);
+        self.take_in(domain, address);
+        self.discount(block.owner, block.size);
+        if !left.is_empty() || block.is_watched {
+            let owner = new_owner;
+            if self
+                .put_in(domain, address, Block { owner, ..block })
+                .is_ok()
+            {
+                self.count(owner, block.size);
+            }
+        }
+        Some(seen)
+    }
+
+    /// Call `visit` with the domain, owner and size of every block.
+    fn for_each(&self, visit: &mut dyn FnMut(u32, OwnerId, usize)) {
+        self.side.for_each(&mut |place| {
+            let word = self.side.word(place);
+            if word != UNKNOWN && word != ELSEWHERE {
+                let block = self.read(place, word);
+                visit(0, block.owner, block.size);
+            }
+        });
+        for (_, block) in self.blocks.iter() {
+            visit(0, block.owner, block.size);
+        }
+        for (domain, table) in self.domains.iter() {
+            for (_, block) in table.iter() {
+                visit(domain, block.owner, block.size);
+            }
+        }
     }
 
     /// A copy of what `view` sees, with tracebacks cut to its own limit.
     pub fn snapshot(&self, view: View) -> Result<Snapshot, Exhausted> {
-        let main = self.blocks.iter().map(|(_, block)| (0, block));
-        let others = self
-            .domains
-            .iter()
-            .flat_map(|(domain, table)| table.iter().map(move |(_, block)| (domain, block)));
-        let seen = main
-            .chain(others)
-            .filter(|(_, block)| block.flags.views().contains(view));
-        Snapshot::take(seen, &self.tracebacks, &self.locations, self.limit(view))
+        let mut copy = self.copy(view)?;
+        let mut result = Ok(());
+        self.for_each(&mut |domain, owner, size| {
+            let owner = self.owners.get(owner);
+            if result.is_ok() && owner.views.contains(view) {
+                result = copy.add_block(domain, owner.traceback, size);
+            }
+        });
+        result.map(|()| copy.done())
+    }
+
+    /// As [`Tracer::snapshot`], without the single blocks: their sums for each
+    /// traceback. It takes no longer the more blocks there are.
+    pub fn summary(&self, view: View) -> Result<Snapshot, Exhausted> {
+        let mut copy = self.copy(view)?;
+        for owner in self.owners.iter().filter(|o| o.views.contains(view)) {
+            copy.add_total(owner.traceback, owner.bytes, owner.blocks as usize)?;
+        }
+        Ok(copy.done())
+    }
+
+    fn copy(&self, view: View) -> Result<crate::snapshot::Copy<'_>, Exhausted> {
+        Snapshot::copy(&self.tracebacks, &self.locations, self.limit(view))
     }
 
     /// A snapshot of the one block at an address of a domain: empty if `view`
@@ -317,33 +631,27 @@ impl Tracer {
         domain: u32,
         address: usize,
     ) -> Result<Snapshot, Exhausted> {
-        let known = match domain {
-            0 => self.block(address),
-            _ => self.domains.table(domain).and_then(|t| t.get(address)),
-        };
-        let Some(block) = known.filter(|block| block.flags.views().contains(view)) else {
+        let Some(block) = self.find_in(domain, address) else {
             return Ok(Snapshot::default());
         };
+        let owner = self.owners.get(block.owner);
+        if !owner.views.contains(view) {
+            return Ok(Snapshot::default());
+        }
         // A table of its own for the one traceback, so that the cost does not
         // depend on how many others there are.
         let mut builder = TracebackBuilder::default();
         builder.reset(self.limit(view));
-        let frames = self.tracebacks.frames(block.traceback);
+        let frames = self.tracebacks.frames(owner.traceback);
         for &location in frames.iter().take(self.limit(view).into()) {
             builder.push(location)?;
         }
-        for _ in builder.frames().len()..self.tracebacks.total(block.traceback).into() {
-            builder.count();
-        }
+        builder.set_total(self.tracebacks.total(owner.traceback).into());
         let mut tracebacks = Tracebacks::default();
         let traceback = tracebacks.intern(&builder)?;
-        let seen = [(domain, Block { traceback, ..block })];
-        Snapshot::take(
-            seen.into_iter(),
-            &tracebacks,
-            &self.locations,
-            self.limit(view),
-        )
+        let mut copy = Snapshot::copy(&tracebacks, &self.locations, self.limit(view))?;
+        copy.add_block(domain, traceback, block.size)?;
+        Ok(copy.done())
     }
 
     /// A snapshot of several blocks of a domain, in the order of `addresses`, from
@@ -376,8 +684,11 @@ impl Tracer {
 
     /// Bytes held by the tracer's own tables.
     pub fn memory(&self) -> usize {
-        self.blocks.memory()
+        self.side.memory()
+            + self.blocks.memory()
             + self.domains.memory()
+            + self.owners.memory()
+            + self.callers.memory()
             + self.tracebacks.memory()
             + self.locations.memory()
     }
@@ -393,7 +704,7 @@ mod tests {
     const PROGRAM: View = View::Program;
     const PROFILE: View = View::Profile;
 
-    pub fn traceback(tracer: &mut Tracer, lines: &[u32]) -> TracebackId {
+    pub fn traceback<S: SideTable>(tracer: &mut Tracer<S>, lines: &[u32]) -> TracebackId {
         let file = tracer.locations_mut().file(b"f.py").unwrap();
         let mut builder = TracebackBuilder::default();
         builder.reset(tracer.capture_limit());
@@ -479,14 +790,69 @@ mod tests {
     }
 
     #[test]
-    fn watched_blocks_survive_a_clear_and_report_their_release() {
+    fn watched_blocks_report_their_release_until_nobody_records() {
         let mut tracer = Tracer::default();
         tracer.start(PROGRAM, 1);
+        tracer.start(PROFILE, 1);
         tracer.watch(0x40).unwrap();
         tracer.clear(PROGRAM);
         assert_eq!(tracer.snapshot(PROGRAM).unwrap().blocks().len(), 0);
-        assert!(tracer.release(0x40).unwrap().flags.is_watched());
+        assert!(tracer.release(0x40).unwrap().is_watched);
         assert_eq!(tracer.counters(PROGRAM).current(), 0);
+        tracer.watch(0x40).unwrap();
+        tracer.stop(PROFILE);
+        assert!(tracer.block(0x40).unwrap().is_watched);
+        let epoch = tracer.epoch();
+        tracer.clear(PROGRAM);
+        assert_ne!(tracer.epoch(), epoch);
+        assert!(tracer.block(0x40).is_none());
+    }
+
+    #[test]
+    fn a_stack_is_built_from_its_callers() {
+        for (counts_all, total) in [(false, 2), (true, 4)] {
+            let mut tracer = Tracer::default();
+            tracer.start(PROFILE, 2);
+            if counts_all {
+                tracer.start(PROGRAM, 1);
+            }
+            let file = tracer.locations_mut().file(b"f.py").unwrap();
+            let mut owner = OwnerId::NOBODY;
+            for line in [4, 3, 2, 1] {
+                let location = tracer.locations_mut().location(file, line).unwrap();
+                let called = tracer.called(owner, location).unwrap();
+                assert_eq!(tracer.called(owner, location).unwrap(), called);
+                owner = called;
+            }
+            tracer.record_for(0x10, 9, owner).unwrap();
+            for snapshot in [tracer.snapshot(PROFILE), tracer.summary(PROFILE)] {
+                let snapshot = snapshot.unwrap();
+                let totals = snapshot.by_traceback().unwrap();
+                assert_eq!((totals[0].size, totals[0].count), (9, 1));
+                let frames = snapshot.tracebacks().frames(totals[0].traceback);
+                let lines: Vec<u32> = frames.iter().map(|&l| snapshot.location(l).1).collect();
+                assert_eq!(lines, [1, 2]);
+                assert_eq!(snapshot.tracebacks().total(totals[0].traceback), total);
+            }
+        }
+    }
+
+    #[test]
+    fn a_block_that_is_handed_on_keeps_its_views() {
+        let mut tracer = Tracer::default();
+        tracer.start(PROFILE, 1);
+        let id = traceback(&mut tracer, &[1]);
+        tracer.record(0x10, 7, id).unwrap();
+        tracer.start(PROGRAM, 1);
+        let id = traceback(&mut tracer, &[2]);
+        let owner = tracer.owner(id).unwrap();
+        assert_eq!(tracer.retag(0x20, owner), Ok(false));
+        assert_eq!(tracer.retag(0x10, owner), Ok(true));
+        assert!(tracer.sees(PROFILE, 0x10) && !tracer.sees(PROGRAM, 0x10));
+        assert_eq!(tracer.block(0x10).unwrap().traceback, id);
+        assert_eq!(tracer.counters(PROFILE).current(), 7);
+        tracer.release(0x10).unwrap();
+        assert_eq!(tracer.counters(PROFILE).current(), 0);
     }
 
     #[test]
@@ -545,7 +911,7 @@ mod tests {
         assert_eq!(tracer.counters(PROFILE).current(), 60);
         tracer.untrack(PROFILE, 0, 0x10).unwrap();
         tracer.untrack(PROGRAM, 0, 0x10).unwrap();
-        assert!(tracer.release(0x10).unwrap().flags.is_watched());
+        assert!(tracer.release(0x10).unwrap().is_watched);
         assert_eq!(tracer.track(PROGRAM, 0, 0x20, 6, id), Ok(true));
         assert!(!tracer.sees(PROFILE, 0x20));
     }

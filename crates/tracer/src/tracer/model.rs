@@ -8,6 +8,8 @@ use proptest::prelude::*;
 use super::Tracer;
 use super::tests::traceback;
 use crate::location::LocationId;
+use crate::side_table::{NoSideTable, SideTable};
+use crate::snapshot::Snapshot;
 use crate::view::View;
 
 const PROGRAM: View = View::Program;
@@ -20,9 +22,51 @@ enum Step {
     Move(usize, usize, usize),
     Track(View, u32, usize, usize, u32),
     Untrack(View, u32, usize),
+    Watch(usize),
+    Retag(usize, u32),
     Start(View, u16),
     Stop(View),
     Clear(View),
+}
+
+/// Words for two of three addresses: some blocks are exactly as large as was
+/// asked for, some slightly larger, some much.
+#[derive(Default)]
+struct Words {
+    words: HashMap<usize, (u32, u32)>,
+}
+
+impl SideTable for Words {
+    type Place = usize;
+
+    fn place(&self, address: usize) -> Option<usize> {
+        (!(address / 16).is_multiple_of(3)).then_some(address / 16)
+    }
+    fn room(&self, place: usize) -> usize {
+        if place.is_multiple_of(2) { 992 } else { 1280 }
+    }
+    fn word(&self, place: usize) -> u32 {
+        self.words.get(&place).map_or(0, |words| words.0)
+    }
+    fn set_word(&mut self, place: usize, word: u32) {
+        self.words.entry(place).or_default().0 = word;
+    }
+    fn second(&self, place: usize) -> u32 {
+        self.words[&place].1
+    }
+    fn set_second(&mut self, place: usize, word: u32) {
+        self.words.entry(place).or_default().1 = word;
+    }
+    fn for_each(&self, visit: &mut dyn FnMut(usize)) {
+        let used = self.words.iter().filter(|(_, words)| words.0 != 0);
+        used.for_each(|(&place, _)| visit(place));
+    }
+    fn wipe(&mut self) {
+        self.words.clear();
+    }
+    fn memory(&self) -> usize {
+        0
+    }
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -35,7 +79,9 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(a, b, s)| Step::Move(a, b, s)),
         3 => (view.clone(), 0u32..3, address.clone(), 0usize..1000, 0u32..5)
             .prop_map(|(v, d, a, s, l)| Step::Track(v, d, a, s, l)),
-        3 => (view.clone(), 0u32..3, address).prop_map(|(v, d, a)| Step::Untrack(v, d, a)),
+        3 => (view.clone(), 0u32..3, address.clone()).prop_map(|(v, d, a)| Step::Untrack(v, d, a)),
+        1 => address.clone().prop_map(Step::Watch),
+        2 => (address, 0u32..5).prop_map(|(a, l)| Step::Retag(a, l)),
         2 => (view.clone(), 1u16..4).prop_map(|(v, n)| Step::Start(v, n)),
         1 => view.clone().prop_map(Step::Stop),
         1 => view.prop_map(Step::Clear),
@@ -75,87 +121,154 @@ impl Model {
 proptest! {
     #[test]
     fn two_views_are_two_tracers(steps in proptest::collection::vec(step(), 0..400)) {
-        let mut tracer = Tracer::default();
-        let mut models = [Model::default(), Model::default()];
-        for step in steps {
-            match step {
-                Step::Record(address, size, line) => {
-                    if tracer.active().is_empty() { continue; }
-                    let stack = [line, 100, 101, 102];
-                    let id = traceback(&mut tracer, &stack);
-                    tracer.record(address, size, id).unwrap();
-                    models.iter_mut().for_each(|m| m.record(address, size, &stack));
+        check(Tracer::new(NoSideTable), &steps)?;
+        check(Tracer::new(Words::default()), &steps)?;
+    }
+}
+
+fn check<S: SideTable>(mut tracer: Tracer<S>, steps: &[Step]) -> Result<(), TestCaseError> {
+    let mut models = [Model::default(), Model::default()];
+    for step in steps.iter().cloned() {
+        match step {
+            Step::Record(address, size, line) => {
+                if tracer.active().is_empty() {
+                    continue;
                 }
-                Step::Release(address) => {
-                    tracer.release(address);
-                    models.iter_mut().for_each(|m| { m.live.remove(&(0, address)); });
+                let stack = [line, 100, 101, 102];
+                let id = traceback(&mut tracer, &stack);
+                tracer.record(address, size, id).unwrap();
+                models
+                    .iter_mut()
+                    .for_each(|m| m.record(address, size, &stack));
+            }
+            Step::Release(address) => {
+                tracer.release(address);
+                models.iter_mut().for_each(|m| {
+                    m.live.remove(&(0, address));
+                });
+            }
+            Step::Move(from, to, size) => {
+                if tracer.active().is_empty() {
+                    continue;
                 }
-                Step::Move(from, to, size) => {
-                    if tracer.active().is_empty() { continue; }
-                    tracer.release(from);
-                    models.iter_mut().for_each(|m| { m.live.remove(&(0, from)); });
-                    let id = traceback(&mut tracer, &[77]);
-                    tracer.record(to, size, id).unwrap();
-                    models.iter_mut().for_each(|m| m.record(to, size, &[77]));
+                tracer.release(from);
+                models.iter_mut().for_each(|m| {
+                    m.live.remove(&(0, from));
+                });
+                let id = traceback(&mut tracer, &[77]);
+                tracer.record(to, size, id).unwrap();
+                models.iter_mut().for_each(|m| m.record(to, size, &[77]));
+            }
+            Step::Track(view, domain, address, size, line) => {
+                if tracer.active().is_empty() {
+                    continue;
                 }
-                Step::Track(view, domain, address, size, line) => {
-                    if tracer.active().is_empty() { continue; }
-                    let stack = [line, 200];
-                    let id = traceback(&mut tracer, &stack);
-                    let done = tracer.track(view, domain, address, size, id).unwrap();
-                    prop_assert_eq!(done, models[view.index()].on);
-                    for other in View::ALL {
-                        let model = &mut models[other.index()];
-                        let knows = model.live.contains_key(&(domain, address));
-                        if done && (other == view || knows) {
-                            model.put(domain, address, size, &stack);
-                        }
+                let stack = [line, 200];
+                let id = traceback(&mut tracer, &stack);
+                let done = tracer.track(view, domain, address, size, id).unwrap();
+                prop_assert_eq!(done, models[view.index()].on);
+                for other in View::ALL {
+                    let model = &mut models[other.index()];
+                    let knows = model.live.contains_key(&(domain, address));
+                    if done && (other == view || knows) {
+                        model.put(domain, address, size, &stack);
                     }
-                }
-                Step::Untrack(view, domain, address) => {
-                    let block = tracer.untrack(view, domain, address);
-                    let known = models[view.index()].live.remove(&(domain, address));
-                    prop_assert_eq!(block.map(|b| b.size), known.map(|(size, ..)| size));
-                }
-                Step::Start(view, limit) => {
-                    let model = &mut models[view.index()];
-                    prop_assert_eq!(tracer.start(view, limit), !model.on);
-                    if !model.on {
-                        *model = Model { on: true, limit: limit.into(), ..Model::default() };
-                    }
-                }
-                Step::Stop(view) => {
-                    tracer.stop(view);
-                    models[view.index()] = Model::default();
-                }
-                Step::Clear(view) => {
-                    tracer.clear(view);
-                    models[view.index()].live.clear();
-                    models[view.index()].peak = 0;
                 }
             }
-            for view in View::ALL {
-                let model = &models[view.index()];
-                let counters = tracer.counters(view);
-                prop_assert_eq!(counters.current(), model.current());
-                prop_assert_eq!(counters.peak(), model.peak);
+            Step::Untrack(view, domain, address) => {
+                let block = tracer.untrack(view, domain, address);
+                let known = models[view.index()].live.remove(&(domain, address));
+                prop_assert_eq!(block.map(|b| b.size), known.map(|(size, ..)| size));
+            }
+            Step::Watch(address) => {
+                if !tracer.active().is_empty() {
+                    tracer.watch(address).unwrap();
+                }
+            }
+            Step::Retag(address, line) => {
+                if tracer.active().is_empty() {
+                    continue;
+                }
+                let stack = [line, 300, 301];
+                let id = traceback(&mut tracer, &stack);
+                let owner = tracer.owner(id).unwrap();
+                tracer.retag(address, owner).unwrap();
+                for model in &mut models {
+                    if let Some(block) = model.live.get_mut(&(0, address)) {
+                        block.1 = stack.iter().copied().take(model.limit).collect();
+                        block.2 = stack.len();
+                    }
+                }
+            }
+            Step::Start(view, limit) => {
+                let model = &mut models[view.index()];
+                prop_assert_eq!(tracer.start(view, limit), !model.on);
+                if !model.on {
+                    *model = Model {
+                        on: true,
+                        limit: limit.into(),
+                        ..Model::default()
+                    };
+                }
+            }
+            Step::Stop(view) => {
+                tracer.stop(view);
+                models[view.index()] = Model::default();
+            }
+            Step::Clear(view) => {
+                tracer.clear(view);
+                models[view.index()].live.clear();
+                models[view.index()].peak = 0;
             }
         }
         for view in View::ALL {
             let model = &models[view.index()];
-            let snapshot = tracer.snapshot(view).unwrap();
-            let mut seen: Vec<(u32, usize, Vec<u32>, usize)> = snapshot.blocks().iter().map(|b| {
-                let frames = snapshot.tracebacks().frames(b.traceback).iter();
-                let lines = frames.map(|&l: &LocationId| snapshot.location(l).1).collect();
-                (b.domain, b.size, lines, snapshot.tracebacks().total(b.traceback).into())
-            }).collect();
-            let mut expected: Vec<_> = model.live.iter().map(|(&(domain, _), block)| {
-                let (size, lines, total) = block.clone();
-                (domain, size, lines, total)
-            }).collect();
-            seen.sort();
-            expected.sort();
-            prop_assert_eq!(seen, expected);
+            let counters = tracer.counters(view);
+            prop_assert_eq!(counters.current(), model.current());
+            prop_assert_eq!(counters.peak(), model.peak);
         }
     }
+    for view in View::ALL {
+        let model = &models[view.index()];
+        let snapshot = tracer.snapshot(view).unwrap();
+        let mut seen: Vec<(u32, usize, Vec<u32>, usize)> = snapshot
+            .blocks()
+            .iter()
+            .map(|b| {
+                let frames = snapshot.tracebacks().frames(b.traceback).iter();
+                let lines = frames
+                    .map(|&l: &LocationId| snapshot.location(l).1)
+                    .collect();
+                (
+                    b.domain,
+                    b.size,
+                    lines,
+                    snapshot.tracebacks().total(b.traceback).into(),
+                )
+            })
+            .collect();
+        let mut expected: Vec<_> = model
+            .live
+            .iter()
+            .map(|(&(domain, _), block)| {
+                let (size, lines, total) = block.clone();
+                (domain, size, lines, total)
+            })
+            .collect();
+        seen.sort();
+        expected.sort();
+        prop_assert_eq!(seen, expected);
+        let sums = |snapshot: &Snapshot| -> Vec<(u32, usize, usize)> {
+            let totals = snapshot.by_line().unwrap();
+            let line = |l: Option<LocationId>| l.map_or(0, |l| snapshot.location(l).1);
+            let mut sums: Vec<_> = totals
+                .iter()
+                .map(|t| (line(t.location), t.size, t.count))
+                .collect();
+            sums.sort_unstable();
+            sums
+        };
+        prop_assert_eq!(sums(&tracer.summary(view).unwrap()), sums(&snapshot));
+    }
+    Ok(())
 }
