@@ -197,6 +197,36 @@ impl Region {
         }
     }
 
+    /// The place and the size of the block that begins at `address`, if the
+    /// address is in a pool and where a block begins. Any thread; the answer
+    /// means something while the block is in use.
+    #[inline(always)]
+    pub fn block_at(&self, address: *const u8) -> Option<(BlockIndex, usize)> {
+        let offset = (address as usize).wrapping_sub(self.base);
+        if offset >= self.length {
+            return None;
+        }
+        let number = offset >> pool::SHIFT;
+        // SAFETY: in the region, so it has a record.
+        let record = unsafe { &*self.records.add(number) };
+        let within = offset & (pool::SIZE - 1);
+        let slot = record.slot(within);
+        let size = record.size.load(Ordering::Relaxed) as usize;
+        let index = BlockIndex {
+            pool: number as u32,
+            slot,
+        };
+        (size != 0 && slot as usize * size == within).then_some((index, size))
+    }
+
+    /// The pools that were ever taken: the size of each one's blocks, 0 where it
+    /// has none now. Any thread.
+    pub fn pools(&self) -> impl Iterator<Item = usize> {
+        // SAFETY: records of taken pools are complete and stay.
+        self.records()
+            .map(|record| unsafe { (*record).size.load(Ordering::Relaxed) } as usize)
+    }
+
     /// The size of the block that `address` points to: at least what was asked
     /// for; 0 if the address is not in use.
     pub fn size_of(&self, address: *const u8) -> usize {

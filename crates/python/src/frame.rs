@@ -3,24 +3,28 @@
 //! A hook may run at any moment of the interpreter's life, so nothing here
 //! calls a function that can fail, allocate or run Python, and no reference to
 //! an object is kept. What a frame's instruction means (its file and line) is
-//! decoded once and cached by the instruction's address. That is sound as long
+//! decoded once and remembered by the instruction's address (`decode.rs`), and
+//! so is what it means below a given caller (`reader.rs`). That is sound as long
 //! as the code object lives: code objects met are marked as watched in the
-//! table of live blocks, so their release drops what was cached for them
+//! table of live blocks, so their release drops what was remembered for them
 //! ([`FrameReader::forget`]) before their memory can be used again.
 
 mod check;
+mod decode;
+mod reader;
+mod stack;
 mod text;
 
-use std::collections::HashMap;
 use std::ffi::{c_int, c_void};
 use std::sync::OnceLock;
 use std::{mem, ptr};
 
 use pyo3_ffi::*;
-use wrasse_tracer::{Exhausted, FileId, LocationId, TracebackBuilder, TracebackId, Tracer};
+use wrasse_tracer::Exhausted;
 
 use crate::layout::FRAME;
 use crate::symbols;
+pub use reader::FrameReader;
 use text::file_name;
 
 /// Offsets into `PyCodeObject` (public struct, but not in the stable ABI).
@@ -59,10 +63,6 @@ const THREAD_ID: usize = 152;
 const OWNED_BY_GENERATOR: u8 = 1;
 #[cfg(Py_3_12)]
 const OWNED_BY_C_STACK: u8 = 3;
-
-const CACHE_BITS: u32 = 14;
-/// Not a location: the frame does not count.
-const SKIP: u32 = u32::MAX;
 
 type CurrentThread = unsafe extern "C" fn() -> *mut PyThreadState;
 type IsFinalizing = unsafe extern "C" fn() -> c_int;
@@ -173,41 +173,6 @@ pub unsafe fn this_thread() -> *mut PyThreadState {
     }
 }
 
-#[derive(Clone, Copy)]
-struct Cached {
-    /// The instruction's address; bit 0 is set where a generator owns the frame.
-    key: usize,
-    location: u32,
-}
-
-const NOTHING: Cached = Cached {
-    key: 0,
-    location: SKIP,
-};
-
-#[derive(Clone, Copy)]
-struct Code {
-    file: FileId,
-    start: usize,
-    first_traceable: usize,
-    units: usize,
-}
-
-/// The cache from instructions to source lines, and a traceback being built.
-#[derive(Default)]
-pub struct FrameReader {
-    cache: Vec<Cached>,
-    codes: HashMap<usize, Code>,
-    builder: TracebackBuilder,
-    name: Vec<u8>,
-    unknown: Option<LocationId>,
-}
-
-#[inline]
-fn place(key: usize) -> usize {
-    (key.wrapping_mul(0x9e37_79b9_7f4a_7c15)) >> (usize::BITS - CACHE_BITS)
-}
-
 /// The innermost frame of a thread; null if it runs none.
 ///
 /// # Safety
@@ -224,196 +189,14 @@ pub unsafe fn top_frame(thread: *mut PyThreadState) -> *const u8 {
     }
 }
 
-impl FrameReader {
-    /// Get the memory that reading needs.
-    pub fn prepare(&mut self) -> Result<(), Exhausted> {
-        if self.cache.is_empty() {
-            self.cache.try_reserve_exact(1 << CACHE_BITS)?;
-            self.cache.resize(1 << CACHE_BITS, NOTHING);
-        }
-        Ok(())
-    }
-
-    /// Forget everything: nothing is watched any more, or no location valid.
-    pub fn clear(&mut self) {
-        *self = Self::default();
-    }
-
-    /// Bytes held.
-    pub fn memory(&self) -> usize {
-        self.cache.capacity() * size_of::<Cached>()
-            + self.codes.capacity() * size_of::<(usize, Code)>()
-            + self.name.capacity()
-    }
-
-    /// A watched block at this address is gone: a code object, so nothing
-    /// cached for its instructions is valid any more.
-    #[cold]
-    pub fn forget(&mut self, address: usize) {
-        let Some(code) = self.codes.remove(&address) else {
-            return;
-        };
-        if code.units > self.cache.len() / 2 {
-            self.cache.fill(NOTHING);
-            return;
-        }
-        // A frame that has not begun points before the first instruction.
-        for unit in 0..code.units + 2 {
-            let instruction = code.start + 2 * unit - 2;
-            for key in [instruction, instruction | 1] {
-                if let Some(cached) = self.cache.get_mut(place(key))
-                    && cached.key == key
-                {
-                    *cached = NOTHING;
-                }
-            }
-        }
-    }
-
-    /// The traceback of what `thread` is running; null is no thread.
-    ///
-    /// # Safety
-    /// `thread` is null, or the calling thread's own live state.
-    #[inline]
-    pub unsafe fn capture(
-        &mut self,
-        tracer: &mut Tracer,
-        thread: *mut PyThreadState,
-    ) -> Result<TracebackId, Exhausted> {
-        self.builder.reset(tracer.capture_limit());
-        let mut frame = if thread.is_null() {
-            ptr::null()
-        } else {
-            // SAFETY: the thread state is live.
-            unsafe { top_frame(thread) }
-        };
-        while !frame.is_null() {
-            // SAFETY: `frame` is in the calling thread's chain of live frames.
-            let location = unsafe { self.location(tracer, frame)? };
-            if location != SKIP {
-                if self.builder.is_full() {
-                    self.builder.count();
-                } else {
-                    self.builder.push(LocationId(location))?;
-                }
-            }
-            // SAFETY: as above.
-            frame = unsafe { load(frame, FRAME.previous) };
-        }
-        if self.builder.total() == 0 {
-            let unknown = match self.unknown {
-                Some(unknown) => unknown,
-                None => {
-                    let file = tracer.locations_mut().file(b"<unknown>")?;
-                    tracer.locations_mut().location(file, 0)?
-                }
-            };
-            self.unknown = Some(unknown);
-            self.builder.push(unknown)?;
-        }
-        tracer.intern(&self.builder)
-    }
-
-    #[inline]
-    unsafe fn location(&mut self, tracer: &mut Tracer, frame: *const u8) -> Result<u32, Exhausted> {
-        // SAFETY: `frame` is a live frame.
-        let (instruction, owner): (usize, u8) =
-            unsafe { (load(frame, FRAME.instruction), load(frame, FRAME.owner)) };
-        #[cfg(Py_3_12)]
-        if owner == OWNED_BY_C_STACK {
-            return Ok(SKIP);
-        }
-        let key = instruction | usize::from(owner == OWNED_BY_GENERATOR);
-        match self.cache.get(place(key)) {
-            Some(cached) if cached.key == key => Ok(cached.location),
-            // SAFETY: as above.
-            _ => unsafe { self.decode(tracer, frame, key) },
-        }
-    }
-
-    #[cold]
-    unsafe fn decode(
-        &mut self,
-        tracer: &mut Tracer,
-        frame: *const u8,
-        key: usize,
-    ) -> Result<u32, Exhausted> {
-        // SAFETY: `frame` is a live frame, so its code object is alive.
-        unsafe {
-            let object: *mut PyObject = load(frame, FRAME.code);
-            if object.is_null() || Py_TYPE(object) != &raw mut PyCode_Type {
-                return Ok(SKIP);
-            }
-            let code = self.code(tracer, object)?;
-            let location = match line_of(object, code, key) {
-                None => SKIP,
-                Some(line) => tracer.locations_mut().location(code.file, line)?.0,
-            };
-            if let Some(cached) = self.cache.get_mut(place(key)) {
-                *cached = Cached { key, location };
-            }
-            Ok(location)
-        }
-    }
-
-    unsafe fn code(
-        &mut self,
-        tracer: &mut Tracer,
-        object: *mut PyObject,
-    ) -> Result<Code, Exhausted> {
-        let address = object as usize;
-        if let Some(&code) = self.codes.get(&address) {
-            return Ok(code);
-        }
-        self.codes.try_reserve(1)?;
-        // SAFETY: `object` is a live code object.
-        let code = unsafe {
-            let mut code = read_code(object);
-            file_name(load(object.cast(), CODE.filename), &mut self.name)?;
-            code.file = tracer.locations_mut().file(&self.name)?;
-            code
-        };
-        tracer.watch(address)?;
-        self.codes.insert(address, code);
-        Ok(code)
-    }
-}
-
-unsafe fn read_code(object: *mut PyObject) -> Code {
-    // SAFETY: `object` is a live code object.
-    unsafe {
-        let first: c_int = load(object.cast(), CODE.first_traceable);
-        let units: Py_ssize_t = load(object.cast(), ITEMS);
-        Code {
-            file: FileId(0),
-            start: object as usize + CODE.instructions,
-            first_traceable: usize::try_from(first).unwrap_or(0),
-            units: usize::try_from(units).unwrap_or(0),
-        }
-    }
-}
-
-/// The line of an instruction, unless its frame has not really begun yet
-/// (its cells are still being made, its generator not yet created).
-unsafe fn line_of(object: *mut PyObject, code: Code, key: usize) -> Option<u32> {
-    let (instruction, is_generator) = (key & !1, key & 1 != 0);
-    if !is_generator && instruction < code.start + 2 * code.first_traceable {
-        return None;
-    }
-    let offset = (instruction as isize - code.start as isize) as c_int;
-    // SAFETY: a live code object and an offset into it; this walks a table of
-    // bytes and neither fails nor allocates.
-    let line = unsafe { PyCode_Addr2Line(object.cast(), offset) };
-    Some(u32::try_from(line).unwrap_or(0))
-}
-
 /// The line of an instruction of a code object; 0 where it has none.
 ///
 /// # Safety
 /// `code` is a live code object, `instruction` the address in a frame of its.
 pub unsafe fn line_at(code: *mut PyObject, instruction: usize) -> u32 {
     let offset = (instruction as isize - code as isize - CODE.instructions as isize) as c_int;
-    // SAFETY: as in `line_of`.
+    // SAFETY: a live code object and an offset into it; this walks a table of
+    // bytes and neither fails nor allocates.
     let line = unsafe { PyCode_Addr2Line(code.cast(), offset) };
     u32::try_from(line).unwrap_or(0)
 }
@@ -447,7 +230,7 @@ pub unsafe fn read_all(thread: *mut PyThreadState) -> Result<Vec<Seen>, Exhauste
             let skip = false;
             if !skip && !object.is_null() && Py_TYPE(object) == &raw mut PyCode_Type {
                 let key = instruction | usize::from(owner == OWNED_BY_GENERATOR);
-                if let Some(line) = line_of(object, read_code(object), key) {
+                if let Some(line) = decode::line_of(object, decode::read_code(object), key) {
                     let mut file = Vec::new();
                     file_name(load(object.cast(), CODE.filename), &mut file)?;
                     seen.push(Seen {

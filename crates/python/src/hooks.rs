@@ -5,8 +5,8 @@
 //! tell the tracer. Rules that hold in them:
 //!
 //! * RAW is called by any thread, with or without the GIL; in own-GIL
-//!   subinterpreters so are the other two. All state is behind one lock, and
-//!   under it nothing is called that could allocate through Python.
+//!   subinterpreters so are the other two. All state is behind one lock (`biased.rs`),
+//!   and under it nothing is called that could allocate through Python.
 //! * A block's trace goes before its memory does, since another thread may be
 //!   given the same address the moment it is free.
 //! * What an allocator allocates to do its work (a big OBJ block is a RAW one) is
@@ -19,19 +19,26 @@
 //!   of old. Wrapping that tool in turn takes a second set of functions, or the
 //!   two would call each other without end.
 
+mod biased;
 pub mod lock;
+mod served;
+mod state;
+mod words;
 
 use std::cell::Cell;
 use std::ffi::c_void;
 use std::ptr;
 use std::sync::Once;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
 use pyo3_ffi::*;
-use wrasse_tracer::{Block, Exhausted, Tracer, View, ViewSet};
+use wrasse_tracer::{Exhausted, Released, View, ViewSet};
 
-use crate::frame::{self, FrameReader};
-use lock::{Guard, Lock};
+use crate::frame;
+use crate::small_objects;
+use crate::small_objects::heaps;
+use biased::{Biased, Guard};
+use state::State;
 
 const RAW: usize = 0;
 const MEM: usize = 1;
@@ -42,15 +49,7 @@ const DOMAINS: [PyMemAllocatorDomain; 3] = [
     PyMemAllocatorDomain::PYMEM_DOMAIN_OBJ,
 ];
 
-/// What the hooks share.
-#[derive(Default)]
-pub struct State {
-    /// Who allocated what.
-    pub tracer: Tracer,
-    frames: FrameReader,
-}
-
-static STATE: Lock<Option<Box<State>>> = Lock::new(None);
+static STATE: Biased<Option<Box<State>>> = Biased::new(None);
 /// The views that record, readable without the lock.
 static ACTIVE: AtomicU8 = AtomicU8::new(0);
 /// Sets of our functions. One is all it takes, unless other tools' hooks come
@@ -79,18 +78,13 @@ pub const NO_ALLOCATOR: PyMemAllocatorEx = PyMemAllocatorEx {
 /// put in place, and then only read.
 static mut NEXT: [[Next; SETS]; 3] = [const { [const { Next(NO_ALLOCATOR) }; SETS] }; 3];
 
-struct Local {
+thread_local! {
     /// The thread is inside a hook, or asked for silence.
-    is_inside: Cell<bool>,
-    /// The last block this thread recorded, if it has not become an object yet.
-    fresh: Cell<usize>,
+    static IS_INSIDE: Cell<bool> = const { Cell::new(false) };
 }
 
-thread_local! {
-    static LOCAL: Local = const {
-        Local { is_inside: Cell::new(false), fresh: Cell::new(0) }
-    };
-}
+/// Threads that asked for silence.
+static SILENT: AtomicUsize = AtomicUsize::new(0);
 
 /// While it lives, what this thread allocates is not recorded.
 pub struct Silence {
@@ -100,15 +94,17 @@ pub struct Silence {
 impl Silence {
     /// From now on.
     pub fn begin() -> Self {
+        SILENT.fetch_add(1, Ordering::Relaxed);
         Silence {
-            was_inside: LOCAL.with(|local| local.is_inside.replace(true)),
+            was_inside: IS_INSIDE.replace(true),
         }
     }
 }
 
 impl Drop for Silence {
     fn drop(&mut self) {
-        LOCAL.with(|local| local.is_inside.set(self.was_inside));
+        IS_INSIDE.set(self.was_inside);
+        SILENT.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -168,43 +164,24 @@ fn next_free<const D: usize, const S: usize>(block: *mut c_void) {
     }
 }
 
-impl State {
-    /// Record a block for every active view, as allocated by `thread`.
-    #[inline]
-    unsafe fn record(
-        &mut self,
-        address: usize,
-        size: usize,
-        thread: *mut PyThreadState,
-    ) -> Result<(), Exhausted> {
-        // SAFETY: `thread` is the calling thread's own state, or null.
-        let traceback = unsafe { self.frames.capture(&mut self.tracer, thread)? };
-        let old = self.tracer.record(address, size, traceback)?;
-        if old.is_some_and(|old| old.flags.is_watched()) {
-            self.frames.forget(address);
+/// The tracer, for an event in domain `D`. On 3.11 big blocks get through without
+/// the GIL.
+#[inline]
+fn at_event<const D: usize>() -> Guard<'static, Option<Box<State>>> {
+    // SAFETY: called from an allocator function; a thread that has the main heap
+    // for itself has the tracer for itself as well.
+    unsafe {
+        if heaps::has_main() {
+            return STATE.enter();
         }
-        Ok(())
     }
-
-    #[inline]
-    fn release(&mut self, address: usize) -> Option<Block> {
-        let block = self.tracer.release(address)?;
-        if block.flags.is_watched() {
-            self.frames.forget(address);
-        }
-        Some(block)
-    }
-
-    /// Bytes held by the tracer.
-    pub fn memory(&self) -> usize {
-        size_of::<Self>() + self.tracer.memory() + self.frames.memory()
-    }
+    STATE.lock()
 }
 
 /// Record a new block. No if there was no memory to do so.
 #[inline]
-fn record<const D: usize>(local: &Local, block: *mut c_void, size: usize) -> bool {
-    let mut guard = STATE.lock();
+fn record<const D: usize>(block: *mut c_void, size: usize) -> bool {
+    let mut guard = at_event::<D>();
     let Some(state) = guard.as_mut() else {
         return true;
     };
@@ -222,20 +199,18 @@ fn record<const D: usize>(local: &Local, block: *mut c_void, size: usize) -> boo
         }
     };
     // SAFETY: `thread` is this thread's own state.
-    let recorded = unsafe { state.record(block as usize, size, thread) };
-    local.fresh.set(block as usize);
-    recorded.is_ok()
+    unsafe { state.record(block as usize, size, thread) }.is_ok()
 }
 
 #[inline]
-fn release(block: *mut c_void) -> Option<Block> {
-    STATE.lock().as_mut()?.release(block as usize)
+fn release<const D: usize>(block: *mut c_void) -> Option<Released> {
+    at_event::<D>().as_mut()?.release(block as usize)
 }
 
 /// A block that was reported released could not be moved and lives on.
 #[cold]
-fn restore(block: *mut c_void, known: Option<Block>) {
-    if let (Some(known), Some(state)) = (known, STATE.lock().as_mut()) {
+fn restore<const D: usize>(block: *mut c_void, known: Option<Released>) {
+    if let (Some(known), Some(state)) = (known, at_event::<D>().as_mut()) {
         // Without memory its trace is lost; the block itself is untouched.
         let _ = state.tracer.restore(block as usize, known);
     }
@@ -255,18 +230,16 @@ fn allocate<const D: usize, const S: usize>(
         reached::<D>();
         return get();
     }
-    LOCAL.with(|local| {
-        if local.is_inside.replace(true) {
-            return get();
-        }
-        let mut block = get();
-        if !block.is_null() && !record::<D>(local, block, size) {
-            next_free::<D, S>(block);
-            block = ptr::null_mut();
-        }
-        local.is_inside.set(false);
-        block
-    })
+    if IS_INSIDE.replace(true) {
+        return get();
+    }
+    let mut block = get();
+    if !block.is_null() && !record::<D>(block, size) {
+        next_free::<D, S>(block);
+        block = ptr::null_mut();
+    }
+    IS_INSIDE.set(false);
+    block
 }
 
 extern "C" fn malloc<const D: usize, const S: usize>(
@@ -298,53 +271,62 @@ extern "C" fn realloc<const D: usize, const S: usize>(
     if is_off() {
         return next_realloc::<D, S>(block, size);
     }
-    LOCAL.with(|local| {
-        let was_inside = local.is_inside.replace(true);
-        let known = release(block);
-        let moved = next_realloc::<D, S>(block, size);
-        if moved.is_null() {
-            restore(block, known);
-        } else if !was_inside {
-            // The old block may be gone, so there is no way back: without
-            // memory the new one goes untraced.
-            record::<D>(local, moved, size);
-        }
-        local.is_inside.set(was_inside);
-        moved
-    })
+    let was_inside = IS_INSIDE.replace(true);
+    let known = release::<D>(block);
+    let moved = next_realloc::<D, S>(block, size);
+    if moved.is_null() {
+        restore::<D>(block, known);
+    } else if !was_inside {
+        // The old block may be gone, so there is no way back: without
+        // memory the new one goes untraced.
+        record::<D>(moved, size);
+    }
+    IS_INSIDE.set(was_inside);
+    moved
 }
 
 extern "C" fn free<const D: usize, const S: usize>(_context: *mut c_void, block: *mut c_void) {
     if !block.is_null() && !is_off() {
-        release(block);
+        release::<D>(block);
     }
     next_free::<D, S>(block);
 }
 
-fn functions<const D: usize, const S: usize>(context: *mut c_void) -> PyMemAllocatorEx {
+fn functions<const D: usize, const S: usize>(before: &PyMemAllocatorEx) -> PyMemAllocatorEx {
+    let is_served = D != RAW && small_objects::is_ours(before.malloc);
     PyMemAllocatorEx {
-        ctx: context,
-        malloc: Some(malloc::<D, S>),
+        ctx: before.ctx,
+        malloc: Some(match is_served {
+            true => served::malloc::<D, S>,
+            false => malloc::<D, S>,
+        }),
         calloc: Some(calloc::<D, S>),
-        realloc: Some(realloc::<D, S>),
-        free: Some(free::<D, S>),
+        realloc: Some(match is_served {
+            true => served::realloc::<D, S>,
+            false => realloc::<D, S>,
+        }),
+        free: Some(match is_served {
+            true => served::free::<D, S>,
+            false => free::<D, S>,
+        }),
     }
 }
 
-fn hook_of<const S: usize>(domain: usize, context: *mut c_void) -> PyMemAllocatorEx {
+fn hook_of<const S: usize>(domain: usize, before: &PyMemAllocatorEx) -> PyMemAllocatorEx {
     match domain {
-        RAW => functions::<RAW, S>(context),
-        MEM => functions::<MEM, S>(context),
-        _ => functions::<OBJ, S>(context),
+        RAW => functions::<RAW, S>(before),
+        MEM => functions::<MEM, S>(before),
+        _ => functions::<OBJ, S>(before),
     }
 }
 
-fn hook(domain: usize, set: usize, context: *mut c_void) -> PyMemAllocatorEx {
+/// The functions of a set that stand before an allocator.
+fn hook(domain: usize, set: usize, before: &PyMemAllocatorEx) -> PyMemAllocatorEx {
     match set {
-        0 => hook_of::<0>(domain, context),
-        1 => hook_of::<1>(domain, context),
-        2 => hook_of::<2>(domain, context),
-        _ => hook_of::<3>(domain, context),
+        0 => hook_of::<0>(domain, before),
+        1 => hook_of::<1>(domain, before),
+        2 => hook_of::<2>(domain, before),
+        _ => hook_of::<3>(domain, before),
     }
 }
 
@@ -378,12 +360,12 @@ impl Allocators {
 
     /// Which set of ours stands first.
     fn hook_set(&self, domain: usize) -> Option<usize> {
-        let first = self.0[domain].malloc.map(|f| f as usize);
+        let function = |allocator: &PyMemAllocatorEx| allocator.malloc.map(|f| f as usize);
+        // What a set would be before whatever it was put before last.
         (0..SETS).find(|&set| {
-            hook(domain, set, ptr::null_mut())
-                .malloc
-                .map(|f| f as usize)
-                == first
+            // SAFETY: the GIL is held by whoever has read the allocators.
+            let before = unsafe { &NEXT[domain][set].0 };
+            function(&hook(domain, set, before)) == function(&self.0[domain])
         })
     }
 }
@@ -440,7 +422,7 @@ pub unsafe fn attach() {
                 continue;
             };
             NEXT[number][set] = Next(current.0[number]);
-            let mut ours = hook(number, set, current.0[number].ctx);
+            let mut ours = hook(number, set, &current.0[number]);
             PyMem_SetAllocator(domain, &mut ours);
             IN_PLACE[number][set].store(true, Ordering::Relaxed);
         }
@@ -483,9 +465,11 @@ pub unsafe fn start(view: View, limit: u16) -> Result<(), Exhausted> {
     unsafe { attach() };
     let mut guard = STATE.lock();
     let state = guard.get_or_insert_default();
-    state.frames.prepare()?;
+    state.prepare()?;
     state.tracer.start(view, limit);
     publish(state.tracer.active());
+    drop(guard);
+    STATE.prepare();
     Ok(())
 }
 
@@ -501,7 +485,7 @@ pub unsafe fn stop(view: View) {
         };
         let was_last = state.tracer.stop(view);
         if was_last {
-            state.frames.clear();
+            state.clear_frames();
         }
         publish(state.tracer.active());
         was_last
@@ -527,13 +511,8 @@ pub unsafe fn track(
     let Some(state) = guard.as_mut() else {
         return Ok(false);
     };
-    // SAFETY: `thread` is this thread's own state, asked for under the lock as
-    // in `record`.
-    let traceback = unsafe {
-        let thread = frame::this_thread();
-        state.frames.capture(&mut state.tracer, thread)?
-    };
-    state.tracer.track(view, domain, address, size, traceback)
+    // SAFETY: the thread's own state, asked for under the lock as in `record`.
+    unsafe { state.track(view, domain, address, size, frame::this_thread()) }
 }
 
 /// Somebody else than the allocator takes a block back from a view; no if the
@@ -551,28 +530,12 @@ pub fn untrack(view: View, domain: u32, address: usize) -> bool {
 /// Call with the GIL held.
 #[inline]
 pub unsafe fn reuse(address: usize) {
-    let is_new = LOCAL.with(|local| {
-        let is_new = local.fresh.get() == address;
-        // Only once: the next object at this address comes from a free list.
-        if is_new {
-            local.fresh.set(0);
-        }
-        is_new
-    });
-    if is_new || !active().contains(View::Program) {
+    if !active().contains(View::Program) {
         return;
     }
-    // SAFETY: the GIL is held.
-    let thread = unsafe { frame::current_thread() };
-    let mut guard = STATE.lock();
-    let Some(state) = guard.as_mut() else {
-        return;
-    };
-    if state.tracer.sees(View::Program, address) {
-        // SAFETY: `thread` is this thread's own state.
-        let traceback = unsafe { state.frames.capture(&mut state.tracer, thread) };
-        if let Ok(traceback) = traceback {
-            state.tracer.retag(address, traceback);
-        }
+    let mut guard = at_event::<OBJ>();
+    if let Some(state) = guard.as_mut() {
+        // SAFETY: the GIL is held; this is the thread's own state.
+        unsafe { state.reuse(address, frame::current_thread()) };
     }
 }

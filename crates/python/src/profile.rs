@@ -90,7 +90,7 @@ pub fn totals() -> (u64, u64) {
 pub fn snapshot() -> Snapshot {
     match hooks::state().as_ref() {
         None => Snapshot::default(),
-        Some(state) => state.tracer.snapshot(View::Profile).unwrap_or_default(),
+        Some(state) => state.tracer.summary(View::Profile).unwrap_or_default(),
     }
 }
 

@@ -17,7 +17,7 @@
 //!   allocator they replace: a thread of another interpreter that reads CPython's
 //!   table while it is changed sees a mixture that is still right.
 
-mod heaps;
+pub mod heaps;
 mod report;
 
 use std::ffi::{CStr, c_char, c_void};
@@ -46,6 +46,13 @@ static mut PREVIOUS: [PyMemAllocatorEx; 2] = [NO_ALLOCATOR; 2];
 /// The region that small objects live in, if they do.
 pub fn region() -> Option<&'static Region> {
     REGION.get().map(|region| region.as_ref().get_ref())
+}
+
+/// Whether this is the function that serves `malloc` in one of the two domains.
+pub fn is_ours(function: Option<extern "C" fn(*mut c_void, usize) -> *mut c_void>) -> bool {
+    let address = function.map(|f| f as usize);
+    address == Some(malloc::<MEM> as *const () as usize)
+        || address == Some(malloc::<OBJ> as *const () as usize)
 }
 
 /// Whether wrasse serves small objects.

@@ -192,6 +192,16 @@ impl<S: SideTable> Tracer<S> {
         self.observers[view.index()].counters.reset_peak();
     }
 
+    /// The host's side table.
+    pub fn side_table_mut(&mut self) -> &mut S {
+        &mut self.side
+    }
+
+    /// The traceback of an owner.
+    pub fn traceback_of(&self, owner: OwnerId) -> TracebackId {
+        self.owners.get(owner).traceback
+    }
+
     /// The source lines met so far.
     pub fn locations(&self) -> &Locations {
         &self.locations

@@ -58,6 +58,15 @@ mod search {
         main()
     }
 
+    /// Whether the calling thread has the GIL, and so the main heap for itself.
+    ///
+    /// # Safety
+    /// Called from an allocator function.
+    pub unsafe fn has_main() -> bool {
+        // SAFETY: reads variables of the thread and of the runtime.
+        main().is_some() && unsafe { PyGILState_Check() } != 0
+    }
+
     /// The heap, if the calling thread has the GIL.
     ///
     /// # Safety
@@ -206,6 +215,16 @@ mod search {
         None
     }
 
+    /// Whether the calling thread has the main heap for itself: there is no other
+    /// interpreter, and the thread has the GIL.
+    ///
+    /// # Safety
+    /// Called from an allocator function.
+    pub unsafe fn has_main() -> bool {
+        // SAFETY: a thread has a current state exactly while it has a GIL.
+        unsafe { at_hand().is_some() && !((*KNOWN.0.get()).current_thread)().is_null() }
+    }
+
     /// The heap of the calling thread's interpreter; `None` for a thread without.
     ///
     /// # Safety
@@ -267,7 +286,7 @@ mod search {
     }
 }
 
-pub use search::{Interpreters, at_hand, current, find_interpreters, needs_no_check};
+pub use search::{Interpreters, at_hand, current, find_interpreters, has_main, needs_no_check};
 
 /// Makes `heap` the main interpreter's.
 pub fn prepare(interpreters: Interpreters, heap: &'static Heap) {

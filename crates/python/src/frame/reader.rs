@@ -1,0 +1,390 @@
+//! From a thread's frames to the owner of what it allocates.
+
+use pyo3_ffi::PyThreadState;
+use wrasse_tracer::{Exhausted, LocationId, OwnerId, SideTable, Tracer};
+
+use super::decode::Decoder;
+use super::stack::{Level, NEVER, Stack};
+use super::{load, top_frame};
+use crate::layout::FRAME;
+
+const STEPS_BITS: u32 = 12;
+const STEPS: usize = 1 << STEPS_BITS;
+/// In `Step::owner`: the frame does not count.
+const SKIP: u32 = u32::MAX;
+/// More threads than this are not remembered at a time.
+const MOST_STACKS: usize = 256;
+
+/// What an instruction means below a caller: one more line of its traceback.
+#[derive(Clone, Copy)]
+struct Step {
+    instruction: usize,
+    caller: u32,
+    owner: u32,
+}
+
+const NOTHING: Step = Step {
+    instruction: 0,
+    caller: 0,
+    owner: SKIP,
+};
+
+/// What is remembered of frames and their instructions.
+pub struct FrameReader {
+    decoder: Decoder,
+    /// Direct mapped, by instruction and caller.
+    steps: Option<Box<[Step; STEPS]>>,
+    stacks: Vec<Stack>,
+    /// The one of `stacks` that was used last.
+    recent: usize,
+    /// Frames that are not among the levels, the innermost first.
+    new: Vec<*const u8>,
+    unknown: Option<LocationId>,
+    epoch: u32,
+    /// Frames that a traceback keeps.
+    limit: u32,
+    /// All frames have to be counted.
+    counts_all: bool,
+}
+
+// SAFETY: addresses of frames are only used while their thread is reading them.
+unsafe impl Send for FrameReader {}
+
+impl Default for FrameReader {
+    fn default() -> Self {
+        FrameReader {
+            decoder: Decoder::default(),
+            steps: None,
+            stacks: Vec::new(),
+            recent: 0,
+            new: Vec::new(),
+            unknown: None,
+            epoch: 0,
+            limit: 1,
+            counts_all: false,
+        }
+    }
+}
+
+#[inline(always)]
+fn place(instruction: usize, caller: u32) -> usize {
+    let key = instruction as u64 ^ u64::from(caller) << 32;
+    (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - STEPS_BITS)) as usize & (STEPS - 1)
+}
+
+impl FrameReader {
+    /// Get the memory that reading needs.
+    pub fn prepare(&mut self) -> Result<(), Exhausted> {
+        self.decoder.prepare()?;
+        if self.steps.is_none() {
+            let mut steps = Vec::new();
+            steps.try_reserve_exact(STEPS)?;
+            steps.resize(STEPS, NOTHING);
+            self.steps = steps.into_boxed_slice().try_into().ok();
+        }
+        Ok(())
+    }
+
+    /// Give back what reading needs.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Bytes held.
+    pub fn memory(&self) -> usize {
+        let levels: usize = self
+            .stacks
+            .iter()
+            .map(|stack| stack.levels.capacity())
+            .sum();
+        self.decoder.memory()
+            + STEPS * size_of::<Step>()
+            + levels * size_of::<Level>()
+            + self.stacks.capacity() * size_of::<Stack>()
+    }
+
+    fn forget_steps(&mut self) {
+        if let Some(steps) = &mut self.steps {
+            steps.fill(NOTHING);
+        }
+        for stack in &mut self.stacks {
+            stack.levels.clear();
+        }
+    }
+
+    /// A watched block at this address is gone.
+    #[cold]
+    pub fn forget(&mut self, address: usize) {
+        if self.decoder.forget(address) {
+            self.forget_steps();
+        }
+    }
+
+    #[cold]
+    fn begin_epoch<S: SideTable>(&mut self, tracer: &Tracer<S>) {
+        self.decoder.clear();
+        self.forget_steps();
+        self.unknown = None;
+        self.epoch = tracer.epoch();
+        self.limit = tracer.capture_limit().into();
+        self.counts_all = tracer.counts_all_frames();
+    }
+
+    /// The owner of what `thread` allocates now; null is no thread.
+    ///
+    /// # Safety
+    /// `thread` is null, or the calling thread's own live state.
+    #[inline(always)]
+    pub unsafe fn owner<S: SideTable>(
+        &mut self,
+        tracer: &mut Tracer<S>,
+        thread: *mut PyThreadState,
+    ) -> Result<OwnerId, Exhausted> {
+        if self.epoch != tracer.epoch() {
+            self.begin_epoch(tracer);
+        }
+        if !thread.is_null() {
+            // SAFETY: the thread state is live and the caller's own.
+            unsafe {
+                let frame = top_frame(thread);
+                if self.limit == 1 && !self.counts_all {
+                    if !frame.is_null()
+                        && let Some(owner) = self.known(load(frame, FRAME.instruction), 0)
+                        && owner != SKIP
+                    {
+                        return Ok(OwnerId(owner));
+                    }
+                    return self.of_top(tracer, frame);
+                }
+                return self.of_stack(tracer, thread as usize, frame);
+            }
+        }
+        self.of_nobody(tracer)
+    }
+
+    /// Who allocates where no Python code runs.
+    #[cold]
+    fn of_nobody<S: SideTable>(&mut self, tracer: &mut Tracer<S>) -> Result<OwnerId, Exhausted> {
+        let unknown = match self.unknown {
+            Some(unknown) => unknown,
+            None => {
+                let file = tracer.locations_mut().file(b"<unknown>")?;
+                tracer.locations_mut().location(file, 0)?
+            }
+        };
+        self.unknown = Some(unknown);
+        tracer.called(OwnerId::NOBODY, unknown)
+    }
+
+    /// A step that has been taken recently.
+    #[inline(always)]
+    fn known(&self, instruction: usize, caller: u32) -> Option<u32> {
+        let step = self.steps.as_ref()?[place(instruction, caller)];
+        (step.instruction == instruction && step.caller == caller).then_some(step.owner)
+    }
+
+    /// The step from a caller to a frame: the owner or [`SKIP`], and whether it
+    /// is the same whenever a frame is at this instruction.
+    #[inline]
+    unsafe fn step<S: SideTable>(
+        &mut self,
+        tracer: &mut Tracer<S>,
+        frame: *const u8,
+        instruction: usize,
+        caller: u32,
+    ) -> Result<(u32, bool), Exhausted> {
+        match self.known(instruction, caller) {
+            Some(owner) => Ok((owner, true)),
+            // SAFETY: the caller's contract.
+            None => unsafe { self.new_step(tracer, frame, instruction, caller) },
+        }
+    }
+
+    #[inline(never)]
+    unsafe fn new_step<S: SideTable>(
+        &mut self,
+        tracer: &mut Tracer<S>,
+        frame: *const u8,
+        instruction: usize,
+        caller: u32,
+    ) -> Result<(u32, bool), Exhausted> {
+        // SAFETY: `frame` is a live frame.
+        let meaning = unsafe { self.decoder.meaning(tracer, frame, instruction)? };
+        let owner = match meaning.location {
+            None => SKIP,
+            Some(location) => tracer.called(OwnerId(caller), location)?.0,
+        };
+        if meaning.is_fixed
+            && let Some(steps) = &mut self.steps
+        {
+            steps[place(instruction, caller)] = Step {
+                instruction,
+                caller,
+                owner,
+            };
+        }
+        Ok((owner, meaning.is_fixed))
+    }
+
+    /// The owner where only the innermost frame that counts matters.
+    #[inline(never)]
+    unsafe fn of_top<S: SideTable>(
+        &mut self,
+        tracer: &mut Tracer<S>,
+        mut frame: *const u8,
+    ) -> Result<OwnerId, Exhausted> {
+        while !frame.is_null() {
+            // SAFETY: `frame` is in the calling thread's chain of live frames.
+            unsafe {
+                let instruction = load(frame, FRAME.instruction);
+                let (owner, _) = self.step(tracer, frame, instruction, OwnerId::NOBODY.0)?;
+                if owner != SKIP {
+                    return Ok(OwnerId(owner));
+                }
+                frame = load(frame, FRAME.previous);
+            }
+        }
+        self.of_nobody(tracer)
+    }
+
+    /// The owner of a whole traceback.
+    #[inline(never)]
+    unsafe fn of_stack<S: SideTable>(
+        &mut self,
+        tracer: &mut Tracer<S>,
+        thread: usize,
+        top: *const u8,
+    ) -> Result<OwnerId, Exhausted> {
+        let number = self.stack_of(thread)?;
+        let mut stack = Stack {
+            thread,
+            levels: std::mem::take(&mut self.stacks[number].levels),
+        };
+        // SAFETY: `top` is the calling thread's innermost frame.
+        let result = unsafe { self.renew(tracer, &mut stack, top) };
+        if result.is_err() {
+            stack.levels.clear();
+        }
+        self.stacks[number] = stack;
+        match result? {
+            0 => self.of_nobody(tracer),
+            owner => Ok(OwnerId(owner)),
+        }
+    }
+
+    #[inline]
+    fn stack_of(&mut self, thread: usize) -> Result<usize, Exhausted> {
+        match self.stacks.get(self.recent) {
+            Some(stack) if stack.thread == thread => Ok(self.recent),
+            _ => self.other_stack_of(thread),
+        }
+    }
+
+    #[cold]
+    fn other_stack_of(&mut self, thread: usize) -> Result<usize, Exhausted> {
+        let known = self.stacks.iter().position(|stack| stack.thread == thread);
+        self.recent = match known {
+            Some(number) => number,
+            None => {
+                if self.stacks.len() >= MOST_STACKS {
+                    // Most are of threads that are gone.
+                    self.stacks.clear();
+                }
+                self.stacks.try_reserve(1)?;
+                self.stacks.push(Stack {
+                    thread,
+                    levels: Vec::new(),
+                });
+                self.stacks.len() - 1
+            }
+        };
+        Ok(self.recent)
+    }
+
+    /// Bring the levels up to date; the topmost one's owner.
+    #[inline]
+    unsafe fn renew<S: SideTable>(
+        &mut self,
+        tracer: &mut Tracer<S>,
+        stack: &mut Stack,
+        top: *const u8,
+    ) -> Result<u32, Exhausted> {
+        let (limit, most_new) = match self.counts_all {
+            true => (u32::MAX, usize::MAX),
+            // A topmost frame that counted and does not count now makes room for
+            // one more; and no more than every other frame does not count.
+            false => (self.limit + 2, 4 * self.limit as usize + 16),
+        };
+        let mut known = stack.levels.len();
+        let mut frame = top;
+        self.new.clear();
+        // SAFETY: `frame` goes down the calling thread's chain of live frames, and
+        // levels are used only where they are found to be one of those.
+        let changed = unsafe {
+            loop {
+                if frame.is_null() || self.new.len() >= most_new {
+                    known = 0;
+                    break 0;
+                }
+                let Some(at) = stack.find(frame, known) else {
+                    self.new.try_reserve(1)?;
+                    self.new.push(frame);
+                    frame = load(frame, FRAME.previous);
+                    continue;
+                };
+                known = at + 1;
+                match stack.verify(known, limit) {
+                    Ok(changed) => break changed,
+                    Err(lowest) => {
+                        // Below that level is another frame than there was, or,
+                        // where the levels end, one that was not read: what is
+                        // above goes on top of what is found further down.
+                        let above = stack.levels[lowest..known].iter().rev();
+                        self.new.try_reserve(known - lowest)?;
+                        self.new.extend(above.map(|level| level.frame));
+                        frame = load(stack.levels[lowest].frame, FRAME.previous);
+                        known = lowest;
+                    }
+                }
+            }
+        };
+        stack.levels.truncate(known);
+        let mut below = match changed.checked_sub(1).and_then(|at| stack.levels.get(at)) {
+            Some(level) => (level.owner, level.depth),
+            None => (0, 0),
+        };
+        for at in changed..known {
+            // SAFETY: verified or found just now; what changed is above.
+            stack.levels[at] = unsafe { self.level(tracer, stack.levels[at].frame, below)? };
+            below = (stack.levels[at].owner, stack.levels[at].depth);
+        }
+        while let Some(frame) = self.new.pop() {
+            // SAFETY: in the calling thread's chain of live frames.
+            let level = unsafe { self.level(tracer, frame, below)? };
+            stack.levels.try_reserve(1)?;
+            stack.levels.push(level);
+            below = (level.owner, level.depth);
+        }
+        Ok(below.0)
+    }
+
+    #[inline]
+    unsafe fn level<S: SideTable>(
+        &mut self,
+        tracer: &mut Tracer<S>,
+        frame: *const u8,
+        (caller, depth): (u32, u32),
+    ) -> Result<Level, Exhausted> {
+        // SAFETY: the caller's contract: a live frame.
+        let instruction = unsafe { load(frame, FRAME.instruction) };
+        // SAFETY: as above.
+        let (owner, is_fixed) = unsafe { self.step(tracer, frame, instruction, caller)? };
+        let counts = owner != SKIP;
+        Ok(Level {
+            frame,
+            instruction: if is_fixed { instruction } else { NEVER },
+            owner: if counts { owner } else { caller },
+            depth: depth + u32::from(counts),
+        })
+    }
+}

@@ -1,0 +1,119 @@
+//! What is known of a thread's frames from the last time they were read.
+//!
+//! Between two allocations most of a stack stays as it was. For each frame its
+//! address, its instruction and the owner that its traceback makes are kept, and
+//! the next time only compared: from the top down, each real frame's link
+//! against the address kept for its caller. So an address that was kept is never
+//! looked at before a live frame has confirmed it, and nothing is ever written
+//! into a frame. Generators, coroutines, other stack switchers, exceptions and
+//! frames that came and went all show as a difference, from which on the levels
+//! are made anew.
+//!
+//! With a limit of frames, only as many are compared as the top's traceback
+//! keeps; levels further down may be out of date, but agree with one another.
+
+use super::load;
+use crate::layout::FRAME;
+
+/// Not an instruction: has to be looked up each time.
+pub const NEVER: usize = 1;
+
+/// A frame as it was.
+#[derive(Clone, Copy)]
+pub struct Level {
+    /// Its address.
+    pub frame: *const u8,
+    /// Its instruction, or [`NEVER`].
+    pub instruction: usize,
+    /// The owner of what is allocated here: that of the caller if the frame does
+    /// not count.
+    pub owner: u32,
+    /// How many frames up to here, itself included, count.
+    pub depth: u32,
+}
+
+/// A thread's frames, the outermost first.
+pub struct Stack {
+    /// The thread's state; only compared.
+    pub thread: usize,
+    pub levels: Vec<Level>,
+}
+
+// SAFETY: the addresses are only compared until a thread's own live frames have
+// confirmed them.
+unsafe impl Send for Stack {}
+
+/// A frame at a higher address, but no further than this, lies above in the same
+/// chunk of the thread's frames.
+const NEAR: usize = 1 << 20;
+/// How many of the topmost levels are looked at out of order.
+const GLANCE: usize = 4;
+
+impl Stack {
+    /// The level of a frame among the first `known`. To miss one costs time only.
+    #[inline]
+    pub fn find(&self, frame: *const u8, known: usize) -> Option<usize> {
+        let levels = &self.levels[..known];
+        let left = levels.iter().rev().take_while(|level| {
+            // Not below what is in the same chunk at a higher address.
+            let distance = (level.frame as usize).wrapping_sub(frame as usize);
+            distance < NEAR && distance != 0
+        });
+        let near = known - left.count();
+        if let Some(at) = near.checked_sub(1)
+            && levels[at].frame == frame
+        {
+            return Some(at);
+        }
+        let lowest = known.saturating_sub(GLANCE);
+        (lowest..known).rev().find(|&at| levels[at].frame == frame)
+    }
+
+    /// Compare the levels below `known`, of which the last is known to be live,
+    /// with the real frames, as far down as a traceback of `limit` frames
+    /// reaches. The lowest whose instruction is another now, or `known`; or else
+    /// the lowest that still has its caller, where the chain has changed.
+    ///
+    /// # Safety
+    /// The frame of level `known - 1` is in the calling thread's chain of frames.
+    #[inline]
+    pub unsafe fn verify(&self, known: usize, limit: u32) -> Result<usize, usize> {
+        let levels = &self.levels[..known];
+        let mut changed = known;
+        let Some(last) = levels.last() else {
+            return Ok(known);
+        };
+        // Where all that is kept has been compared; below 0 nothing is enough.
+        let enough = i64::from(last.depth) - i64::from(limit);
+        let mut at = known - 1;
+        let mut level = last;
+        loop {
+            // SAFETY: this level's frame was confirmed by the one above.
+            let (instruction, caller): (usize, *const u8) = unsafe {
+                (
+                    load(level.frame, FRAME.instruction),
+                    load(level.frame, FRAME.previous),
+                )
+            };
+            if instruction != level.instruction {
+                changed = at;
+            }
+            let below = at.checked_sub(1).and_then(|below| levels.get(below));
+            let Some(below) = below else {
+                return if caller.is_null() {
+                    Ok(changed)
+                } else {
+                    Err(at)
+                };
+            };
+            if below.depth < level.depth && i64::from(below.depth) <= enough {
+                return Ok(changed);
+            }
+            if below.frame != caller {
+                return Err(at);
+            }
+            at -= 1;
+            level = below;
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! The lock around the tracer's tables, biased towards whoever has the main GIL.
+//!
+//! Nearly every event comes from threads that a GIL keeps apart anyway. For them
+//! even an uncontended lock would cost more than all the rest, so while the lock
+//! is *biased* they only say that they are busy: two plain stores. Anybody else
+//! first takes the bias away: he stores that, has every running thread of the
+//! process pass a memory barrier (`membarrier`, so that the busy one need not
+//! have any), and waits until nobody is busy. From then on all take the lock in
+//! the ordinary way; after some turns of the favoured threads among themselves
+//! it is biased again. Where the system has no `membarrier`, it never is.
+//!
+//! As with `lock.rs`, nothing here allocates, and a fork handler may hold it.
+
+use std::cell::UnsafeCell;
+use std::hint;
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering, compiler_fence};
+
+/// Turns that the favoured threads take in the ordinary way before the lock is
+/// biased again: in sum about what it costs to take a bias away.
+const TURNS: u32 = 1024;
+
+/// A value that one thread at a time may use.
+pub struct Biased<T> {
+    taken: AtomicBool,
+    is_biased: AtomicBool,
+    /// A favoured thread uses the value without having taken the lock.
+    is_busy: AtomicBool,
+    can_be_biased: AtomicBool,
+    turns: AtomicU32,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: the value is reached only through a guard. One that has taken the lock
+// is alone: the flag lets only one exist, and with it taken and the bias gone
+// nobody is busy. A favoured one is alone while the lock is biased, as the caller
+// of `enter` vouches for the others like it.
+unsafe impl<T: Send> Sync for Biased<T> {}
+
+/// Access to the value; ends when dropped.
+pub struct Guard<'a, T> {
+    lock: &'a Biased<T>,
+    is_favoured: bool,
+}
+
+impl<T> Biased<T> {
+    /// A lock that nobody holds.
+    pub const fn new(value: T) -> Self {
+        Biased {
+            taken: AtomicBool::new(false),
+            is_biased: AtomicBool::new(false),
+            is_busy: AtomicBool::new(false),
+            can_be_biased: AtomicBool::new(false),
+            turns: AtomicU32::new(0),
+            value: UnsafeCell::new(value),
+        }
+    }
+
+    /// Let it be biased, where the system can take that away again.
+    pub fn prepare(&self) {
+        if !self.can_be_biased.load(Ordering::Relaxed) && barrier::prepare() {
+            self.turns.store(TURNS, Ordering::Relaxed);
+            self.can_be_biased.store(true, Ordering::Release);
+        }
+    }
+
+    /// Wait for the value. Any thread.
+    #[inline]
+    pub fn lock(&self) -> Guard<'_, T> {
+        self.acquire();
+        Guard {
+            lock: self,
+            is_favoured: false,
+        }
+    }
+
+    /// Wait for the value.
+    ///
+    /// # Safety
+    /// The caller is one of the favoured threads, which something else (the
+    /// GIL) keeps from doing this at the same time, and does not have a guard.
+    #[inline(always)]
+    pub unsafe fn enter(&self) -> Guard<'_, T> {
+        self.is_busy.store(true, Ordering::Relaxed);
+        // Keeps the compiler from changing the order; the processor is kept from
+        // it by whoever takes the bias away.
+        compiler_fence(Ordering::SeqCst);
+        if self.is_biased.load(Ordering::Acquire) {
+            return Guard {
+                lock: self,
+                is_favoured: true,
+            };
+        }
+        self.is_busy.store(false, Ordering::Release);
+        self.enter_unbiased()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn enter_unbiased(&self) -> Guard<'_, T> {
+        self.acquire();
+        if self.can_be_biased.load(Ordering::Acquire) {
+            let turns = self.turns.load(Ordering::Relaxed) + 1;
+            self.turns.store(turns, Ordering::Relaxed);
+            if turns > TURNS {
+                // Takes effect with the next turn of a favoured thread, for which
+                // this one is over.
+                self.is_biased.store(true, Ordering::Release);
+            }
+        }
+        Guard {
+            lock: self,
+            is_favoured: false,
+        }
+    }
+
+    /// Wait for the lock and keep it, without a guard.
+    #[inline]
+    pub fn acquire(&self) {
+        if self.taken.swap(true, Ordering::Acquire) {
+            self.wait_until(|| !self.taken.swap(true, Ordering::Acquire));
+        }
+        if self.is_biased.load(Ordering::Relaxed) {
+            self.take_bias();
+        }
+    }
+
+    /// Give back what [`Biased::acquire`] took.
+    #[inline]
+    pub fn release(&self) {
+        self.taken.store(false, Ordering::Release);
+    }
+
+    #[cold]
+    fn take_bias(&self) {
+        self.is_biased.store(false, Ordering::SeqCst);
+        self.turns.store(0, Ordering::Relaxed);
+        // After it every thread either sees that the bias is gone, or its being
+        // busy is seen here.
+        barrier::pass();
+        self.wait_until(|| !self.is_busy.load(Ordering::Acquire));
+    }
+
+    #[cold]
+    fn wait_until(&self, is_done: impl Fn() -> bool) {
+        let mut rounds = 0u32;
+        while !is_done() {
+            rounds += 1;
+            if rounds < 100 {
+                hint::spin_loop();
+            } else if rounds < 200 {
+                // SAFETY: takes no arguments and touches no memory.
+                unsafe { libc::sched_yield() };
+            } else {
+                // The holder is copying or growing a table: that takes a while.
+                pause(50_000);
+            }
+        }
+    }
+}
+
+fn pause(nanoseconds: libc::c_long) {
+    let pause = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: nanoseconds,
+    };
+    // SAFETY: `pause` is valid; no remainder is asked for.
+    unsafe { libc::nanosleep(&pause, std::ptr::null_mut()) };
+}
+
+mod barrier {
+    //! A memory barrier in all threads of the process.
+
+    use super::pause;
+
+    const PRIVATE_EXPEDITED: libc::c_int = 1 << 3;
+    const REGISTER_PRIVATE_EXPEDITED: libc::c_int = 1 << 4;
+
+    fn membarrier(command: libc::c_int) -> bool {
+        // SAFETY: touches no memory; errno, which somebody above us may be about
+        // to read, is put back.
+        unsafe {
+            let errno = libc::__errno_location();
+            let before = *errno;
+            let done = libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0;
+            *errno = before;
+            done
+        }
+    }
+
+    /// Whether the system can do it for this process.
+    pub fn prepare() -> bool {
+        membarrier(REGISTER_PRIVATE_EXPEDITED) && membarrier(PRIVATE_EXPEDITED)
+    }
+
+    pub fn pass() {
+        // In the child of a fork the process may have to be registered anew.
+        if membarrier(PRIVATE_EXPEDITED) || prepare() {
+            return;
+        }
+        // It worked before and does no more (a sandbox was entered, say). What a
+        // processor has stored becomes visible by itself within microseconds.
+        pause(10_000_000);
+    }
+}
+
+impl<T> Deref for Guard<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: a guard exists only while its holder is alone.
+        unsafe { &*self.lock.value.get() }
+    }
+}
+
+impl<T> DerefMut for Guard<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: as in `deref`, and the guard is borrowed mutably.
+        unsafe { &mut *self.lock.value.get() }
+    }
+}
+
+impl<T> Drop for Guard<'_, T> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if self.is_favoured {
+            self.lock.is_busy.store(false, Ordering::Release);
+        } else {
+            self.lock.release();
+        }
+    }
+}

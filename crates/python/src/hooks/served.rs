@@ -1,0 +1,101 @@
+//! The hooks before wrasse's own allocator, which needs no call to be reached.
+//!
+//! Where the calling thread has the main heap for itself, it has the tracer for
+//! itself too, and nothing that is done for a block that is at hand can come
+//! back here: allocating and recording are one function without a lock or a
+//! variable of the thread. Everything else goes the way of all hooks.
+
+use std::ffi::c_void;
+use std::ptr;
+use std::sync::atomic::Ordering;
+
+use super::{MEM, OBJ, SILENT, STATE, is_off};
+use crate::frame;
+use crate::small_objects::heaps;
+
+const _: () = assert!(MEM != OBJ);
+
+pub extern "C" fn malloc<const D: usize, const S: usize>(
+    context: *mut c_void,
+    size: usize,
+) -> *mut c_void {
+    // SAFETY: called with the GIL of the interpreter whose heap it is, so that
+    // the heap and the tracer are this thread's; `thread` is its own state.
+    unsafe {
+        if let Some(heap) = heaps::at_hand()
+            && heaps::needs_no_check(|| size)
+            && !is_off()
+            && SILENT.load(Ordering::Relaxed) == 0
+        {
+            let mut guard = STATE.enter();
+            if let Some(state) = guard.as_mut()
+                && !state.tracer.active().is_empty()
+            {
+                let block = heap.allocate_at_hand(size);
+                if !block.is_null() {
+                    let thread = frame::current_thread();
+                    if state.record(block as usize, size, thread).is_ok() {
+                        return block.cast();
+                    }
+                    heap.release_owned(block);
+                    return ptr::null_mut();
+                }
+            }
+        }
+    }
+    super::malloc::<D, S>(context, size)
+}
+
+pub extern "C" fn realloc<const D: usize, const S: usize>(
+    context: *mut c_void,
+    block: *mut c_void,
+    size: usize,
+) -> *mut c_void {
+    // SAFETY: as in `malloc`; the block is the caller's.
+    unsafe {
+        if let Some(heap) = heaps::at_hand()
+            && heap.owns(block.cast())
+            && heaps::needs_no_check(|| size)
+            && heaps::needs_no_check(|| heap.size_of_owned(block.cast()))
+            && !is_off()
+            && SILENT.load(Ordering::Relaxed) == 0
+        {
+            let mut guard = STATE.enter();
+            if let Some(state) = guard.as_mut()
+                && !state.tracer.active().is_empty()
+            {
+                let known = state.release(block as usize);
+                if let Some(moved) = heap.resize(block.cast(), size).filter(|b| !b.is_null()) {
+                    // The old block may be gone, so there is no way back: without
+                    // memory the new one goes untraced.
+                    let thread = frame::current_thread();
+                    let _ = state.record(moved as usize, size, thread);
+                    return moved.cast();
+                }
+                if let Some(known) = known {
+                    // Without memory its trace is lost; the block is untouched.
+                    let _ = state.tracer.restore(block as usize, known);
+                }
+            }
+        }
+    }
+    super::realloc::<D, S>(context, block, size)
+}
+
+pub extern "C" fn free<const D: usize, const S: usize>(context: *mut c_void, block: *mut c_void) {
+    // SAFETY: as in `malloc`; the caller has done with the block.
+    unsafe {
+        if let Some(heap) = heaps::at_hand()
+            && heap.owns(block.cast())
+            && heaps::needs_no_check(|| heap.size_of_owned(block.cast()))
+            && !is_off()
+        {
+            let mut guard = STATE.enter();
+            if let Some(state) = guard.as_mut() {
+                state.release(block as usize);
+                return heap.release_owned(block.cast());
+            }
+        }
+    }
+    super::free::<D, S>(context, block);
+}

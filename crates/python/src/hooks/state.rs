@@ -1,0 +1,118 @@
+//! What the hooks share: the tracer, and what is remembered of frames.
+
+use pyo3_ffi::PyThreadState;
+use wrasse_tracer::{Exhausted, Released, Tracer, View};
+
+use super::words::Words;
+use crate::frame::FrameReader;
+
+/// Behind the lock.
+pub struct State {
+    /// Who allocated what.
+    pub tracer: Tracer<Words>,
+    frames: FrameReader,
+    /// The last block recorded, if it has not become an object yet.
+    fresh: usize,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        State {
+            tracer: Tracer::new(Words::default()),
+            frames: FrameReader::default(),
+            fresh: 0,
+        }
+    }
+}
+
+impl State {
+    /// Get the memory that recording needs.
+    pub fn prepare(&mut self) -> Result<(), Exhausted> {
+        self.tracer.side_table_mut().prepare();
+        self.frames.prepare()
+    }
+
+    /// Nothing is recorded any more.
+    pub fn clear_frames(&mut self) {
+        self.frames.clear();
+    }
+
+    /// Record a block for every active view, as allocated by `thread`.
+    ///
+    /// # Safety
+    /// `thread` is the calling thread's own state, or null.
+    #[inline(always)]
+    pub unsafe fn record(
+        &mut self,
+        address: usize,
+        size: usize,
+        thread: *mut PyThreadState,
+    ) -> Result<(), Exhausted> {
+        // SAFETY: the caller's contract.
+        let owner = unsafe { self.frames.owner(&mut self.tracer, thread)? };
+        let old = self.tracer.record_for(address, size, owner)?;
+        if old.is_some_and(|old| old.is_watched) {
+            self.frames.forget(address);
+        }
+        self.fresh = address;
+        Ok(())
+    }
+
+    /// A block is about to be released.
+    #[inline(always)]
+    pub fn release(&mut self, address: usize) -> Option<Released> {
+        let block = self.tracer.release(address)?;
+        if block.is_watched {
+            self.frames.forget(address);
+        }
+        Some(block)
+    }
+
+    /// Somebody else than the allocator reports a block to a view.
+    ///
+    /// # Safety
+    /// As for [`State::record`].
+    pub unsafe fn track(
+        &mut self,
+        view: View,
+        domain: u32,
+        address: usize,
+        size: usize,
+        thread: *mut PyThreadState,
+    ) -> Result<bool, Exhausted> {
+        if !self.tracer.active().contains(view) {
+            return Ok(false);
+        }
+        // SAFETY: the caller's contract.
+        let owner = unsafe { self.frames.owner(&mut self.tracer, thread)? };
+        let traceback = self.tracer.traceback_of(owner);
+        self.tracer.track(view, domain, address, size, traceback)
+    }
+
+    /// A new object has been made at this block. Unless the block is new too, it
+    /// belongs to whoever is running from now on.
+    ///
+    /// # Safety
+    /// As for [`State::record`].
+    #[inline]
+    pub unsafe fn reuse(&mut self, address: usize, thread: *mut PyThreadState) {
+        if self.fresh == address {
+            // Only once: the next object at this address comes from a free list.
+            self.fresh = 0;
+            return;
+        }
+        if self.tracer.sees(View::Program, address) {
+            // SAFETY: the caller's contract.
+            let owner = unsafe { self.frames.owner(&mut self.tracer, thread) };
+            if let Ok(owner) = owner {
+                // Without memory it stays with its first owner.
+                let _ = self.tracer.retag(address, owner);
+            }
+        }
+    }
+
+    /// Bytes held by the tracer.
+    pub fn memory(&self) -> usize {
+        size_of::<Self>() + self.tracer.memory() + self.frames.memory()
+    }
+}
