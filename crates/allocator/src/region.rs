@@ -219,6 +219,24 @@ impl Region {
         (size != 0 && slot as usize * size == within).then_some((index, size))
     }
 
+    /// As [`Region::block_at`], for what is known to be such an address.
+    ///
+    /// # Safety
+    /// A block in use of one of the region's pools begins at `address`.
+    #[inline(always)]
+    pub unsafe fn block_from(&self, address: *const u8) -> (BlockIndex, usize) {
+        let offset = (address as usize).wrapping_sub(self.base);
+        let number = offset >> pool::SHIFT;
+        // SAFETY: in the region, so it has a record, which is complete while a
+        // block is in use.
+        let record = unsafe { &*self.records.add(number) };
+        let index = BlockIndex {
+            pool: number as u32,
+            slot: record.slot(offset & (pool::SIZE - 1)),
+        };
+        (index, record.size.load(Ordering::Relaxed) as usize)
+    }
+
     /// The pools that were ever taken: the size of each one's blocks, 0 where it
     /// has none now. Any thread.
     pub fn pools(&self) -> impl Iterator<Item = usize> {

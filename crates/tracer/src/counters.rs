@@ -19,16 +19,19 @@ impl Counters {
     }
 
     /// A block of `size` bytes came to life.
-    #[inline]
+    #[inline(always)]
     pub fn add(&mut self, size: usize) {
-        self.current = self.current.saturating_add(size);
-        self.peak = self.peak.max(self.current);
+        self.current = self.current.wrapping_add(size);
+        // A branch that is nearly always the same, instead of a store.
+        if self.current > self.peak {
+            self.peak = self.current;
+        }
     }
 
     /// A block of `size` bytes is gone.
-    #[inline]
+    #[inline(always)]
     pub fn subtract(&mut self, size: usize) {
-        self.current = self.current.saturating_sub(size);
+        self.current = self.current.wrapping_sub(size);
     }
 
     /// Start the peak anew from what is alive now.

@@ -164,19 +164,21 @@ impl Owners {
     }
 
     /// One more block; who sees it is returned.
-    #[inline]
+    #[inline(always)]
     pub fn add(&mut self, id: OwnerId, size: usize) -> ViewSet {
         let Some(owner) = self.list.get_mut(id.0 as usize) else {
             return ViewSet::EMPTY;
         };
         owner.blocks = owner.blocks.wrapping_add(1);
         owner.bytes = owner.bytes.wrapping_add(size);
-        owner.peak = owner.peak.max(owner.bytes);
+        if owner.bytes > owner.peak {
+            owner.peak = owner.bytes;
+        }
         owner.views
     }
 
     /// One block less; who saw it is returned.
-    #[inline]
+    #[inline(always)]
     pub fn subtract(&mut self, id: OwnerId, size: usize) -> ViewSet {
         let epoch = self.epoch;
         let Some(owner) = self.list.get_mut(id.0 as usize) else {

@@ -86,7 +86,7 @@ impl SideTable for NoSideTable {
 
 /// The word for a block with `room` bytes of which `size` were asked for;
 /// nothing if it does not fit.
-#[inline]
+#[inline(always)]
 pub(crate) fn pack(owner: OwnerId, size: usize, room: usize) -> Option<u32> {
     let slack = if room > FINE {
         0
@@ -100,7 +100,7 @@ pub(crate) fn pack(owner: OwnerId, size: usize, room: usize) -> Option<u32> {
 
 /// The owner and the size in a word of a block with `room` bytes, at most
 /// [`FINE`]; above that the size is `room`.
-#[inline]
+#[inline(always)]
 pub(crate) fn unpack(word: u32, room: usize) -> (OwnerId, usize) {
     let slack = (word & MOST_SLACK as u32) as usize;
     (OwnerId(word >> SLACK_BITS), room - slack.min(room))

@@ -29,11 +29,17 @@ const NOTHING: Step = Step {
     owner: SKIP,
 };
 
-/// What is remembered of frames and their instructions.
-pub struct FrameReader {
+/// What is remembered of instructions.
+#[derive(Default)]
+struct Steps {
     decoder: Decoder,
     /// Direct mapped, by instruction and caller.
-    steps: Option<Box<[Step; STEPS]>>,
+    recent: Option<Box<[Step; STEPS]>>,
+}
+
+/// What is remembered of frames and their instructions.
+pub struct FrameReader {
+    steps: Steps,
     stacks: Vec<Stack>,
     /// The one of `stacks` that was used last.
     recent: usize,
@@ -41,10 +47,8 @@ pub struct FrameReader {
     new: Vec<*const u8>,
     unknown: Option<LocationId>,
     epoch: u32,
-    /// Frames that a traceback keeps.
-    limit: u32,
-    /// All frames have to be counted.
-    counts_all: bool,
+    /// Frames that a traceback keeps, if they do not have to be counted beyond.
+    limit: Option<u32>,
 }
 
 // SAFETY: addresses of frames are only used while their thread is reading them.
@@ -53,15 +57,13 @@ unsafe impl Send for FrameReader {}
 impl Default for FrameReader {
     fn default() -> Self {
         FrameReader {
-            decoder: Decoder::default(),
-            steps: None,
+            steps: Steps::default(),
             stacks: Vec::new(),
             recent: 0,
             new: Vec::new(),
             unknown: None,
             epoch: 0,
-            limit: 1,
-            counts_all: false,
+            limit: Some(1),
         }
     }
 }
@@ -72,114 +74,11 @@ fn place(instruction: usize, caller: u32) -> usize {
     (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - STEPS_BITS)) as usize & (STEPS - 1)
 }
 
-impl FrameReader {
-    /// Get the memory that reading needs.
-    pub fn prepare(&mut self) -> Result<(), Exhausted> {
-        self.decoder.prepare()?;
-        if self.steps.is_none() {
-            let mut steps = Vec::new();
-            steps.try_reserve_exact(STEPS)?;
-            steps.resize(STEPS, NOTHING);
-            self.steps = steps.into_boxed_slice().try_into().ok();
-        }
-        Ok(())
-    }
-
-    /// Give back what reading needs.
-    pub fn clear(&mut self) {
-        *self = Self::default();
-    }
-
-    /// Bytes held.
-    pub fn memory(&self) -> usize {
-        let levels: usize = self
-            .stacks
-            .iter()
-            .map(|stack| stack.levels.capacity())
-            .sum();
-        self.decoder.memory()
-            + STEPS * size_of::<Step>()
-            + levels * size_of::<Level>()
-            + self.stacks.capacity() * size_of::<Stack>()
-    }
-
-    fn forget_steps(&mut self) {
-        if let Some(steps) = &mut self.steps {
-            steps.fill(NOTHING);
-        }
-        for stack in &mut self.stacks {
-            stack.levels.clear();
-        }
-    }
-
-    /// A watched block at this address is gone.
-    #[cold]
-    pub fn forget(&mut self, address: usize) {
-        if self.decoder.forget(address) {
-            self.forget_steps();
-        }
-    }
-
-    #[cold]
-    fn begin_epoch<S: SideTable>(&mut self, tracer: &Tracer<S>) {
-        self.decoder.clear();
-        self.forget_steps();
-        self.unknown = None;
-        self.epoch = tracer.epoch();
-        self.limit = tracer.capture_limit().into();
-        self.counts_all = tracer.counts_all_frames();
-    }
-
-    /// The owner of what `thread` allocates now; null is no thread.
-    ///
-    /// # Safety
-    /// `thread` is null, or the calling thread's own live state.
-    #[inline(always)]
-    pub unsafe fn owner<S: SideTable>(
-        &mut self,
-        tracer: &mut Tracer<S>,
-        thread: *mut PyThreadState,
-    ) -> Result<OwnerId, Exhausted> {
-        if self.epoch != tracer.epoch() {
-            self.begin_epoch(tracer);
-        }
-        if !thread.is_null() {
-            // SAFETY: the thread state is live and the caller's own.
-            unsafe {
-                let frame = top_frame(thread);
-                if self.limit == 1 && !self.counts_all {
-                    if !frame.is_null()
-                        && let Some(owner) = self.known(load(frame, FRAME.instruction), 0)
-                        && owner != SKIP
-                    {
-                        return Ok(OwnerId(owner));
-                    }
-                    return self.of_top(tracer, frame);
-                }
-                return self.of_stack(tracer, thread as usize, frame);
-            }
-        }
-        self.of_nobody(tracer)
-    }
-
-    /// Who allocates where no Python code runs.
-    #[cold]
-    fn of_nobody<S: SideTable>(&mut self, tracer: &mut Tracer<S>) -> Result<OwnerId, Exhausted> {
-        let unknown = match self.unknown {
-            Some(unknown) => unknown,
-            None => {
-                let file = tracer.locations_mut().file(b"<unknown>")?;
-                tracer.locations_mut().location(file, 0)?
-            }
-        };
-        self.unknown = Some(unknown);
-        tracer.called(OwnerId::NOBODY, unknown)
-    }
-
+impl Steps {
     /// A step that has been taken recently.
     #[inline(always)]
     fn known(&self, instruction: usize, caller: u32) -> Option<u32> {
-        let step = self.steps.as_ref()?[place(instruction, caller)];
+        let step = self.recent.as_ref()?[place(instruction, caller)];
         (step.instruction == instruction && step.caller == caller).then_some(step.owner)
     }
 
@@ -215,7 +114,7 @@ impl FrameReader {
             Some(location) => tracer.called(OwnerId(caller), location)?.0,
         };
         if meaning.is_fixed
-            && let Some(steps) = &mut self.steps
+            && let Some(steps) = &mut self.recent
         {
             steps[place(instruction, caller)] = Step {
                 instruction,
@@ -224,6 +123,120 @@ impl FrameReader {
             };
         }
         Ok((owner, meaning.is_fixed))
+    }
+}
+
+impl FrameReader {
+    /// Get the memory that reading needs.
+    pub fn prepare(&mut self) -> Result<(), Exhausted> {
+        self.steps.decoder.prepare()?;
+        if self.steps.recent.is_none() {
+            let mut steps = Vec::new();
+            steps.try_reserve_exact(STEPS)?;
+            steps.resize(STEPS, NOTHING);
+            self.steps.recent = steps.into_boxed_slice().try_into().ok();
+        }
+        Ok(())
+    }
+
+    /// Give back what reading needs.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Bytes held.
+    pub fn memory(&self) -> usize {
+        let levels: usize = self
+            .stacks
+            .iter()
+            .map(|stack| stack.levels.capacity())
+            .sum();
+        self.steps.decoder.memory()
+            + STEPS * size_of::<Step>()
+            + levels * size_of::<Level>()
+            + self.stacks.capacity() * size_of::<Stack>()
+    }
+
+    fn forget_steps(&mut self) {
+        if let Some(steps) = &mut self.steps.recent {
+            steps.fill(NOTHING);
+        }
+        for stack in &mut self.stacks {
+            stack.levels.clear();
+        }
+    }
+
+    /// A watched block at this address is gone.
+    #[cold]
+    pub fn forget(&mut self, address: usize) {
+        if self.steps.decoder.forget(address) {
+            self.forget_steps();
+        }
+    }
+
+    #[cold]
+    fn begin_epoch<S: SideTable>(&mut self, tracer: &Tracer<S>) {
+        self.steps.decoder.clear();
+        self.forget_steps();
+        self.unknown = None;
+        self.epoch = tracer.epoch();
+        let counts_all = tracer.counts_all_frames();
+        self.limit = (!counts_all).then(|| tracer.capture_limit().into());
+    }
+
+    /// The owner of what `thread` allocates now; null is no thread.
+    ///
+    /// # Safety
+    /// `thread` is null, or the calling thread's own live state.
+    #[inline(always)]
+    pub unsafe fn owner<S: SideTable>(
+        &mut self,
+        tracer: &mut Tracer<S>,
+        thread: *mut PyThreadState,
+    ) -> Result<OwnerId, Exhausted> {
+        if self.epoch != tracer.epoch() {
+            self.begin_epoch(tracer);
+        }
+        if !thread.is_null() {
+            // SAFETY: the thread state is live and the caller's own.
+            unsafe {
+                let frame = top_frame(thread);
+                if frame.is_null() {
+                    return self.of_nobody(tracer);
+                }
+                let instruction = load(frame, FRAME.instruction);
+                if self.limit == Some(1) {
+                    return match self.steps.known(instruction, OwnerId::NOBODY.0) {
+                        Some(owner) if owner != SKIP => Ok(OwnerId(owner)),
+                        _ => self.of_top(tracer, frame),
+                    };
+                }
+                if let Some(stack) = self.stacks.get(self.recent)
+                    && stack.thread == thread as usize
+                    && let Some(caller) = stack.caller(frame)
+                    && let Some(owner) = self.steps.known(instruction, caller)
+                    && owner != SKIP
+                {
+                    return Ok(OwnerId(owner));
+                }
+                return self.of_stack(tracer, thread as usize, frame);
+            }
+        }
+        self.of_nobody(tracer)
+    }
+
+    /// Who allocates where no Python code runs.
+    #[cold]
+    fn of_nobody<S: SideTable>(&mut self, tracer: &mut Tracer<S>) -> Result<OwnerId, Exhausted> {
+        let unknown = match self.unknown {
+            Some(unknown) => unknown,
+            None => {
+                let file = tracer.locations_mut().file(b"<unknown>")?;
+                tracer.locations_mut().location(file, 0)?
+            }
+        };
+        self.unknown = Some(unknown);
+        tracer.called(OwnerId::NOBODY, unknown)
     }
 
     /// The owner where only the innermost frame that counts matters.
@@ -237,7 +250,9 @@ impl FrameReader {
             // SAFETY: `frame` is in the calling thread's chain of live frames.
             unsafe {
                 let instruction = load(frame, FRAME.instruction);
-                let (owner, _) = self.step(tracer, frame, instruction, OwnerId::NOBODY.0)?;
+                let (owner, _) = self
+                    .steps
+                    .step(tracer, frame, instruction, OwnerId::NOBODY.0)?;
                 if owner != SKIP {
                     return Ok(OwnerId(owner));
                 }
@@ -256,16 +271,17 @@ impl FrameReader {
         top: *const u8,
     ) -> Result<OwnerId, Exhausted> {
         let number = self.stack_of(thread)?;
-        let mut stack = Stack {
-            thread,
-            levels: std::mem::take(&mut self.stacks[number].levels),
+        let stack = &mut self.stacks[number];
+        let mut renewal = Renewal {
+            steps: &mut self.steps,
+            new: &mut self.new,
+            limit: self.limit,
         };
         // SAFETY: `top` is the calling thread's innermost frame.
-        let result = unsafe { self.renew(tracer, &mut stack, top) };
+        let result = unsafe { renewal.renew(tracer, stack, top) };
         if result.is_err() {
             stack.levels.clear();
         }
-        self.stacks[number] = stack;
         match result? {
             0 => self.of_nobody(tracer),
             owner => Ok(OwnerId(owner)),
@@ -300,7 +316,16 @@ impl FrameReader {
         };
         Ok(self.recent)
     }
+}
 
+/// A stack being brought up to date.
+struct Renewal<'a> {
+    steps: &'a mut Steps,
+    new: &'a mut Vec<*const u8>,
+    limit: Option<u32>,
+}
+
+impl Renewal<'_> {
     /// Bring the levels up to date; the topmost one's owner.
     #[inline]
     unsafe fn renew<S: SideTable>(
@@ -309,11 +334,11 @@ impl FrameReader {
         stack: &mut Stack,
         top: *const u8,
     ) -> Result<u32, Exhausted> {
-        let (limit, most_new) = match self.counts_all {
-            true => (u32::MAX, usize::MAX),
+        let (limit, most_new) = match self.limit {
+            None => (u32::MAX, usize::MAX),
             // A topmost frame that counted and does not count now makes room for
             // one more; and no more than every other frame does not count.
-            false => (self.limit + 2, 4 * self.limit as usize + 16),
+            Some(limit) => (limit + 2, 4 * limit as usize + 16),
         };
         let mut known = stack.levels.len();
         let mut frame = top;
@@ -349,42 +374,53 @@ impl FrameReader {
             }
         };
         stack.levels.truncate(known);
-        let mut below = match changed.checked_sub(1).and_then(|at| stack.levels.get(at)) {
-            Some(level) => (level.owner, level.depth),
-            None => (0, 0),
-        };
         for at in changed..known {
             // SAFETY: verified or found just now; what changed is above.
-            stack.levels[at] = unsafe { self.level(tracer, stack.levels[at].frame, below)? };
-            below = (stack.levels[at].owner, stack.levels[at].depth);
+            unsafe { self.set_level(tracer, stack, at)? };
         }
         while let Some(frame) = self.new.pop() {
-            // SAFETY: in the calling thread's chain of live frames.
-            let level = unsafe { self.level(tracer, frame, below)? };
+            let at = stack.levels.len();
             stack.levels.try_reserve(1)?;
-            stack.levels.push(level);
-            below = (level.owner, level.depth);
+            stack.levels.push(Level::of(frame));
+            // SAFETY: in the calling thread's chain of live frames.
+            unsafe { self.set_level(tracer, stack, at)? };
         }
-        Ok(below.0)
+        Ok(stack.levels.last().map_or(0, |level| level.owner))
     }
 
+    /// Read the frame of a level anew, whose callers are up to date.
     #[inline]
-    unsafe fn level<S: SideTable>(
+    unsafe fn set_level<S: SideTable>(
         &mut self,
         tracer: &mut Tracer<S>,
-        frame: *const u8,
-        (caller, depth): (u32, u32),
-    ) -> Result<Level, Exhausted> {
+        stack: &mut Stack,
+        at: usize,
+    ) -> Result<(), Exhausted> {
+        let frame = stack.levels[at].frame;
+        let (caller, depth, mut floor) = match at.checked_sub(1).map(|at| stack.levels[at]) {
+            Some(below) => (below.owner, below.depth, below.floor),
+            None => (0, 0, 0),
+        };
         // SAFETY: the caller's contract: a live frame.
         let instruction = unsafe { load(frame, FRAME.instruction) };
         // SAFETY: as above.
-        let (owner, is_fixed) = unsafe { self.step(tracer, frame, instruction, caller)? };
+        let (owner, is_fixed) = unsafe { self.steps.step(tracer, frame, instruction, caller)? };
         let counts = owner != SKIP;
-        Ok(Level {
+        let depth = depth + u32::from(counts);
+        if let Some(limit) = self.limit {
+            // The levels that the traceback above this frame leaves room for: one
+            // more than those of which it keeps a line, should this one not count.
+            while stack.levels[floor as usize].depth + limit < depth {
+                floor += 1;
+            }
+        }
+        stack.levels[at] = Level {
             frame,
             instruction: if is_fixed { instruction } else { NEVER },
             owner: if counts { owner } else { caller },
-            depth: depth + u32::from(counts),
-        })
+            depth,
+            floor,
+        };
+        Ok(())
     }
 }

@@ -30,6 +30,21 @@ pub struct Level {
     pub owner: u32,
     /// How many frames up to here, itself included, count.
     pub depth: u32,
+    /// The lowest level that its traceback still depends on.
+    pub floor: u32,
+}
+
+impl Level {
+    /// A frame that has not been read yet.
+    pub fn of(frame: *const u8) -> Self {
+        Level {
+            frame,
+            instruction: NEVER,
+            owner: 0,
+            depth: 0,
+            floor: 0,
+        }
+    }
 }
 
 /// A thread's frames, the outermost first.
@@ -67,6 +82,38 @@ impl Stack {
         }
         let lowest = known.saturating_sub(GLANCE);
         (lowest..known).rev().find(|&at| levels[at].frame == frame)
+    }
+
+    /// The owner that the caller of the topmost level would have, if that level is
+    /// `top` and all levels that matter below it are as they were.
+    ///
+    /// # Safety
+    /// `top` is the calling thread's innermost frame.
+    #[inline(always)]
+    pub unsafe fn caller(&self, top: *const u8) -> Option<u32> {
+        let (last, below) = self.levels.split_last()?;
+        if last.frame != top {
+            return None;
+        }
+        let caller = below.last()?.owner;
+        let floor = last.floor as usize;
+        let mut frame = top;
+        for level in below.get(floor..)?.iter().rev() {
+            // SAFETY: `frame` is `top` or was confirmed by the one above.
+            let link: *const u8 = unsafe { load(frame, FRAME.previous) };
+            if link != level.frame {
+                return None;
+            }
+            frame = level.frame;
+            // SAFETY: confirmed just now.
+            if unsafe { load::<usize>(frame, FRAME.instruction) } != level.instruction {
+                return None;
+            }
+        }
+        // Above the lowest level of all the traceback has room for more.
+        // SAFETY: as above.
+        let is_whole = floor > 0 || unsafe { load::<*const u8>(frame, FRAME.previous) }.is_null();
+        is_whole.then_some(caller)
     }
 
     /// Compare the levels below `known`, of which the last is known to be live,

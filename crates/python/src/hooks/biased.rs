@@ -43,6 +43,9 @@ pub struct Guard<'a, T> {
     is_favoured: bool,
 }
 
+/// Access to the value for a favoured thread; ends when dropped.
+pub struct Busy<'a, T>(&'a Biased<T>);
+
 impl<T> Biased<T> {
     /// A lock that nobody holds.
     pub const fn new(value: T) -> Self {
@@ -74,25 +77,41 @@ impl<T> Biased<T> {
         }
     }
 
-    /// Wait for the value.
+    /// The value, if it can be had without taking the lock.
     ///
     /// # Safety
     /// The caller is one of the favoured threads, which something else (the
     /// GIL) keeps from doing this at the same time, and does not have a guard.
     #[inline(always)]
-    pub unsafe fn enter(&self) -> Guard<'_, T> {
+    pub unsafe fn try_enter(&self) -> Option<Busy<'_, T>> {
         self.is_busy.store(true, Ordering::Relaxed);
         // Keeps the compiler from changing the order; the processor is kept from
         // it by whoever takes the bias away.
         compiler_fence(Ordering::SeqCst);
         if self.is_biased.load(Ordering::Acquire) {
-            return Guard {
-                lock: self,
-                is_favoured: true,
-            };
+            return Some(Busy(self));
         }
         self.is_busy.store(false, Ordering::Release);
-        self.enter_unbiased()
+        None
+    }
+
+    /// Wait for the value.
+    ///
+    /// # Safety
+    /// As for [`Biased::try_enter`].
+    #[inline]
+    pub unsafe fn enter(&self) -> Guard<'_, T> {
+        // SAFETY: the caller's contract.
+        match unsafe { self.try_enter() } {
+            Some(busy) => {
+                std::mem::forget(busy);
+                Guard {
+                    lock: self,
+                    is_favoured: true,
+                }
+            }
+            None => self.enter_unbiased(),
+        }
     }
 
     #[cold]
@@ -201,6 +220,23 @@ mod barrier {
         // It worked before and does no more (a sandbox was entered, say). What a
         // processor has stored becomes visible by itself within microseconds.
         pause(10_000_000);
+    }
+}
+
+impl<T> Busy<'_, T> {
+    /// The value.
+    #[inline(always)]
+    pub fn value(&mut self) -> &mut T {
+        // SAFETY: as long as a favoured thread is busy it is alone; the reference
+        // lives no longer than this is borrowed.
+        unsafe { &mut *self.0.value.get() }
+    }
+}
+
+impl<T> Drop for Busy<'_, T> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        self.0.is_busy.store(false, Ordering::Release);
     }
 }
 

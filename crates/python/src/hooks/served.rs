@@ -6,14 +6,11 @@
 //! variable of the thread. Everything else goes the way of all hooks.
 
 use std::ffi::c_void;
-use std::ptr;
 use std::sync::atomic::Ordering;
 
-use super::{MEM, OBJ, SILENT, STATE, is_off};
+use super::{SILENT, STATE};
 use crate::frame;
 use crate::small_objects::heaps;
-
-const _: () = assert!(MEM != OBJ);
 
 pub extern "C" fn malloc<const D: usize, const S: usize>(
     context: *mut c_void,
@@ -24,22 +21,18 @@ pub extern "C" fn malloc<const D: usize, const S: usize>(
     unsafe {
         if let Some(heap) = heaps::at_hand()
             && heaps::needs_no_check(|| size)
-            && !is_off()
             && SILENT.load(Ordering::Relaxed) == 0
+            && let Some(mut busy) = STATE.try_enter()
+            && let Some(state) = busy.value()
+            && !state.tracer.active().is_empty()
         {
-            let mut guard = STATE.enter();
-            if let Some(state) = guard.as_mut()
-                && !state.tracer.active().is_empty()
-            {
-                let block = heap.allocate_at_hand(size);
-                if !block.is_null() {
-                    let thread = frame::current_thread();
-                    if state.record(block as usize, size, thread).is_ok() {
-                        return block.cast();
-                    }
-                    heap.release_owned(block);
-                    return ptr::null_mut();
+            let block = heap.allocate_at_hand(size);
+            if !block.is_null() {
+                let thread = frame::current_thread();
+                if state.record_served(block as usize, size, thread).is_ok() {
+                    return block.cast();
                 }
+                heap.release_owned(block);
             }
         }
     }
@@ -51,32 +44,26 @@ pub extern "C" fn realloc<const D: usize, const S: usize>(
     block: *mut c_void,
     size: usize,
 ) -> *mut c_void {
-    // SAFETY: as in `malloc`; the block is the caller's.
+    // SAFETY: as in `malloc`; the block is the caller's. Nobody else can be given
+    // the old block before its trace is gone, since nobody else has this heap.
     unsafe {
         if let Some(heap) = heaps::at_hand()
             && heap.owns(block.cast())
             && heaps::needs_no_check(|| size)
             && heaps::needs_no_check(|| heap.size_of_owned(block.cast()))
-            && !is_off()
             && SILENT.load(Ordering::Relaxed) == 0
+            && let Some(mut busy) = STATE.try_enter()
+            && let Some(state) = busy.value()
+            && !state.tracer.active().is_empty()
+            && let Some(place) = state.place_served(block as usize)
+            && let Some(moved) = heap.resize(block.cast(), size)
+            && !moved.is_null()
         {
-            let mut guard = STATE.enter();
-            if let Some(state) = guard.as_mut()
-                && !state.tracer.active().is_empty()
-            {
-                let known = state.release(block as usize);
-                if let Some(moved) = heap.resize(block.cast(), size).filter(|b| !b.is_null()) {
-                    // The old block may be gone, so there is no way back: without
-                    // memory the new one goes untraced.
-                    let thread = frame::current_thread();
-                    let _ = state.record(moved as usize, size, thread);
-                    return moved.cast();
-                }
-                if let Some(known) = known {
-                    // Without memory its trace is lost; the block is untouched.
-                    let _ = state.tracer.restore(block as usize, known);
-                }
-            }
+            state.tracer.release_at(place);
+            // The old block may be gone, so there is no way back: without memory
+            // the new one goes untraced.
+            let _ = state.record(moved as usize, size, frame::current_thread());
+            return moved.cast();
         }
     }
     super::realloc::<D, S>(context, block, size)
@@ -88,13 +75,12 @@ pub extern "C" fn free<const D: usize, const S: usize>(context: *mut c_void, blo
         if let Some(heap) = heaps::at_hand()
             && heap.owns(block.cast())
             && heaps::needs_no_check(|| heap.size_of_owned(block.cast()))
-            && !is_off()
+            && let Some(mut busy) = STATE.try_enter()
+            && let Some(state) = busy.value()
+            && let Some(place) = state.place_served(block as usize)
         {
-            let mut guard = STATE.enter();
-            if let Some(state) = guard.as_mut() {
-                state.release(block as usize);
-                return heap.release_owned(block.cast());
-            }
+            state.tracer.release_at(place);
+            return heap.release_owned(block.cast());
         }
     }
     super::free::<D, S>(context, block);

@@ -1,9 +1,9 @@
 //! What the hooks share: the tracer, and what is remembered of frames.
 
 use pyo3_ffi::PyThreadState;
-use wrasse_tracer::{Exhausted, Released, Tracer, View};
+use wrasse_tracer::{Exhausted, OwnerId, Released, Tracer, View};
 
-use super::words::Words;
+use super::words::{Place, Words};
 use crate::frame::FrameReader;
 
 /// Behind the lock.
@@ -41,7 +41,7 @@ impl State {
     ///
     /// # Safety
     /// `thread` is the calling thread's own state, or null.
-    #[inline(always)]
+    #[inline(never)]
     pub unsafe fn record(
         &mut self,
         address: usize,
@@ -50,6 +50,34 @@ impl State {
     ) -> Result<(), Exhausted> {
         // SAFETY: the caller's contract.
         let owner = unsafe { self.frames.owner(&mut self.tracer, thread)? };
+        self.record_for(address, size, owner)
+    }
+
+    /// As [`State::record`], for a block from a pool of wrasse's allocator.
+    ///
+    /// # Safety
+    /// As for [`State::record`]; and the block is one.
+    #[inline(always)]
+    pub unsafe fn record_served(
+        &mut self,
+        address: usize,
+        size: usize,
+        thread: *mut PyThreadState,
+    ) -> Result<(), Exhausted> {
+        // SAFETY: the caller's contract.
+        let owner = unsafe { self.frames.owner(&mut self.tracer, thread)? };
+        // SAFETY: as above.
+        if let Some(place) = unsafe { self.tracer.side_table().place_of(address) }
+            && self.tracer.record_at(place, size, owner)
+        {
+            self.fresh = address;
+            return Ok(());
+        }
+        self.record_for(address, size, owner)
+    }
+
+    #[inline(never)]
+    fn record_for(&mut self, address: usize, size: usize, owner: OwnerId) -> Result<(), Exhausted> {
         let old = self.tracer.record_for(address, size, owner)?;
         if old.is_some_and(|old| old.is_watched) {
             self.frames.forget(address);
@@ -58,8 +86,20 @@ impl State {
         Ok(())
     }
 
-    /// A block is about to be released.
+    /// Where all is that is known about a block from a pool of wrasse's allocator,
+    /// if it is in one place.
+    ///
+    /// # Safety
+    /// The block is one.
     #[inline(always)]
+    pub unsafe fn place_served(&self, address: usize) -> Option<Place> {
+        // SAFETY: the caller's contract.
+        let place = unsafe { self.tracer.side_table().place_of(address)? };
+        self.tracer.is_at(place).then_some(place)
+    }
+
+    /// A block is about to be released.
+    #[inline(never)]
     pub fn release(&mut self, address: usize) -> Option<Released> {
         let block = self.tracer.release(address)?;
         if block.is_watched {

@@ -72,6 +72,21 @@ impl Words {
         }
     }
 
+    /// As [`SideTable::place`], where it is known that there is one.
+    ///
+    /// # Safety
+    /// A block in use of wrasse's allocator, from one of its pools, begins there.
+    #[inline(always)]
+    pub unsafe fn place_of(&self, address: usize) -> Option<Place> {
+        let table = self.0.as_ref()?;
+        // SAFETY: the caller's contract.
+        let (index, room) = unsafe { table.region.block_from(address as *const u8) };
+        Some(Place {
+            number: index.flat(),
+            room,
+        })
+    }
+
     #[inline(always)]
     fn at(&self, number: usize) -> *mut u32 {
         match &self.0 {
