@@ -25,7 +25,7 @@ use wrasse_tracer::Exhausted;
 use crate::layout::FRAME;
 use crate::symbols;
 pub use reader::FrameReader;
-use text::file_name;
+use text::text_of;
 
 /// Offsets into `PyCodeObject` (public struct, but not in the stable ABI).
 struct CodeLayout {
@@ -59,6 +59,9 @@ const ITEMS: usize = 16;
 /// Offset of `PyThreadState.thread_id` (public struct).
 #[cfg(not(Py_3_12))]
 const THREAD_ID: usize = 152;
+
+/// From a code object's file name to its qualified name, in every version.
+const QUALIFIED_NAME: usize = 16;
 
 const OWNED_BY_GENERATOR: u8 = 1;
 #[cfg(Py_3_12)]
@@ -209,6 +212,8 @@ pub struct Seen {
     pub line: u32,
     /// The file name, encoded.
     pub file: Vec<u8>,
+    /// The function's qualified name, encoded.
+    pub function: Vec<u8>,
 }
 
 /// Every frame of a thread that counts, read without any cache.
@@ -232,11 +237,15 @@ pub unsafe fn read_all(thread: *mut PyThreadState) -> Result<Vec<Seen>, Exhauste
                 let key = instruction | usize::from(owner == OWNED_BY_GENERATOR);
                 if let Some(line) = decode::line_of(object, decode::read_code(object), key) {
                     let mut file = Vec::new();
-                    file_name(load(object.cast(), CODE.filename), &mut file)?;
+                    text_of(load(object.cast(), CODE.filename), &mut file)?;
+                    let mut function = Vec::new();
+                    let name = load(object.cast(), CODE.filename + QUALIFIED_NAME);
+                    text_of(name, &mut function)?;
                     seen.push(Seen {
                         code: object,
                         line,
                         file,
+                        function,
                     });
                 }
             }

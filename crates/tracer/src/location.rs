@@ -22,6 +22,7 @@ pub struct Locations {
     names: Vec<Box<[u8]>>,
     files: HashMap<Box<[u8]>, FileId>,
     lines: Vec<(FileId, u32)>,
+    functions: HashMap<LocationId, Box<[u8]>>,
     ids: HashMap<(FileId, u32), LocationId>,
     name_bytes: usize,
 }
@@ -71,6 +72,22 @@ impl Locations {
         self.lines[location.0 as usize]
     }
 
+    /// Remember the function whose code stands at a location. An attribute, not
+    /// a part of the location: where two functions share a line, the first stays.
+    pub fn set_function(&mut self, location: LocationId, name: &[u8]) -> Result<(), Exhausted> {
+        if !self.functions.contains_key(&location) {
+            self.functions.try_reserve(1)?;
+            self.functions.insert(location, copy(name)?);
+            self.name_bytes += name.len();
+        }
+        Ok(())
+    }
+
+    /// The function at a location, if the host has said.
+    pub fn function(&self, location: LocationId) -> Option<&[u8]> {
+        self.functions.get(&location).map(|name| &**name)
+    }
+
     /// The name of a file of this table.
     pub fn name(&self, file: FileId) -> &[u8] {
         &self.names[file.0 as usize]
@@ -97,6 +114,7 @@ impl Locations {
             + self.names.capacity() * size_of::<Box<[u8]>>()
             + self.files.capacity() * size_of::<(Box<[u8]>, FileId)>()
             + self.lines.capacity() * size_of::<(FileId, u32)>()
+            + self.functions.capacity() * size_of::<(LocationId, Box<[u8]>)>()
             + self.ids.capacity() * size_of::<((FileId, u32), LocationId)>()
     }
 }
@@ -119,6 +137,10 @@ mod tests {
         assert_eq!(locations.resolve(other), (b, 1));
         assert_eq!(locations.name(b), b"b.py");
         assert_eq!((locations.len(), locations.file_count()), (2, 2));
+        assert_eq!(locations.function(first), None);
+        locations.set_function(first, b"f").unwrap();
+        locations.set_function(first, b"g").unwrap();
+        assert_eq!(locations.function(first), Some(&b"f"[..]));
         assert!(!locations.is_empty() && locations.memory() > 0);
     }
 }

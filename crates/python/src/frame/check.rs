@@ -104,14 +104,20 @@ unsafe fn compare() -> Result<(), String> {
             }
             let code: *mut PyObject = PyFrame_GetCode(frame).cast();
             let line = u32::try_from(PyFrame_GetLineNumber(frame)).unwrap_or(0);
-            let name = PyObject_GetAttrString(code, c"co_filename".as_ptr());
-            let file = encoded(name);
-            Py_XDECREF(name);
+            let attribute = |name: &std::ffi::CStr| {
+                let value = PyObject_GetAttrString(code, name.as_ptr());
+                let bytes = encoded(value);
+                Py_XDECREF(value);
+                bytes
+            };
+            let (file, function) = (attribute(c"co_filename"), attribute(c"co_qualname"));
             Py_DECREF(code);
             let caller = PyFrame_GetBack(frame);
             Py_DECREF(frame.cast());
             frame = caller;
-            if code != one.code || line != one.line || file.as_ref() != Some(&one.file) {
+            let same_names =
+                file.as_ref() == Some(&one.file) && function.as_ref() == Some(&one.function);
+            if code != one.code || line != one.line || !same_names {
                 Py_XDECREF(frame.cast());
                 return Err("frames read as memory differ from the real ones".into());
             }

@@ -8,7 +8,7 @@ use wrasse_tracer::{Exhausted, FileId, LocationId, SideTable, Tracer};
 
 #[cfg(Py_3_12)]
 use super::OWNED_BY_C_STACK;
-use super::{CODE, ITEMS, OWNED_BY_GENERATOR, file_name, load};
+use super::{CODE, ITEMS, OWNED_BY_GENERATOR, QUALIFIED_NAME, load, text_of};
 use crate::layout::FRAME;
 
 const CACHE_BITS: u32 = 14;
@@ -164,7 +164,15 @@ impl Decoder {
                 let instruction = key & !1;
                 meaning.is_fixed = instruction >= code.start + 2 * code.first_traceable;
                 if let Some(line) = line_of(object, code, key) {
-                    meaning.location = tracer.locations_mut().location(code.file, line)?.0;
+                    let location = tracer.locations_mut().location(code.file, line)?;
+                    if tracer.locations().function(location).is_none() {
+                        let name = load(object.cast(), CODE.filename + QUALIFIED_NAME);
+                        text_of(name, &mut self.name)?;
+                        tracer
+                            .locations_mut()
+                            .set_function(location, &self.name)?;
+                    }
+                    meaning.location = location.0;
                 }
             }
         }
@@ -188,7 +196,7 @@ impl Decoder {
         // SAFETY: `object` is a live code object.
         let code = unsafe {
             let mut code = read_code(object);
-            file_name(load(object.cast(), CODE.filename), &mut self.name)?;
+            text_of(load(object.cast(), CODE.filename), &mut self.name)?;
             code.file = tracer.locations_mut().file(&self.name)?;
             code
         };

@@ -1,4 +1,4 @@
-//! Reads a `str` as memory: the file name of a code object.
+//! Reads a `str` as memory: the file or function name of a code object.
 //!
 //! The functions that CPython offers for this may allocate, and a reference
 //! would need the GIL; the characters are simply copied.
@@ -22,10 +22,10 @@ const HEADER: (usize, usize) = (40, 56);
 ///
 /// # Safety
 /// `object` is null or a live object.
-pub unsafe fn file_name(object: *mut PyObject, out: &mut Vec<u8>) -> Result<(), Exhausted> {
+pub unsafe fn text_of(object: *mut PyObject, out: &mut Vec<u8>) -> Result<(), Exhausted> {
     const UNKNOWN: &[u8] = b"<unknown>";
     out.clear();
-    // SAFETY: `object` is null or the live file name of a live code object; the
+    // SAFETY: `object` is null or a live name of a live code object; the
     // layout of `str` is public and has been checked at install.
     unsafe {
         if object.is_null() || PyUnicode_Check(object) == 0 {
