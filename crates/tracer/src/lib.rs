@@ -33,5 +33,5 @@ pub use side_table::{FINE, NoSideTable, Nowhere, SideTable};
 pub use snapshot::{LineTotal, Snapshot, SnapshotBlock, TracebackTotal};
 pub use table::MAX_ADDRESS;
 pub use traceback::{MAX_FRAMES, TracebackBuilder, TracebackId, Tracebacks};
-pub use tracer::{Released, Tracer};
+pub use tracer::{Released, Totals, Tracer};
 pub use view::{View, ViewSet};

@@ -12,6 +12,10 @@ use crate::table::{Block, BlockTable};
 use crate::traceback::{TracebackBuilder, TracebackId, Tracebacks};
 use crate::view::{View, ViewSet};
 
+mod totals;
+
+pub use totals::Totals;
+
 #[derive(Clone, Copy, Debug)]
 struct Observer {
     limit: u16,
@@ -721,24 +725,20 @@ impl<S: SideTable> Tracer<S> {
         domain: u32,
         addresses: &mut Vec<usize>,
     ) -> Result<Snapshot, Exhausted> {
-        let table = match domain {
-            0 => Some(&self.blocks),
-            _ => self.domains.table(domain),
-        };
-        let mut seen = Vec::new();
-        seen.try_reserve_exact(addresses.len())?;
-        addresses.retain(|address| {
-            let known = table.and_then(|table| table.get(*address));
-            let known = known.filter(|block| block.flags.views().contains(view));
-            seen.extend(known.map(|block| (domain, block)));
-            known.is_some()
+        let mut copy = self.copy(view)?;
+        let mut result = Ok(());
+        addresses.retain(|&address| {
+            let Some(block) = self.find_in(domain, address) else {
+                return false;
+            };
+            let owner = self.owners.get(block.owner);
+            let is_seen = owner.views.contains(view);
+            if is_seen && result.is_ok() {
+                result = copy.add_block(domain, owner.traceback, block.size);
+            }
+            is_seen
         });
-        Snapshot::take(
-            seen.into_iter(),
-            &self.tracebacks,
-            &self.locations,
-            self.limit(view),
-        )
+        result.map(|()| copy.done())
     }
 
     /// Bytes held by the tracer's own tables.
@@ -763,7 +763,7 @@ mod tests {
     const PROGRAM: View = View::Program;
     const PROFILE: View = View::Profile;
 
-    pub fn traceback<S: SideTable>(tracer: &mut Tracer<S>, lines: &[u32]) -> TracebackId {
+    pub(crate) fn traceback<S: SideTable>(tracer: &mut Tracer<S>, lines: &[u32]) -> TracebackId {
         let file = tracer.locations_mut().file(b"f.py").unwrap();
         let mut builder = TracebackBuilder::default();
         builder.reset(tracer.capture_limit());

@@ -1,0 +1,364 @@
+//! A capture file, read back.
+
+use std::fmt;
+use std::ops::Range;
+
+use wrasse_tracer::{MAX_FRAMES, Totals};
+
+use crate::frame::{
+    Ending, FILE_HEAD, FORMAT_VERSION, Kind, MAGIC, Next, file_head, next_frame, parse_end,
+};
+use crate::meta::Meta;
+use crate::sums::{Location, Sums, SumsBuilder};
+use crate::varint::Reader;
+use crate::writer::Pause;
+
+/// Why a file is no capture that can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    /// It is something else.
+    NotACapture,
+    /// It was written by a newer wrasse, in this version of the format.
+    Newer(u16),
+    /// It ends before its first frame does.
+    Empty,
+    /// Around this byte it is not what was written.
+    Damaged(usize),
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unreadable::NotACapture => formatter.write_str("not a capture file of wrasse"),
+            Unreadable::Newer(version) => write!(
+                formatter,
+                "written by a newer wrasse (format {version}, this one reads {FORMAT_VERSION}): upgrade wrasse"
+            ),
+            Unreadable::Empty => {
+                formatter.write_str("nothing in it: it ends before its first frame does")
+            }
+            Unreadable::Damaged(at) => write!(
+                formatter,
+                "damaged at byte {at}: it is not what wrasse wrote"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Unreadable {}
+
+/// Totals at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sample {
+    /// Nanoseconds since the capture began.
+    pub time: u64,
+    /// Bytes alive.
+    pub live_bytes: u64,
+    /// The most bytes alive until then.
+    pub peak_bytes: u64,
+    /// Physical memory of the process in bytes; 0 if not known.
+    pub resident_bytes: u64,
+    /// Blocks alive.
+    pub live_blocks: u64,
+    /// Bytes ever allocated; 0 where that is not counted.
+    pub allocated_bytes: u64,
+    /// Blocks ever allocated; 0 where that is not counted.
+    pub allocated_blocks: u64,
+}
+
+/// What one thread has allocated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ThreadTotal {
+    /// The system's number of the thread.
+    pub number: u64,
+    /// Its name.
+    pub name: String,
+    /// Bytes.
+    pub allocated_bytes: u64,
+    /// Blocks.
+    pub allocated_blocks: u64,
+}
+
+/// When and how a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct End {
+    /// Nanoseconds since the capture began.
+    pub time: u64,
+    /// How.
+    pub ending: Ending,
+}
+
+/// Everything that a capture file holds.
+#[derive(Debug, Default)]
+pub struct Capture {
+    /// Who was captured.
+    pub meta: Meta,
+    /// Totals, in the order of time.
+    pub samples: Vec<Sample>,
+    /// Pauses for collections, in the order of time.
+    pub pauses: Vec<Pause>,
+    /// Threads, as far as known.
+    pub threads: Vec<ThreadTotal>,
+    /// The end; nothing if the process was cut off (killed, or still running).
+    pub end: Option<End>,
+    /// Does the file end in the middle of a frame?
+    pub is_cut_off: bool,
+    strings: Vec<Box<[u8]>>,
+    locations: Vec<Location>,
+    /// Parent plus one, or 0; location.
+    nodes: Vec<(u32, u32)>,
+    /// How many nodes there are from each to its root.
+    depths: Vec<u16>,
+    /// Node plus one, or 0; frames in all.
+    tracebacks: Vec<(u32, u16)>,
+    data: Vec<u8>,
+    /// Where in `data` the changes of each sample are.
+    changes: Vec<Range<usize>>,
+}
+
+impl Capture {
+    /// Read a whole file.
+    ///
+    /// # Errors
+    /// [`Unreadable`]. A file that ends in the middle of a frame is no error.
+    pub fn read(data: Vec<u8>) -> Result<Self, Unreadable> {
+        check_head(&data)?;
+        let mut capture = Capture::default();
+        let mut has_meta = false;
+        let mut last = vec![];
+        let mut rest = &data[FILE_HEAD..];
+        loop {
+            let at = data.len() - rest.len();
+            let damaged = Unreadable::Damaged(at);
+            let (kind, payload) = match next_frame(&mut rest) {
+                Next::Frame(kind, payload) => (kind, payload),
+                Next::Over => break,
+                Next::CutOff => {
+                    capture.is_cut_off = true;
+                    break;
+                }
+                Next::Damaged => return Err(damaged),
+            };
+            let start = data.len() - rest.len() - payload.len();
+            match Kind::from_byte(kind) {
+                Some(Kind::Meta) => {
+                    capture.meta = Meta::read(payload).ok_or(damaged)?;
+                    has_meta = true;
+                }
+                Some(Kind::Tables) => capture.read_tables(payload).ok_or(damaged)?,
+                Some(Kind::Sample) => {
+                    let changes = capture.read_sample(payload).ok_or(damaged)?;
+                    apply(changes, &mut last, capture.tracebacks.len()).ok_or(damaged)?;
+                    let skipped = payload.len() - changes.0.len();
+                    capture.changes.push(start + skipped..start + payload.len());
+                }
+                Some(Kind::Pauses) => capture.read_pauses(payload).ok_or(damaged)?,
+                Some(Kind::Threads) => capture.read_threads(payload).ok_or(damaged)?,
+                Some(Kind::End) => {
+                    let (time, ending) = parse_end(payload).ok_or(damaged)?;
+                    capture.end = Some(End { time, ending });
+                }
+                None => {}
+            }
+        }
+        if !has_meta {
+            return Err(Unreadable::Empty);
+        }
+        capture.data = data;
+        Ok(capture)
+    }
+
+    fn read_tables(&mut self, payload: &[u8]) -> Option<()> {
+        let mut reader = Reader(payload);
+        for _ in 0..reader.number()? {
+            self.strings.push(reader.text()?.into());
+        }
+        for _ in 0..reader.number()? {
+            let (file, function, line) = (reader.small()?, reader.small()?, reader.small()?);
+            let is_string = |number: u32| (number as usize) < self.strings.len();
+            let function = function.checked_sub(1);
+            (is_string(file) && function.is_none_or(is_string)).then_some(())?;
+            self.locations.push(Location {
+                file,
+                function,
+                line,
+            });
+        }
+        for _ in 0..reader.number()? {
+            let (parent, location) = (reader.small()?, reader.small()?);
+            ((location as usize) < self.locations.len()).then_some(())?;
+            let depth = match parent.checked_sub(1) {
+                None => 1,
+                // Only nodes before this one: there are no cycles.
+                Some(parent) => self.depths.get(parent as usize)?.checked_add(1)?,
+            };
+            self.nodes.push((parent, location));
+            self.depths.push(depth);
+        }
+        for _ in 0..reader.number()? {
+            let (node, total) = (reader.small()?, reader.small()?);
+            (node as usize <= self.nodes.len()).then_some(())?;
+            self.tracebacks.push((node, u16::try_from(total).ok()?));
+        }
+        Some(())
+    }
+
+    fn read_sample<'a>(&mut self, payload: &'a [u8]) -> Option<Reader<'a>> {
+        let mut reader = Reader(payload);
+        self.samples.push(Sample {
+            time: reader.number()?,
+            live_bytes: reader.number()?,
+            peak_bytes: reader.number()?,
+            resident_bytes: reader.number()?,
+            live_blocks: reader.number()?,
+            allocated_bytes: reader.number()?,
+            allocated_blocks: reader.number()?,
+        });
+        Some(reader)
+    }
+
+    fn read_pauses(&mut self, payload: &[u8]) -> Option<()> {
+        let mut reader = Reader(payload);
+        for _ in 0..reader.number()? {
+            self.pauses.push(Pause {
+                start: reader.number()?,
+                duration: reader.number()?,
+                generation: u8::try_from(reader.number()?).ok()?,
+                collected: reader.number()?,
+                uncollectable: reader.number()?,
+            });
+        }
+        Some(())
+    }
+
+    fn read_threads(&mut self, payload: &[u8]) -> Option<()> {
+        let mut reader = Reader(payload);
+        self.threads.clear();
+        for _ in 0..reader.number()? {
+            self.threads.push(ThreadTotal {
+                number: reader.number()?,
+                name: String::from_utf8_lossy(reader.text()?).into_owned(),
+                allocated_bytes: reader.number()?,
+                allocated_blocks: reader.number()?,
+            });
+        }
+        Some(())
+    }
+
+    /// The sample with the most live bytes, the first of several. What was
+    /// live then is known line by line; the peak itself may have been between
+    /// two samples, and is in [`Sample::peak_bytes`].
+    pub fn peak_sample(&self) -> Option<usize> {
+        let all = self.samples.iter().enumerate();
+        all.max_by_key(|(at, sample)| (sample.live_bytes, std::cmp::Reverse(*at)))
+            .map(|(at, _)| at)
+    }
+
+    /// What each traceback had allocated at a sample. Empty where there is no
+    /// such sample. Time is linear in the changes up to it.
+    pub fn totals(&self, sample: usize) -> Vec<Totals> {
+        let mut totals = Vec::new();
+        for changes in self.changes.iter().take(sample.saturating_add(1)) {
+            // Read once already, when the file was.
+            let changes = Reader(&self.data[changes.clone()]);
+            let applied = apply(changes, &mut totals, self.tracebacks.len());
+            debug_assert!(applied.is_some());
+        }
+        totals
+    }
+
+    /// What was live at a sample.
+    pub fn sums(&self, sample: usize) -> Sums {
+        let live = |totals: &Totals| (totals.live_bytes, totals.live_blocks);
+        self.sums_of(&self.totals(sample), live)
+    }
+
+    /// `measure` (bytes and blocks) of each traceback's totals.
+    pub fn sums_of(&self, totals: &[Totals], measure: impl Fn(&Totals) -> (u64, u64)) -> Sums {
+        let mut builder = SumsBuilder::new(match self.meta.frames {
+            0 => MAX_FRAMES,
+            limit => limit,
+        });
+        let mut frames = Vec::new();
+        for (number, total) in totals.iter().enumerate() {
+            let (size, count) = measure(total);
+            if count == 0 && size == 0 {
+                continue;
+            }
+            frames.clear();
+            for location in self.frames(number) {
+                let Location {
+                    file,
+                    function,
+                    line,
+                } = self.locations[location as usize];
+                let text = |string: u32| &*self.strings[string as usize];
+                // A table that was read fits into memory once more.
+                if let Ok(number) = builder.location(text(file), function.map(text), line) {
+                    frames.push(number);
+                }
+            }
+            if let Ok(traceback) = builder.traceback(&frames, self.tracebacks[number].1) {
+                let _ = builder.add(0, traceback, size, count);
+            }
+        }
+        builder.finish()
+    }
+
+    /// The locations of a traceback, the most recent first.
+    fn frames(&self, traceback: usize) -> impl Iterator<Item = u32> {
+        let mut node = self.tracebacks[traceback].0;
+        std::iter::from_fn(move || {
+            let (parent, location) = self.nodes[node.checked_sub(1)? as usize];
+            node = parent;
+            Some(location)
+        })
+    }
+}
+
+fn check_head(data: &[u8]) -> Result<(), Unreadable> {
+    let Some(head) = data.first_chunk::<FILE_HEAD>() else {
+        let is_begun = file_head().starts_with(data);
+        return Err(if is_begun {
+            Unreadable::Empty
+        } else {
+            Unreadable::NotACapture
+        });
+    };
+    if head[..8] != MAGIC {
+        return Err(Unreadable::NotACapture);
+    }
+    if head[12..] != crc32fast::hash(&head[..12]).to_le_bytes() {
+        return Err(Unreadable::Damaged(0));
+    }
+    match u16::from_le_bytes([head[8], head[9]]) {
+        0 => Err(Unreadable::Damaged(0)),
+        version if version > FORMAT_VERSION => Err(Unreadable::Newer(version)),
+        _ => Ok(()),
+    }
+}
+
+/// Bring `totals` up to the next sample; nothing if that makes no sense.
+fn apply(mut changes: Reader<'_>, totals: &mut Vec<Totals>, tracebacks: usize) -> Option<()> {
+    if totals.len() < tracebacks {
+        totals.resize(tracebacks, Totals::default());
+    }
+    let mut number = 0usize;
+    for _ in 0..changes.number()? {
+        number = number.checked_add(usize::try_from(changes.number()?).ok()?)?;
+        let total = totals.get_mut(number)?;
+        for place in [
+            &mut total.live_bytes,
+            &mut total.live_blocks,
+            &mut total.allocated_bytes,
+            &mut total.allocated_blocks,
+            &mut total.temporary_blocks,
+        ] {
+            *place = place.checked_add_signed(changes.signed()?)?;
+        }
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests;

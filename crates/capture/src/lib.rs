@@ -1,0 +1,26 @@
+//! What a program's memory did, summed by traceback: at one moment ([`Sums`]),
+//! or over a whole run, in a capture file.
+//!
+//! A [`Writer`] turns what a tracer knows into frames, which the host appends
+//! to a file while the program runs; a [`Capture`] reads them back, also when
+//! the program was killed in the middle of the last one. The format is specified
+//! in `docs/capture.md`. This crate does no input or output of its own.
+#![forbid(unsafe_code)]
+
+mod capture;
+mod frame;
+mod intern;
+mod meta;
+mod source;
+mod statistics;
+mod sums;
+mod varint;
+mod writer;
+
+pub use capture::{Capture, End, Sample, ThreadTotal, Unreadable};
+pub use frame::{END_FRAME_SIZE, Ending, FORMAT_VERSION, end_frame};
+pub use meta::Meta;
+pub use source::Source;
+pub use statistics::{Difference, Frame, Key, Statistic, compare};
+pub use sums::{Group, Location, Sums, SumsBuilder};
+pub use writer::{Moment, Pause, Writer};

@@ -1,0 +1,338 @@
+//! Makes frames of what a tracer knows.
+//!
+//! A sample holds only what has changed since the one before, so its size grows
+//! with the tracebacks that were at work, not with the memory in use. Nothing
+//! that has been written is ever needed again: the file can be cut off anywhere.
+
+use wrasse_tracer::{Exhausted, LocationId, Totals, TracebackId, View};
+
+use crate::frame::{Ending, Kind, end_frame, file_head, frame_head};
+use crate::intern::Interner;
+use crate::meta::Meta;
+use crate::source::Source;
+use crate::varint::Bytes;
+
+/// When a sample is taken.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Moment {
+    /// Nanoseconds since the capture began.
+    pub time: u64,
+    /// Physical memory of the process in bytes; 0 if not known.
+    pub resident_bytes: u64,
+}
+
+/// The program stood still for a collection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pause {
+    /// When it began, in nanoseconds since the capture began.
+    pub start: u64,
+    /// How long it took, in nanoseconds.
+    pub duration: u64,
+    /// The oldest generation that was collected.
+    pub generation: u8,
+    /// Objects freed.
+    pub collected: u64,
+    /// Unreachable objects that could not be freed.
+    pub uncollectable: u64,
+}
+
+/// New entries of one table, and how many.
+#[derive(Debug, Default)]
+struct Additions {
+    bytes: Bytes,
+    count: u64,
+}
+
+impl Additions {
+    fn clear(&mut self) {
+        self.bytes.0.clear();
+        self.count = 0;
+    }
+}
+
+const UNSEEN: u32 = u32::MAX;
+
+/// Turns a tracer's state into frames. After an error it must not be used again:
+/// what was pending is still good, but the next sample would not be.
+#[derive(Debug, Default)]
+pub struct Writer {
+    pending: Vec<u8>,
+    limit: usize,
+    strings: Interner<Box<[u8]>>,
+    locations: Interner<(u32, u32)>,
+    nodes: Interner<(u32, u32)>,
+    tracebacks: Interner<(u32, u16)>,
+    /// What is new since the last sample: strings, locations, nodes, tracebacks.
+    new: [Additions; 4],
+    /// By the tracer's numbers, ours.
+    known_locations: Vec<u32>,
+    known_tracebacks: Vec<u32>,
+    totals: Vec<Totals>,
+    now: Vec<Totals>,
+    written: Vec<Totals>,
+    payload: Bytes,
+}
+
+impl Writer {
+    /// A new file: its head and the frame about the process are pending.
+    pub fn new(meta: &Meta) -> Result<Self, Exhausted> {
+        let mut writer = Writer {
+            limit: meta.frames.into(),
+            ..Writer::default()
+        };
+        writer.pending.try_reserve(file_head().len())?;
+        writer.pending.extend_from_slice(&file_head());
+        meta.write(&mut writer.payload)?;
+        writer.frame(Kind::Meta)?;
+        Ok(writer)
+    }
+
+    /// Bytes to be appended to the file.
+    pub fn pending(&self) -> &[u8] {
+        &self.pending
+    }
+
+    /// They have been written.
+    pub fn written(&mut self) {
+        self.pending.clear();
+    }
+
+    /// What `view` sees now.
+    pub fn sample(
+        &mut self,
+        tracer: &impl Source,
+        view: View,
+        moment: Moment,
+    ) -> Result<(), Exhausted> {
+        if tracer.tracebacks().len() < self.known_tracebacks.len()
+            || tracer.locations().len() < self.known_locations.len()
+        {
+            // The tracer has started anew, with new numbers for what it meets.
+            self.known_tracebacks.clear();
+            self.known_locations.clear();
+        }
+        let mut totals = std::mem::take(&mut self.totals);
+        tracer.totals(view, &mut totals)?;
+        self.now.clear();
+        self.now.try_reserve(self.tracebacks.len())?;
+        self.now.resize(self.tracebacks.len(), Totals::default());
+        for (id, total) in totals.iter().enumerate() {
+            if *total != Totals::default() {
+                let number = self.traceback(tracer, id)? as usize;
+                if number == self.now.len() {
+                    self.now.try_reserve(1)?;
+                    self.now.push(Totals::default());
+                }
+                add(&mut self.now[number], total);
+            }
+        }
+        self.totals = totals;
+        self.write_tables()?;
+        self.write_sample(tracer, view, moment)
+    }
+
+    fn write_tables(&mut self) -> Result<(), Exhausted> {
+        if self.new.iter().all(|table| table.count == 0) {
+            return Ok(());
+        }
+        for table in &mut self.new {
+            self.payload.number(table.count)?;
+            self.payload.0.try_reserve(table.bytes.0.len())?;
+            self.payload.0.extend_from_slice(&table.bytes.0);
+            table.clear();
+        }
+        self.frame(Kind::Tables)
+    }
+
+    fn write_sample(
+        &mut self,
+        tracer: &impl Source,
+        view: View,
+        moment: Moment,
+    ) -> Result<(), Exhausted> {
+        self.written
+            .try_reserve(self.now.len() - self.written.len())?;
+        self.written.resize(self.now.len(), Totals::default());
+        let counters = tracer.counters(view);
+        let whole = self.now.iter().fold(Totals::default(), |mut all, each| {
+            add(&mut all, each);
+            all
+        });
+        for number in [
+            moment.time,
+            counters.current() as u64,
+            counters.peak() as u64,
+            moment.resident_bytes,
+            whole.live_blocks,
+            whole.allocated_bytes,
+            whole.allocated_blocks,
+        ] {
+            self.payload.number(number)?;
+        }
+        let pairs = || self.now.iter().zip(&self.written).enumerate();
+        let changed = pairs().filter(|(_, (now, before))| now != before);
+        self.payload.number(changed.clone().count() as u64)?;
+        let mut last = 0;
+        for (number, (now, before)) in changed {
+            let bytes = &mut self.payload;
+            bytes.number((number - last) as u64)?;
+            last = number;
+            let difference = |now: u64, before: u64| now.wrapping_sub(before) as i64;
+            bytes.signed(difference(now.live_bytes, before.live_bytes))?;
+            bytes.signed(difference(now.live_blocks, before.live_blocks))?;
+            bytes.signed(difference(now.allocated_bytes, before.allocated_bytes))?;
+            bytes.signed(difference(now.allocated_blocks, before.allocated_blocks))?;
+            bytes.signed(difference(now.temporary_blocks, before.temporary_blocks))?;
+        }
+        std::mem::swap(&mut self.now, &mut self.written);
+        self.frame(Kind::Sample)
+    }
+
+    /// Pauses since the last call.
+    pub fn pauses(&mut self, pauses: &[Pause]) -> Result<(), Exhausted> {
+        if pauses.is_empty() {
+            return Ok(());
+        }
+        self.payload.number(pauses.len() as u64)?;
+        for pause in pauses {
+            for number in [
+                pause.start,
+                pause.duration,
+                pause.generation.into(),
+                pause.collected,
+                pause.uncollectable,
+            ] {
+                self.payload.number(number)?;
+            }
+        }
+        self.frame(Kind::Pauses)
+    }
+
+    /// All threads so far: number, name, bytes and blocks ever allocated.
+    pub fn threads(&mut self, threads: &[(u64, &str, u64, u64)]) -> Result<(), Exhausted> {
+        self.payload.number(threads.len() as u64)?;
+        for &(number, name, bytes, blocks) in threads {
+            self.payload.number(number)?;
+            self.payload.text(name.as_bytes())?;
+            self.payload.number(bytes)?;
+            self.payload.number(blocks)?;
+        }
+        self.frame(Kind::Threads)
+    }
+
+    /// The end, `time` nanoseconds after the beginning.
+    pub fn end(&mut self, time: u64, ending: Ending) -> Result<(), Exhausted> {
+        let frame = end_frame(time, ending);
+        self.pending.try_reserve(frame.len())?;
+        self.pending.extend_from_slice(&frame);
+        Ok(())
+    }
+
+    /// Bytes held.
+    pub fn memory(&self) -> usize {
+        let totals = self.totals.capacity() + self.now.capacity() + self.written.capacity();
+        self.pending.capacity()
+            + self.payload.0.capacity()
+            + totals * size_of::<Totals>()
+            + (self.known_locations.capacity() + self.known_tracebacks.capacity()) * 4
+            + (self.locations.len() + self.nodes.len() + self.tracebacks.len()) * 16
+    }
+
+    /// Close the payload that was gathered.
+    fn frame(&mut self, kind: Kind) -> Result<(), Exhausted> {
+        let head = frame_head(kind, &self.payload.0)?;
+        self.pending
+            .try_reserve(head.len() + self.payload.0.len())?;
+        self.pending.extend_from_slice(&head);
+        self.pending.extend_from_slice(&self.payload.0);
+        self.payload.0.clear();
+        Ok(())
+    }
+
+    fn string(&mut self, text: &[u8]) -> Result<u32, Exhausted> {
+        let (number, is_new) = self.strings.text(text)?;
+        if is_new {
+            self.new[0].bytes.text(text)?;
+            self.new[0].count += 1;
+        }
+        Ok(number)
+    }
+
+    fn location(&mut self, tracer: &impl Source, id: usize) -> Result<u32, Exhausted> {
+        if let Some(&known) = self.known_locations.get(id)
+            && known != UNSEEN
+        {
+            return Ok(known);
+        }
+        let table = tracer.locations();
+        let id_of = LocationId(id as u32);
+        let (file, line) = table.resolve(id_of);
+        let file = self.string(table.name(file))?;
+        let (number, is_new) = self.locations.number((file, line))?;
+        if is_new {
+            let function = match table.function(id_of) {
+                Some(name) => self.string(name)? + 1,
+                None => 0,
+            };
+            self.new[1].count += 1;
+            let bytes = &mut self.new[1].bytes;
+            bytes.number(file.into())?;
+            bytes.number(function.into())?;
+            bytes.number(line.into())?;
+        }
+        remember(&mut self.known_locations, id, number)?;
+        Ok(number)
+    }
+
+    fn traceback(&mut self, tracer: &impl Source, id: usize) -> Result<u32, Exhausted> {
+        if let Some(&known) = self.known_tracebacks.get(id)
+            && known != UNSEEN
+        {
+            return Ok(known);
+        }
+        let tracebacks = tracer.tracebacks();
+        let id_of = TracebackId(id as u32);
+        // 0 is no node; others are their number plus one. From the oldest frame
+        // on, so that tracebacks share what they have in common.
+        let mut node = 0;
+        let frames = tracebacks.frames(id_of);
+        for &location in frames[..frames.len().min(self.limit)].iter().rev() {
+            let location = self.location(tracer, location.0 as usize)?;
+            let (number, is_new) = self.nodes.number((node, location))?;
+            if is_new {
+                self.new[2].count += 1;
+                let bytes = &mut self.new[2].bytes;
+                bytes.number(node.into())?;
+                bytes.number(location.into())?;
+            }
+            node = number + 1;
+        }
+        let total = tracebacks.total(id_of);
+        let (number, is_new) = self.tracebacks.number((node, total))?;
+        if is_new {
+            self.new[3].count += 1;
+            let bytes = &mut self.new[3].bytes;
+            bytes.number(node.into())?;
+            bytes.number(total.into())?;
+        }
+        remember(&mut self.known_tracebacks, id, number)?;
+        Ok(number)
+    }
+}
+
+fn add(into: &mut Totals, more: &Totals) {
+    into.live_bytes += more.live_bytes;
+    into.live_blocks += more.live_blocks;
+    into.allocated_bytes += more.allocated_bytes;
+    into.allocated_blocks += more.allocated_blocks;
+    into.temporary_blocks += more.temporary_blocks;
+}
+
+fn remember(known: &mut Vec<u32>, id: usize, number: u32) -> Result<(), Exhausted> {
+    if id >= known.len() {
+        known.try_reserve(id + 1 - known.len())?;
+        known.resize(id + 1, UNSEEN);
+    }
+    known[id] = number;
+    Ok(())
+}
