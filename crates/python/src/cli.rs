@@ -26,6 +26,8 @@ pub use entry::python_main;
 
 /// Exit code of everything that is wrong before the program starts.
 const MISUSE: i32 = 2;
+/// Frames of each traceback in a capture, unless the user says how many.
+const CAPTURE_FRAMES: u16 = 25;
 /// The file through which wrasse starts together with the interpreter.
 const START_FILE: &str = "00_wrasse.pth";
 
@@ -71,6 +73,9 @@ struct RunOptions {
     /// Write the summary to FILE, as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Write what the memory did to FILE while the program runs, for the other commands
+    #[arg(short = 'o', long, value_name = "FILE")]
+    capture: Option<PathBuf>,
     /// Write the notebook with its outputs to FILE
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -174,7 +179,10 @@ fn split(arguments: &[OsString]) -> (&[OsString], &[OsString]) {
             .flat_map(clap::Command::get_arguments)
             .any(|each| {
                 let name = each.get_long().unwrap_or_default();
-                option.as_bytes().strip_prefix(b"--") == Some(name.as_bytes())
+                let short = each.get_short().map(|letter| format!("-{letter}"));
+                let is_this = option.as_bytes().strip_prefix(b"--") == Some(name.as_bytes())
+                    || short.is_some_and(|short| option == short.as_str());
+                is_this
                     && each
                         .get_num_args()
                         .is_some_and(|count| count.min_values() > 0)
@@ -267,13 +275,26 @@ fn run_program(
             return Err("--json and --output name the same file".into());
         }
     }
+    let capture = checked(&options.capture)?;
+    if capture
+        .as_ref()
+        .is_some_and(|path| path.exists() && !path.is_file())
+    {
+        return Err("-o needs a plain file: a capture is written while the program runs".into());
+    }
     check_start(interpreter)?;
     let present = std::env::var_os("WRASSE").unwrap_or_default();
     if options::parse(&present).is_err() {
         // wrasse has started in this process too, and has said what is wrong.
         return Err(String::new());
     }
-    let wanted = environment_value(&present.to_string_lossy(), options.trace);
+    let present = present.to_string_lossy();
+    let traces = |word: &str| word.trim().split('=').next() == Some("trace");
+    let frames = match options.trace {
+        None if capture.is_some() && !present.split(',').any(traces) => Some(CAPTURE_FRAMES),
+        frames => frames,
+    };
+    let wanted = environment_value(&present, frames);
 
     let mut command = vec![interpreter.executable.clone()];
     command.extend(interpreter_options(&interpreter.original_arguments));
@@ -299,7 +320,8 @@ fn run_program(
     // Closed by whoever started this: the program's own files may get its number.
     // SAFETY: asks about a descriptor, open or not.
     let is_closed = unsafe { libc::fcntl(libc::STDERR_FILENO, libc::F_GETFD) } == -1;
-    let mark = run::Mark::of_this_process(options.quiet || is_closed, json).to_environment();
+    let mark =
+        run::Mark::of_this_process(options.quiet || is_closed, json, capture).to_environment();
     Err(replace_process(
         &command,
         &[("WRASSE", wanted.into()), (run::MARK, mark)],

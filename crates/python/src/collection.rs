@@ -11,7 +11,7 @@ use crate::heap::Heap;
 use crate::interpreter::Interpreter;
 use crate::layout::GcState;
 use crate::list::List;
-use crate::{adaptation, statistics, unraisable};
+use crate::{adaptation, capture, statistics, unraisable};
 
 /// `gc.DEBUG_STATS`.
 const DEBUG_STATS: i32 = 1;
@@ -54,6 +54,7 @@ impl Interpreter {
             }
             self.call_back(self.words.stop, generation, &outcome);
             self.active.set(false);
+            capture::pause(generation, &outcome, seconds);
             debug_assert!(PyErr_Occurred().is_null());
             outcome
         }

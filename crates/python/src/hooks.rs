@@ -34,6 +34,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use pyo3_ffi::*;
 use wrasse_tracer::{Exhausted, Released, View, ViewSet};
 
+use crate::capture;
 use crate::frame;
 use crate::small_objects;
 use crate::small_objects::heaps;
@@ -239,6 +240,9 @@ fn allocate<const D: usize, const S: usize>(
         block = ptr::null_mut();
     }
     IS_INSIDE.set(false);
+    if D != RAW && !block.is_null() {
+        capture::spent(size);
+    }
     block
 }
 
@@ -282,6 +286,9 @@ extern "C" fn realloc<const D: usize, const S: usize>(
         record::<D>(moved, size);
     }
     IS_INSIDE.set(was_inside);
+    if D != RAW && !was_inside && !moved.is_null() {
+        capture::spent(size);
+    }
     moved
 }
 

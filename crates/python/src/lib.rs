@@ -5,6 +5,7 @@
 
 mod adaptation;
 mod boot;
+mod capture;
 mod census;
 mod cli;
 mod collection;

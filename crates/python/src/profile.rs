@@ -74,6 +74,12 @@ pub fn is_active() -> bool {
     hooks::active().contains(View::Profile)
 }
 
+/// How many frames of each traceback it keeps.
+pub fn frames() -> u16 {
+    let state = hooks::state();
+    state.as_ref().map_or(1, |s| s.tracer.limit(View::Profile))
+}
+
 /// Bytes alive now, and the most there ever were.
 pub fn totals() -> (u64, u64) {
     match hooks::state().as_ref() {

@@ -12,7 +12,7 @@ mod quick_exit;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::ptr;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
@@ -24,7 +24,7 @@ use wrasse_report::{
 };
 use wrasse_tracer::Snapshot;
 
-use crate::{interpreter, profile, statistics};
+use crate::{capture, interpreter, profile, statistics};
 
 /// Environment variable that marks the process which reports.
 pub const MARK: &str = "WRASSE_RUN";
@@ -39,6 +39,7 @@ pub struct Mark {
     process: Identity,
     quiet: bool,
     json: Option<PathBuf>,
+    capture: Option<PathBuf>,
 }
 
 /// A process: its number, and the time it was started, since the same number
@@ -61,40 +62,50 @@ impl Identity {
 
 impl Mark {
     /// The mark that makes this process report.
-    pub fn of_this_process(quiet: bool, json: Option<PathBuf>) -> Self {
+    pub fn of_this_process(quiet: bool, json: Option<PathBuf>, capture: Option<PathBuf>) -> Self {
         Mark {
             process: Identity::current(),
             quiet,
             json,
+            capture,
         }
     }
 
-    /// The value of [`MARK`]: process, start time, `q` for quiet, JSON file.
-    /// The file comes last, for its name may hold anything.
+    /// The value of [`MARK`]: process, start time, `q` for quiet, length of the
+    /// JSON file's name. Then that name and the capture's, which may hold anything.
     pub fn to_environment(&self) -> OsString {
         let quiet = if self.quiet { "q" } else { "" };
+        let name = |path: &Option<PathBuf>| path.clone().unwrap_or_default().into_os_string();
+        let json = name(&self.json);
         let mut value = OsString::from(format!(
-            "{};{};{quiet};",
-            self.process.number, self.process.started
+            "{};{};{quiet};{};",
+            self.process.number,
+            self.process.started,
+            json.len()
         ));
-        value.push(self.json.as_deref().unwrap_or(Path::new("")));
+        value.push(json);
+        value.push(name(&self.capture));
         value
     }
 
     fn from_environment(value: &OsStr) -> Option<Self> {
-        let mut parts = value.as_bytes().splitn(4, |byte| *byte == b';');
+        let mut parts = value.as_bytes().splitn(5, |byte| *byte == b';');
         let mut text = || std::str::from_utf8(parts.next()?).ok();
         let process = Identity {
             number: text()?.parse().ok()?,
             started: text()?.parse().ok()?,
         };
         let quiet = text()? == "q";
-        let json = parts.next()?;
-        let json = (!json.is_empty()).then(|| PathBuf::from(OsString::from_vec(json.to_vec())));
+        let length = text()?.parse().ok()?;
+        let (json, capture) = parts.next()?.split_at_checked(length)?;
+        let path = |name: &[u8]| {
+            (!name.is_empty()).then(|| PathBuf::from(OsString::from_vec(name.to_vec())))
+        };
         Some(Mark {
             process,
             quiet,
-            json,
+            json: path(json),
+            capture: path(capture),
         })
     }
 }
@@ -147,7 +158,8 @@ pub unsafe fn boot() {
     // Children see the mark too: the cheap test comes first.
     let is_marked =
         mark.process.number == std::process::id() && mark.process == Identity::current();
-    if !is_main || !is_marked || (mark.quiet && mark.json.is_none()) {
+    let is_silent = mark.quiet && mark.json.is_none() && mark.capture.is_none();
+    if !is_main || !is_marked || is_silent {
         return;
     }
     // SAFETY: returns a static string, such as "3.12.1 (main, …) [GCC …]".
@@ -171,6 +183,7 @@ pub unsafe fn boot() {
         return;
     }
     statistics::enable_type_census();
+    begin_capture();
     // SAFETY: the GIL is held. The callbacks are functions of this library,
     // which is never unloaded.
     unsafe {
@@ -236,6 +249,7 @@ unsafe fn register_at_exit() -> bool {
 unsafe extern "C" fn read_profile(_module: *mut PyObject, _none: *mut PyObject) -> *mut PyObject {
     // A forked child inherits the callback, not the duty.
     if reporting().is_some() && profile::is_active() {
+        capture::take_last_sample();
         let peak_rss_bytes = peak_resident_bytes();
         let (current_bytes, peak_bytes) = profile::totals();
         let snapshot = profile::snapshot();
@@ -280,6 +294,22 @@ fn tracebacks(snapshot: &Snapshot) -> Vec<Traceback> {
     tracebacks.collect()
 }
 
+/// Begins the capture, if one is asked for.
+fn begin_capture() {
+    let Some(run) = reporting() else { return };
+    let Some(path) = &run.mark.capture else {
+        return;
+    };
+    let begun = if profile::is_active() {
+        capture::begin(path, &format!("CPython {}", run.python), profile::frames())
+    } else {
+        Err("the profile is off".into())
+    };
+    if let Err(reason) = begun {
+        print(&format!("wrasse: no capture of this run: {reason}\n"));
+    }
+}
+
 fn reporting() -> Option<&'static Run> {
     RUN.get()
         .filter(|run| run.mark.process.number == std::process::id())
@@ -309,6 +339,7 @@ fn collector() -> Collector {
 /// Python from here on.
 extern "C" fn finish() {
     let Some(run) = reporting() else { return };
+    capture::finish();
     let (peak_rss_bytes, trace) = match profile_read().take() {
         Some(profile) => (profile.peak_rss_bytes, Some(profile.trace)),
         None => (peak_resident_bytes(), None),

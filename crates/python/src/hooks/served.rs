@@ -9,6 +9,7 @@ use std::ffi::c_void;
 use std::sync::atomic::Ordering;
 
 use super::{SILENT, STATE};
+use crate::capture;
 use crate::frame;
 use crate::small_objects::heaps;
 
@@ -30,6 +31,8 @@ pub extern "C" fn malloc<const D: usize, const S: usize>(
             if !block.is_null() {
                 let thread = frame::current_thread();
                 if state.record_served(block as usize, size, thread).is_ok() {
+                    drop(busy);
+                    capture::spent(size);
                     return block.cast();
                 }
                 heap.release_owned(block);
@@ -63,6 +66,8 @@ pub extern "C" fn realloc<const D: usize, const S: usize>(
             // The old block may be gone, so there is no way back: without memory
             // the new one goes untraced.
             let _ = state.record(moved as usize, size, frame::current_thread());
+            drop(busy);
+            capture::spent(size);
             return moved.cast();
         }
     }

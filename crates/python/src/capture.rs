@@ -1,0 +1,301 @@
+//! The capture file of a run: written from time to time while the program runs.
+//!
+//! Who calls is the program itself, at moments when it holds the GIL and no
+//! lock of ours is taken: after a block was recorded ([`spent`]), and after a
+//! collection ([`pause`]). So there is no thread that the program could
+//! notice, and the file is never further behind than [`STEP`] bytes of
+//! allocations or one interval. An interval is long enough that taking samples
+//! costs at most about a hundredth of the time, and grows with the run, so that
+//! the file does not grow with it much further.
+//!
+//! A sample is also due when clearly more is alive than ever at a sample:
+//! what was live at the peak is then known to within a sixty-fourth.
+
+mod file;
+mod signals;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Mutex, MutexGuard, TryLockError};
+use std::time::{Duration, Instant, SystemTime};
+
+use wrasse_capture::{Ending, Meta, Moment, Pause, Source, Writer};
+use wrasse_collector::Outcome;
+use wrasse_tracer::{Tracer, View};
+
+use crate::{boot, hooks};
+use file::OutputFile;
+
+/// Bytes allocated between two looks at the clock.
+const STEP: u64 = 256 << 10;
+/// The shortest time between two samples, unless there is a new peak.
+const SHORTEST: Duration = Duration::from_millis(20);
+/// Samples in the time that the run has taken so far, at most.
+const SAMPLES_A_RUN: u32 = 1000;
+/// The time between two samples as a multiple of what one costs.
+const COST: u32 = 100;
+/// The same for samples of a new peak.
+const PEAK_COST: u32 = 10;
+/// By which part more must be alive than ever at a sample.
+const PEAK_GROWTH: u64 = 64;
+/// Pauses kept until the next sample; what is more is not in the file.
+const MOST_PAUSES: usize = 1 << 14;
+
+/// Bytes that may be allocated until the next look at the clock. Threads may
+/// lose each other's subtractions: then the look comes a little later.
+static BUDGET: AtomicI64 = AtomicI64::new(i64::MAX);
+static RUNNING: Mutex<Option<Running>> = Mutex::new(None);
+/// Whether there is one, readable without the lock.
+static IS_RUNNING: AtomicBool = AtomicBool::new(false);
+
+struct Running {
+    file: OutputFile,
+    writer: Writer,
+    process: u32,
+    begun: Instant,
+    /// When the last sample was done, and what it cost.
+    last: Duration,
+    cost: Duration,
+    /// The most bytes that were alive at a sample.
+    highest: u64,
+    pauses: Vec<Pause>,
+}
+
+/// Does this process write a capture?
+pub fn is_on() -> bool {
+    IS_RUNNING.load(Ordering::Relaxed)
+}
+
+/// So many bytes were allocated, by a thread that holds a GIL and no lock of ours.
+#[inline]
+pub fn spent(size: usize) {
+    let left = BUDGET.load(Ordering::Relaxed).saturating_sub(size as i64);
+    BUDGET.store(left, Ordering::Relaxed);
+    if left < 0 {
+        look();
+    }
+}
+
+#[cold]
+fn look() {
+    let errno = Errno::keep();
+    if !is_on() {
+        BUDGET.store(i64::MAX, Ordering::Relaxed);
+        return;
+    }
+    BUDGET.store(STEP as i64, Ordering::Relaxed);
+    with_running(|running| running.sample_if_due());
+    drop(errno);
+}
+
+/// A collection of `generation` is over that took `seconds`.
+pub fn pause(generation: usize, outcome: &Outcome, seconds: f64) {
+    if !is_on() {
+        return;
+    }
+    with_running(|running| {
+        let duration = Duration::from_secs_f64(seconds.max(0.0));
+        let start = running.begun.elapsed().saturating_sub(duration);
+        if running.pauses.len() < MOST_PAUSES && running.pauses.try_reserve(1).is_ok() {
+            running.pauses.push(Pause {
+                start: nanoseconds(start),
+                duration: nanoseconds(duration),
+                generation: generation as u8,
+                collected: outcome.collected as u64,
+                uncollectable: outcome.uncollectable as u64,
+            });
+        }
+        running.sample_if_due()
+    });
+}
+
+/// Begin to write a capture to `path`. What is there is replaced.
+///
+/// # Errors
+/// One line that says why there will be no capture.
+pub fn begin(path: &Path, host: &str, frames: u16) -> Result<(), String> {
+    let mut file = OutputFile::create(path)?;
+    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let meta = Meta {
+        arguments: command_line(),
+        host: host.into(),
+        wrasse: env!("CARGO_PKG_VERSION").into(),
+        process: std::process::id(),
+        started: nanoseconds(since_1970.unwrap_or_default()),
+        frames,
+        counts_allocations: <Tracer as Source>::COUNTS_ALLOCATIONS,
+    };
+    let mut writer = Writer::new(&meta).map_err(|e| e.to_string())?;
+    file.append(writer.pending())?;
+    writer.written();
+    let begun = Instant::now();
+    signals::watch(&file, begun);
+    let Ok(mut running) = RUNNING.lock() else {
+        return Err("an earlier capture was given up".into());
+    };
+    *running = Some(Running {
+        file,
+        writer,
+        process: std::process::id(),
+        begun,
+        last: Duration::ZERO,
+        cost: Duration::ZERO,
+        highest: 0,
+        pauses: Vec::new(),
+    });
+    IS_RUNNING.store(true, Ordering::Relaxed);
+    BUDGET.store(STEP as i64, Ordering::Relaxed);
+    Ok(())
+}
+
+/// The last sample: what is live now is what was live at the end.
+pub fn take_last_sample() {
+    if is_on() {
+        with_running(Running::sample);
+        BUDGET.store(i64::MAX, Ordering::Relaxed);
+    }
+}
+
+/// The end of the process, which nothing follows.
+pub fn finish() {
+    if !is_on() {
+        return;
+    }
+    with_running(|running| {
+        let time = nanoseconds(running.begun.elapsed());
+        let writer = &mut running.writer;
+        let added = writer
+            .pauses(&std::mem::take(&mut running.pauses))
+            .and_then(|()| writer.end(time, Ending::Finished));
+        added.map_err(|error| error.to_string())?;
+        running.flush()
+    });
+    stop();
+}
+
+fn stop() {
+    IS_RUNNING.store(false, Ordering::Relaxed);
+    BUDGET.store(i64::MAX, Ordering::Relaxed);
+    signals::forget();
+}
+
+/// Calls `act` with the capture, unless another thread is at it. A capture that
+/// cannot go on is given up, which is said once.
+fn with_running(act: impl FnOnce(&mut Running) -> Result<(), String>) {
+    let mut guard: MutexGuard<'_, Option<Running>> = match RUNNING.try_lock() {
+        Ok(guard) => guard,
+        Err(TryLockError::WouldBlock) => return,
+        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+    };
+    let Some(running) = guard.as_mut() else {
+        return;
+    };
+    if running.process != std::process::id() {
+        // A forked child: the file is its parent's.
+        IS_RUNNING.store(false, Ordering::Relaxed);
+        BUDGET.store(i64::MAX, Ordering::Relaxed);
+        return;
+    }
+    if let Err(reason) = act(running) {
+        boot::say(&format!("the capture ends early: {reason}"));
+        *guard = None;
+        stop();
+    }
+}
+
+impl Running {
+    fn sample_if_due(&mut self) -> Result<(), String> {
+        let now = self.begun.elapsed();
+        let since = now.saturating_sub(self.last);
+        let interval = SHORTEST
+            .max(now / SAMPLES_A_RUN)
+            .max(self.cost.saturating_mul(COST));
+        if since >= interval {
+            return self.sample();
+        }
+        if since < self.cost.saturating_mul(PEAK_COST) {
+            return Ok(());
+        }
+        let counters = hooks::state()
+            .as_ref()
+            .map(|state| state.tracer.counters(View::Profile));
+        let live = counters.unwrap_or_default().current() as u64;
+        if live > self.highest + self.highest / PEAK_GROWTH + STEP {
+            return self.sample();
+        }
+        Ok(())
+    }
+
+    fn sample(&mut self) -> Result<(), String> {
+        let begun = self.begun.elapsed();
+        let moment = Moment {
+            time: nanoseconds(begun),
+            resident_bytes: resident_bytes(),
+        };
+        if let Some(state) = hooks::state().as_ref() {
+            let live = state.tracer.counters(View::Profile).current() as u64;
+            self.highest = self.highest.max(live);
+            self.writer
+                .sample(&state.tracer, View::Profile, moment)
+                .map_err(|error| error.to_string())?;
+        }
+        self.writer
+            .pauses(&self.pauses)
+            .map_err(|error| error.to_string())?;
+        self.pauses.clear();
+        self.flush()?;
+        self.last = self.begun.elapsed();
+        self.cost = self.last.saturating_sub(begun);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), String> {
+        signals::while_writing(|| self.file.append(self.writer.pending()))?;
+        self.writer.written();
+        Ok(())
+    }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The process's command line, the interpreter included.
+fn command_line() -> Vec<String> {
+    let all = std::fs::read("/proc/self/cmdline").unwrap_or_default();
+    let all = all.strip_suffix(b"\0").unwrap_or(&all);
+    let parts = all.split(|byte| *byte == 0);
+    parts
+        .map(|part| String::from_utf8_lossy(part).into_owned())
+        .collect()
+}
+
+/// Physical memory of the process, or 0.
+fn resident_bytes() -> u64 {
+    use std::io::Read;
+
+    let mut text = [0; 128];
+    let read = std::fs::File::open("/proc/self/statm").and_then(|mut file| file.read(&mut text));
+    let text = std::str::from_utf8(&text[..read.unwrap_or(0)]).unwrap_or_default();
+    let pages = text.split(' ').nth(1).and_then(|field| field.parse().ok());
+    // SAFETY: asks for a constant of the system.
+    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    pages.unwrap_or(0) * u64::try_from(page).unwrap_or(4096)
+}
+
+/// Puts `errno` back when dropped: whoever allocates does not expect it to change.
+struct Errno(i32);
+
+impl Errno {
+    fn keep() -> Self {
+        // SAFETY: the address of this thread's own variable.
+        Errno(unsafe { *libc::__errno_location() })
+    }
+}
+
+impl Drop for Errno {
+    fn drop(&mut self) {
+        // SAFETY: as in `keep`.
+        unsafe { *libc::__errno_location() = self.0 };
+    }
+}
