@@ -88,6 +88,15 @@ pub struct End {
     pub ending: Ending,
 }
 
+#[derive(Clone, Copy, Debug)]
+struct Traceback {
+    /// The most recent frame's node plus one, or 0.
+    node: u32,
+    /// Frames in all, kept or not.
+    total: u16,
+    domain: u32,
+}
+
 /// Everything that a capture file holds.
 #[derive(Debug, Default)]
 pub struct Capture {
@@ -109,8 +118,7 @@ pub struct Capture {
     nodes: Vec<(u32, u32)>,
     /// How many nodes there are from each to its root.
     depths: Vec<u16>,
-    /// Node plus one, or 0; frames in all.
-    tracebacks: Vec<(u32, u16)>,
+    tracebacks: Vec<Traceback>,
     data: Vec<u8>,
     /// Where in `data` the changes of each sample are.
     changes: Vec<Range<usize>>,
@@ -196,9 +204,13 @@ impl Capture {
             self.depths.push(depth);
         }
         for _ in 0..reader.number()? {
-            let (node, total) = (reader.small()?, reader.small()?);
+            let (node, total, domain) = (reader.small()?, reader.small()?, reader.small()?);
             (node as usize <= self.nodes.len()).then_some(())?;
-            self.tracebacks.push((node, u16::try_from(total).ok()?));
+            self.tracebacks.push(Traceback {
+                node,
+                total: u16::try_from(total).ok()?,
+                domain,
+            });
         }
         Some(())
     }
@@ -298,8 +310,9 @@ impl Capture {
                     frames.push(number);
                 }
             }
-            if let Ok(traceback) = builder.traceback(&frames, self.tracebacks[number].1) {
-                let _ = builder.add(0, traceback, size, count);
+            let Traceback { total, domain, .. } = self.tracebacks[number];
+            if let Ok(traceback) = builder.traceback(&frames, total) {
+                let _ = builder.add(domain, traceback, size, count);
             }
         }
         builder.finish()
@@ -307,7 +320,7 @@ impl Capture {
 
     /// The locations of a traceback, the most recent first.
     fn frames(&self, traceback: usize) -> impl Iterator<Item = u32> {
-        let mut node = self.tracebacks[traceback].0;
+        let mut node = self.tracebacks[traceback].node;
         std::iter::from_fn(move || {
             let (parent, location) = self.nodes[node.checked_sub(1)? as usize];
             node = parent;

@@ -188,7 +188,9 @@ mod tests {
     use super::*;
     use crate::sums::SumsBuilder;
 
-    fn sums(groups: &[(&[(&str, u32)], u64, u64)]) -> Sums {
+    type Sample<'a> = (&'a [(&'a str, u32)], u64, u64);
+
+    fn sums(groups: &[Sample<'_>]) -> Sums {
         let mut builder = SumsBuilder::new(10);
         for (frames, size, count) in groups {
             let locations: Vec<u32> = frames

@@ -10,6 +10,7 @@ use crate::frame::{Ending, Kind, end_frame, file_head, frame_head};
 use crate::intern::Interner;
 use crate::meta::Meta;
 use crate::source::Source;
+use crate::sums::Sums;
 use crate::varint::Bytes;
 
 /// When a sample is taken.
@@ -61,7 +62,7 @@ pub struct Writer {
     strings: Interner<Box<[u8]>>,
     locations: Interner<(u32, u32)>,
     nodes: Interner<(u32, u32)>,
-    tracebacks: Interner<(u32, u16)>,
+    tracebacks: Interner<(u32, u16, u32)>,
     /// What is new since the last sample: strings, locations, nodes, tracebacks.
     new: [Additions; 4],
     /// By the tracer's numbers, ours.
@@ -118,17 +119,51 @@ impl Writer {
         self.now.resize(self.tracebacks.len(), Totals::default());
         for (id, total) in totals.iter().enumerate() {
             if *total != Totals::default() {
-                let number = self.traceback(tracer, id)? as usize;
-                if number == self.now.len() {
-                    self.now.try_reserve(1)?;
-                    self.now.push(Totals::default());
-                }
-                add(&mut self.now[number], total);
+                let number = self.traceback(tracer, id)?;
+                self.count(number, total)?;
             }
         }
         self.totals = totals;
         self.write_tables()?;
-        self.write_sample(tracer, view, moment)
+        let counters = tracer.counters(view);
+        self.write_sample(counters.current() as u64, counters.peak() as u64, moment)
+    }
+
+    /// What was live at one moment.
+    pub fn sums(&mut self, sums: &Sums, moment: Moment) -> Result<(), Exhausted> {
+        self.now.clear();
+        self.now.try_reserve(self.tracebacks.len())?;
+        self.now.resize(self.tracebacks.len(), Totals::default());
+        for group in sums.groups() {
+            let mut node = 0;
+            for &number in sums.frames(group.traceback).iter().rev() {
+                let location = sums.location(number);
+                let function = location.function.map(|name| sums.string(name));
+                let number =
+                    self.add_location(sums.string(location.file), function, location.line)?;
+                node = self.node(node, number)?;
+            }
+            let number = self.add_traceback(node, sums.total(group.traceback), group.domain)?;
+            let live = Totals {
+                live_bytes: group.size,
+                live_blocks: group.count,
+                ..Totals::default()
+            };
+            self.count(number, &live)?;
+        }
+        self.write_tables()?;
+        let (size, _) = sums.whole();
+        self.write_sample(size, size, moment)
+    }
+
+    fn count(&mut self, traceback: u32, totals: &Totals) -> Result<(), Exhausted> {
+        let place = traceback as usize;
+        if place == self.now.len() {
+            self.now.try_reserve(1)?;
+            self.now.push(Totals::default());
+        }
+        add(&mut self.now[place], totals);
+        Ok(())
     }
 
     fn write_tables(&mut self) -> Result<(), Exhausted> {
@@ -144,24 +179,18 @@ impl Writer {
         self.frame(Kind::Tables)
     }
 
-    fn write_sample(
-        &mut self,
-        tracer: &impl Source,
-        view: View,
-        moment: Moment,
-    ) -> Result<(), Exhausted> {
+    fn write_sample(&mut self, live: u64, peak: u64, moment: Moment) -> Result<(), Exhausted> {
         self.written
             .try_reserve(self.now.len() - self.written.len())?;
         self.written.resize(self.now.len(), Totals::default());
-        let counters = tracer.counters(view);
         let whole = self.now.iter().fold(Totals::default(), |mut all, each| {
             add(&mut all, each);
             all
         });
         for number in [
             moment.time,
-            counters.current() as u64,
-            counters.peak() as u64,
+            live,
+            peak,
             moment.resident_bytes,
             whole.live_blocks,
             whole.allocated_bytes,
@@ -258,19 +287,16 @@ impl Writer {
         Ok(number)
     }
 
-    fn location(&mut self, tracer: &impl Source, id: usize) -> Result<u32, Exhausted> {
-        if let Some(&known) = self.known_locations.get(id)
-            && known != UNSEEN
-        {
-            return Ok(known);
-        }
-        let table = tracer.locations();
-        let id_of = LocationId(id as u32);
-        let (file, line) = table.resolve(id_of);
-        let file = self.string(table.name(file))?;
+    fn add_location(
+        &mut self,
+        file: &[u8],
+        function: Option<&[u8]>,
+        line: u32,
+    ) -> Result<u32, Exhausted> {
+        let file = self.string(file)?;
         let (number, is_new) = self.locations.number((file, line))?;
         if is_new {
-            let function = match table.function(id_of) {
+            let function = match function {
                 Some(name) => self.string(name)? + 1,
                 None => 0,
             };
@@ -280,6 +306,44 @@ impl Writer {
             bytes.number(function.into())?;
             bytes.number(line.into())?;
         }
+        Ok(number)
+    }
+
+    /// The node of a location below its caller's. 0 is no node; others are their
+    /// number plus one.
+    fn node(&mut self, caller: u32, location: u32) -> Result<u32, Exhausted> {
+        let (number, is_new) = self.nodes.number((caller, location))?;
+        if is_new {
+            self.new[2].count += 1;
+            let bytes = &mut self.new[2].bytes;
+            bytes.number(caller.into())?;
+            bytes.number(location.into())?;
+        }
+        Ok(number + 1)
+    }
+
+    fn add_traceback(&mut self, node: u32, total: u16, domain: u32) -> Result<u32, Exhausted> {
+        let (number, is_new) = self.tracebacks.number((node, total, domain))?;
+        if is_new {
+            self.new[3].count += 1;
+            let bytes = &mut self.new[3].bytes;
+            bytes.number(node.into())?;
+            bytes.number(total.into())?;
+            bytes.number(domain.into())?;
+        }
+        Ok(number)
+    }
+
+    fn location(&mut self, tracer: &impl Source, id: usize) -> Result<u32, Exhausted> {
+        if let Some(&known) = self.known_locations.get(id)
+            && known != UNSEEN
+        {
+            return Ok(known);
+        }
+        let table = tracer.locations();
+        let id_of = LocationId(id as u32);
+        let (file, line) = table.resolve(id_of);
+        let number = self.add_location(table.name(file), table.function(id_of), line)?;
         remember(&mut self.known_locations, id, number)?;
         Ok(number)
     }
@@ -292,29 +356,14 @@ impl Writer {
         }
         let tracebacks = tracer.tracebacks();
         let id_of = TracebackId(id as u32);
-        // 0 is no node; others are their number plus one. From the oldest frame
-        // on, so that tracebacks share what they have in common.
+        // From the oldest frame on, so that tracebacks share what they have in common.
         let mut node = 0;
         let frames = tracebacks.frames(id_of);
         for &location in frames[..frames.len().min(self.limit)].iter().rev() {
             let location = self.location(tracer, location.0 as usize)?;
-            let (number, is_new) = self.nodes.number((node, location))?;
-            if is_new {
-                self.new[2].count += 1;
-                let bytes = &mut self.new[2].bytes;
-                bytes.number(node.into())?;
-                bytes.number(location.into())?;
-            }
-            node = number + 1;
+            node = self.node(node, location)?;
         }
-        let total = tracebacks.total(id_of);
-        let (number, is_new) = self.tracebacks.number((node, total))?;
-        if is_new {
-            self.new[3].count += 1;
-            let bytes = &mut self.new[3].bytes;
-            bytes.number(node.into())?;
-            bytes.number(total.into())?;
-        }
+        let number = self.add_traceback(node, tracebacks.total(id_of), 0)?;
         remember(&mut self.known_tracebacks, id, number)?;
         Ok(number)
     }

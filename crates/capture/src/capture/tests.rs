@@ -36,8 +36,10 @@ fn traceback(tracer: &mut Tracer, lines: &[u32]) -> TracebackId {
     tracer.intern(&builder).unwrap()
 }
 
+type Frames = Vec<(String, u32, Option<String>)>;
+
 /// What is live, in a form that does not depend on numbers.
-fn seen(sums: &Sums) -> Vec<(Vec<(String, u32, Option<String>)>, u16, u64, u64)> {
+fn seen(sums: &Sums) -> Vec<(Frames, u32, u16, u64, u64)> {
     let text = |number| String::from_utf8(sums.string(number).to_vec()).unwrap();
     let mut all: Vec<_> = sums
         .groups()
@@ -52,7 +54,13 @@ fn seen(sums: &Sums) -> Vec<(Vec<(String, u32, Option<String>)>, u16, u64, u64)>
                 )
             });
             let total = sums.total(group.traceback);
-            (frames.collect(), total, group.size, group.count)
+            (
+                frames.collect(),
+                group.domain,
+                total,
+                group.size,
+                group.count,
+            )
         })
         .collect();
     all.sort();
@@ -167,6 +175,31 @@ fn frames_of_unknown_kinds_are_left_out() {
     data.extend_from_slice(&unknown);
     let capture = Capture::read(data).unwrap();
     assert_eq!((capture.end, capture.samples.len()), (None, 1));
+}
+
+#[test]
+fn sums_are_written_with_their_domains() {
+    let mut tracer = Tracer::default();
+    tracer.start(View::Program, 2);
+    let id = traceback(&mut tracer, &[1, 2, 3]);
+    tracer.record(0x10, 5, id).unwrap();
+    tracer.track(View::Program, 7, 0x10, 6, id).unwrap();
+    let sums = Sums::take(&tracer, View::Program).unwrap();
+    let mut writer = Writer::new(&Meta {
+        frames: 2,
+        ..meta()
+    })
+    .unwrap();
+    writer.sums(&sums, Moment::default()).unwrap();
+    let capture = Capture::read(writer.pending().to_vec()).unwrap();
+    assert_eq!(seen(&capture.sums(0)), seen(&sums));
+    assert_eq!(
+        (
+            capture.samples[0].live_bytes,
+            capture.samples[0].live_blocks
+        ),
+        (11, 2)
+    );
 }
 
 #[test]
