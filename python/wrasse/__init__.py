@@ -6,20 +6,26 @@ programs need neither: ``wrasse run program.py``, or the environment variable
 ``WRASSE=1`` for a whole process tree.
 """
 
+from __future__ import annotations
+
 from wrasse import _core
 
+# For type checkers; at run time it is imported when it is used.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from wrasse._snapshot import Snapshot
     from wrasse.picture import Explanation, Heap, Reason, explain, heap, why_alive
 
 __all__ = [
     "Explanation",
     "Heap",
     "Reason",
+    "Snapshot",
     "__version__",
     "explain",
     "heap",
     "install",
+    "snapshot",
     "status",
     "why_alive",
 ]
@@ -49,12 +55,32 @@ def status() -> dict[str, object]:
     return _core.status()
 
 
-def __getattr__(name: str) -> object:
-    """What is asked about the heap, imported when it is first asked."""
-    if name in ("Explanation", "Heap", "Reason", "explain", "heap", "why_alive"):
-        from wrasse import picture
+def snapshot(source: str | None = None) -> Snapshot:
+    """Sums up what is live now, by traceback, in milliseconds.
 
-        value: object = getattr(picture, name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module 'wrasse' has no attribute {name!r}")
+    ``source`` is ``"profile"`` for wrasse's own profile (``wrasse run --trace``) or
+    ``"tracemalloc"`` for what the program traces with :mod:`tracemalloc`; if it is not
+    given, the profile where it is on. Raises RuntimeError if neither records.
+
+    The result has the methods of :class:`tracemalloc.Snapshot`.
+    """
+    if source is None:
+        source = "profile" if _core.status()["profile"] == "on" else "tracemalloc"
+    sums = _core.Sums(source)
+    # Imported when it is used, and not before what is live has been summed up.
+    from wrasse._snapshot import Snapshot
+
+    return Snapshot(sums)
+
+
+def __getattr__(name: str) -> object:
+    """What is imported when it is first asked for."""
+    if name == "Snapshot":
+        from wrasse import _snapshot as home
+    elif name in ("Explanation", "Heap", "Reason", "explain", "heap", "why_alive"):
+        from wrasse import picture as home
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(home, name)
+    globals()[name] = value
+    return value

@@ -1,8 +1,9 @@
 """The Rust side of wrasse."""
 
 from importlib.machinery import ModuleSpec
+from os import PathLike
 from types import ModuleType
-from typing import NoReturn, NotRequired, TypedDict, type_check_only
+from typing import NoReturn, NotRequired, TypedDict, final, type_check_only
 
 @type_check_only
 class Proof(TypedDict):
@@ -83,6 +84,24 @@ class HeapFields(TypedDict):
     biggest: list[LargeRow]
     cycles: list[CycleRow]
     text: str
+
+_Frames = tuple[tuple[str, int], ...]
+
+@final
+class Sums:
+    def __new__(cls, view: str, /) -> Sums: ...
+    def statistics(
+        self, key: str, cumulative: bool, /
+    ) -> list[tuple[_Frames, int, int]]: ...
+    def compare(
+        self, old: Sums, key: str, cumulative: bool, /
+    ) -> list[tuple[_Frames, int, int, int, int]]: ...
+    def groups(self, /) -> list[tuple[int, int, _Frames, int, int]]: ...
+    def filtered(self, keep: bytes, /) -> Sums: ...
+    def limit(self, /) -> int: ...
+    def dump(self, path: str | PathLike[str], /) -> None: ...
+    @classmethod
+    def load(cls, path: str | PathLike[str], /) -> Sums: ...
 
 def boot(value: str, /) -> None: ...
 def install(value: str, /) -> dict[str, object]: ...

@@ -169,6 +169,25 @@ impl SumsBuilder {
         }
     }
 
+    /// Begin with these sums.
+    pub fn with(sums: Sums) -> Result<Self, Exhausted> {
+        let mut builder = SumsBuilder::new(sums.limit);
+        for group in &sums.groups {
+            let mut frames = Vec::new();
+            frames.try_reserve_exact(sums.frames(group.traceback).len())?;
+            for &number in sums.frames(group.traceback) {
+                let location = sums.location(number);
+                let function = location.function.map(|name| sums.string(name));
+                let number =
+                    builder.location(sums.string(location.file), function, location.line)?;
+                frames.push(number);
+            }
+            let traceback = builder.traceback(&frames, sums.total(group.traceback))?;
+            builder.add(group.domain, traceback, group.size, group.count)?;
+        }
+        Ok(builder)
+    }
+
     fn string(&mut self, text: &[u8]) -> Result<u32, Exhausted> {
         let (number, is_new) = self.strings.text(text)?;
         if is_new {
@@ -342,5 +361,11 @@ mod tests {
         assert_eq!(program.string(location.function.unwrap()), b"f1");
         let only = program.filtered(&[true, false]);
         assert_eq!((only.whole(), only.groups().len()), ((50, 2), 1));
+        let mut more = SumsBuilder::with(only).unwrap();
+        let location = more.location(b"f.py", None, 1).unwrap();
+        let traceback = more.traceback(&[location, location], 2).unwrap();
+        more.add(0, traceback, 1, 1).unwrap();
+        let more = more.finish();
+        assert_eq!((more.whole(), more.groups().len()), ((51, 3), 1));
     }
 }

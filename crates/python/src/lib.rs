@@ -28,6 +28,7 @@ mod sanity;
 mod small_objects;
 mod statistics;
 mod status;
+mod sums_type;
 mod symbols;
 mod tracemalloc_module;
 mod trigger;

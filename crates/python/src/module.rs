@@ -10,7 +10,7 @@ use std::ptr;
 
 use pyo3_ffi::*;
 
-use crate::{boot, cli, finder, heap_graph, hooks, options, run, status};
+use crate::{boot, cli, finder, heap_graph, hooks, options, run, status, sums_type};
 
 /// A static that CPython reads and nobody writes.
 pub struct Shared<T>(pub T);
@@ -115,7 +115,11 @@ static METHODS: Shared<[PyMethodDef; 13]> = Shared([
     PyMethodDef::zeroed(),
 ]);
 
-static SLOTS: Shared<[PyModuleDef_Slot; 2]> = Shared([
+static SLOTS: Shared<[PyModuleDef_Slot; 3]> = Shared([
+    PyModuleDef_Slot {
+        slot: Py_mod_exec,
+        value: sums_type::add_type as *mut c_void,
+    },
     #[cfg(Py_3_12)]
     PyModuleDef_Slot {
         slot: Py_mod_multiple_interpreters,
@@ -220,7 +224,10 @@ unsafe extern "C" fn install(module: *mut PyObject, value: *mut PyObject) -> *mu
 }
 
 /// Sets an exception and returns null.
-unsafe fn raise(kind: *mut PyObject, message: &str) -> *mut PyObject {
+///
+/// # Safety
+/// Call with the GIL held.
+pub unsafe fn raise(kind: *mut PyObject, message: &str) -> *mut PyObject {
     // SAFETY: called with the GIL held; the string is copied.
     unsafe {
         let text =

@@ -465,6 +465,21 @@ unsafe fn fill(module: *mut PyObject, list: *mut PyObject) -> bool {
     }
 }
 
+/// What extensions have reported by ways that reach the stock tracer: a new list
+/// of traces, or null and an exception.
+///
+/// # Safety
+/// Call with the GIL held and no exception set.
+pub unsafe fn reported() -> *mut PyObject {
+    // SAFETY: the stock function takes the module and does not look at it.
+    unsafe {
+        match sidecar::stock() {
+            Some(stock) if is_on() => stock.traces(ptr::null_mut()),
+            _ => PyList_New(0),
+        }
+    }
+}
+
 unsafe extern "C" fn get_object_traceback(
     _module: *mut PyObject,
     object: *mut PyObject,

@@ -1,0 +1,88 @@
+"""``wrasse.snapshot()``: what is live, summed up in Rust."""
+
+from __future__ import annotations
+
+from tracemalloc import Statistic, StatisticDiff, Traceback
+
+from wrasse import _core
+
+# For type checkers: at run time nothing is imported that the results do not need,
+# since it would show in the next snapshot.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from os import PathLike
+    from typing import Protocol
+
+    class Matching(Protocol):
+        """What the filters of tracemalloc have."""
+
+        @property
+        def inclusive(self) -> bool: ...  # noqa: D102
+        def _match(self, trace: tuple[object, ...], /) -> bool: ...
+
+
+class Snapshot:
+    """What was live at one moment, summed by traceback.
+
+    Has the methods of :class:`tracemalloc.Snapshot`, whose results have the same
+    types, order and words. It has no ``traces``: single blocks are not kept, which
+    is why taking a snapshot takes milliseconds.
+    """
+
+    def __init__(self, sums: _core.Sums) -> None:
+        """Made by :func:`wrasse.snapshot` and :meth:`load`."""
+        self._sums = sums
+
+    @property
+    def traceback_limit(self) -> int:
+        """How many frames of each traceback are kept."""
+        return self._sums.limit()
+
+    def statistics(self, key_type: str, cumulative: bool = False) -> list[Statistic]:
+        """Sum by ``"lineno"``, ``"filename"`` or ``"traceback"``, most bytes first."""
+        found = self._sums.statistics(key_type, cumulative)
+        return [Statistic(Traceback(frames), size, count) for frames, size, count in found]
+
+    def compare_to(
+        self, old_snapshot: Snapshot, key_type: str, cumulative: bool = False
+    ) -> list[StatisticDiff]:
+        """Say what has changed since ``old_snapshot``, the largest change first."""
+        found = self._sums.compare(old_snapshot._sums, key_type, cumulative)
+        return [
+            StatisticDiff(Traceback(frames), size, size_diff, count, count_diff)
+            for frames, size, size_diff, count, count_diff in found
+        ]
+
+    def filter_traces(self, filters: Iterable[Matching]) -> Snapshot:
+        """Return a snapshot of what the filters of tracemalloc let through.
+
+        As in tracemalloc: at least one inclusive filter must match, if there is any,
+        and every exclusive one.
+        """
+        try:
+            every = list(filters)
+        except TypeError:
+            kind = type(filters).__name__
+            raise TypeError(f"filters must be a list of filters, not {kind}") from None
+        inclusive = [each for each in every if each.inclusive]
+        exclusive = [each for each in every if not each.inclusive]
+
+        def keep(trace: tuple[object, ...]) -> bool:
+            if inclusive and not any(each._match(trace) for each in inclusive):
+                return False
+            return all(each._match(trace) for each in exclusive)
+
+        return Snapshot(self._sums.filtered(bytes(keep(g[:4]) for g in self._sums.groups())))
+
+    def dump(self, filename: str | PathLike[str]) -> None:
+        """Write the snapshot to a file, which ``wrasse table`` and ``wrasse export`` read too."""
+        self._sums.dump(filename)
+
+    @staticmethod
+    def load(filename: str | PathLike[str]) -> Snapshot:
+        """Read what :meth:`dump` wrote, or what was live at the end of a capture.
+
+        Raises OSError if the file cannot be read, ValueError if it is something else.
+        """
+        return Snapshot(_core.Sums.load(filename))
