@@ -100,14 +100,6 @@ pub fn snapshot() -> Snapshot {
     }
 }
 
-/// How many frames of each traceback are recorded; 0 while nothing is.
-pub fn frames() -> u16 {
-    let state = hooks::state();
-    state
-        .as_ref()
-        .map_or(0, |state| state.tracer.limit(View::Profile))
-}
-
 /// The lines with the most live bytes, largest first. Empty where there is no
 /// memory for the sums.
 pub fn top_lines(snapshot: &Snapshot, count: usize) -> Vec<LineTotal> {

@@ -168,9 +168,7 @@ impl Decoder {
                     if tracer.locations().function(location).is_none() {
                         let name = load(object.cast(), CODE.filename + QUALIFIED_NAME);
                         text_of(name, &mut self.name)?;
-                        tracer
-                            .locations_mut()
-                            .set_function(location, &self.name)?;
+                        tracer.locations_mut().set_function(location, &self.name)?;
                     }
                     meaning.location = location.0;
                 }

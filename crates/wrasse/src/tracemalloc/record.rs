@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 use wrasse_tracer::{
-    Block, Exhausted, LocationId, Snapshot, TracebackBuilder, TracebackId, Tracer, View,
+    Exhausted, LocationId, Released, Snapshot, TracebackBuilder, TracebackId, Tracer, View,
 };
 
 use super::Frame;
@@ -180,7 +180,7 @@ impl State {
         Ok(())
     }
 
-    fn release(&mut self, domain: u32, address: usize) -> Option<Block> {
+    fn release(&mut self, domain: u32, address: usize) -> Option<Released> {
         match domain {
             0 => self.tracer.release(address),
             _ => self.tracer.untrack(View::Program, domain, address),
@@ -263,11 +263,11 @@ pub fn object_released(address: usize) {
 /// A block is about to be resized; if that fails, the answer is for [`restore`].
 #[cold]
 #[inline(never)]
-pub fn releasing_for_now(block: *mut u8) -> Option<Block> {
+pub fn releasing_for_now(block: *mut u8) -> Option<Released> {
     release(0, block.addr())
 }
 
-fn release(domain: u32, address: usize) -> Option<Block> {
+fn release(domain: u32, address: usize) -> Option<Released> {
     if MODE.get() == Mode::Locked {
         return None;
     }
@@ -280,7 +280,7 @@ fn release(domain: u32, address: usize) -> Option<Block> {
 /// A block that was to be resized stays as it was.
 #[cold]
 #[inline(never)]
-pub fn restore(block: *mut u8, known: Option<Block>) {
+pub fn restore(block: *mut u8, known: Option<Released>) {
     if let Some(known) = known {
         let unwinding = Unwinding;
         locked(|state| {
