@@ -6,8 +6,6 @@ programs need neither: ``wrasse run program.py``, or the environment variable
 ``WRASSE=1`` for a whole process tree.
 """
 
-from __future__ import annotations
-
 from wrasse import _core
 
 # For type checkers; at run time it is imported when it is used.
@@ -55,7 +53,7 @@ def status() -> dict[str, object]:
     return _core.status()
 
 
-def snapshot(source: str | None = None) -> Snapshot:
+def snapshot(source: str | None = None) -> "Snapshot":
     """Sums up what is live now, by traceback, in milliseconds.
 
     ``source`` is ``"profile"`` for wrasse's own profile (``wrasse run --trace``) or
