@@ -1,12 +1,17 @@
 """Python's memory management, built in Rust.
 
-``install()`` puts this process's garbage collector and allocation tracer on
-wrasse; ``status()`` says what runs on wrasse and what is stock, and why. Most
-programs need neither: ``wrasse run program.py``, or the environment variable
-``WRASSE=1`` for a whole process tree.
+``install()`` puts this process's garbage collector, allocator and allocation
+tracer on wrasse; ``status()`` says what runs on wrasse and what is stock, and
+why. Most programs need neither: ``wrasse run program.py``, or the environment
+variable ``WRASSE=1`` for a whole process tree.
+
+``set_limit("512MiB")`` has ``MemoryError`` raised where Python's objects would
+take more than that, ``set_limit(None)`` lifts the limit; ``allocator_stats()``
+is what the allocator holds, as a dict of numbers.
 """
 
 from wrasse import _core
+from wrasse._core import allocator_stats, set_limit
 
 # For type checkers; at run time it is imported when it is used.
 TYPE_CHECKING = False
@@ -20,9 +25,11 @@ __all__ = [
     "Reason",
     "Snapshot",
     "__version__",
+    "allocator_stats",
     "explain",
     "heap",
     "install",
+    "set_limit",
     "snapshot",
     "status",
     "why_alive",
@@ -34,9 +41,9 @@ __version__ = str(_core.status()["version"])
 def install(features: str = "1") -> dict[str, object]:
     """Turns wrasse on in this interpreter, and returns :func:`status`.
 
-    ``features`` is what the environment variable WRASSE takes: ``"1"``, or a
-    comma list of ``gc``, ``tracemalloc``, ``trace[=NFRAME]``, ``alloc`` and
-    ``limit=SIZE``. What is on already stays on. A part that does not fit this
+    ``features`` is what the environment variable WRASSE takes: ``"1"``, which
+    is everything, or a comma list of ``gc``, ``alloc``, ``tracemalloc``,
+    ``trace[=NFRAME]`` and ``limit=SIZE``. What is on already stays on. A part that does not fit this
     interpreter stays stock and says so in one line on standard error. Raises
     ValueError for a word that wrasse does not know.
     """

@@ -103,6 +103,30 @@ class Sums:
     @classmethod
     def load(cls, path: str | PathLike[str], /) -> Sums: ...
 
+@type_check_only
+class SizeClass(TypedDict):
+    size: int
+    pools: int
+    blocks: int
+    capacity: int
+    bytes: int
+
+@type_check_only
+class AllocatorStats(TypedDict):
+    blocks: int
+    bytes: int
+    committed: int
+    kept: int
+    given_back: int
+    large_blocks: int
+    large_bytes: int
+    taken: int
+    peak: int
+    limit: int | None
+    refused: int
+    reserved: int
+    classes: list[SizeClass]
+
 def boot(value: str, /) -> None: ...
 def install(value: str, /) -> dict[str, object]: ...
 def find_spec(name: str, path: object = None, target: object = None, /) -> ModuleSpec | None: ...
@@ -110,6 +134,8 @@ def create_module(spec: ModuleSpec, /) -> ModuleType | None: ...
 def exec_module(module: ModuleType, /) -> None: ...
 def status() -> dict[str, object]: ...
 def proof() -> Proof: ...
+def set_limit(size: int | str | None, /) -> None: ...
+def allocator_stats() -> AllocatorStats: ...
 def refuse(message: str, /) -> NoReturn: ...
 def main(
     argv: list[str], executable: str, orig_argv: list[str], site_directories: list[str], /

@@ -225,12 +225,16 @@ def test_ignored_and_blocked_signals_are_inherited() -> None:
 @pytest.mark.parametrize(
     ("present", "options", "value"),
     [
-        (None, [], "gc,tracemalloc"),
-        ("0", [], "gc,tracemalloc"),
-        ("1", ["--trace"], "gc,tracemalloc,trace=1"),
-        ("gc", ["--trace=25"], "gc,tracemalloc,trace=25"),
-        ("trace=3", [], "gc,tracemalloc,trace=3"),
-        ("trace, gc", ["--trace=65535"], "gc,tracemalloc,trace=65535"),
+        (None, [], "1"),
+        ("0", [], "1"),
+        ("1", ["--trace"], "1,trace=1"),
+        ("gc", ["--trace=25"], "1,trace=25"),
+        ("trace=3", [], "1,trace=3"),
+        ("trace, gc", ["--trace=65535"], "1,trace=65535"),
+        ("alloc, gc", [], "1,alloc"),
+        (None, ["--limit", "512MiB"], "1,limit=536870912"),
+        ("limit=1GiB,tracemalloc", ["--limit=2k"], "1,limit=2048"),
+        ("limit=1GiB", [], "1,limit=1GiB"),
     ],
 )
 def test_value_of_wrasse(present: str | None, options: list[str], value: str) -> None:
@@ -307,6 +311,11 @@ def refused(*arguments: str, cwd: Path | None = None, **changes: str) -> str:
         (["run", "--json", "a", "--output", "a", "book.ipynb"], "name the same file"),
         (["run", "--trace", "5", "ok.py"], "no such file: 5 (for 5 frames: --trace=5)"),
         (["run", "-u", "ok.py"], "python -u -m wrasse run"),
+        (["run", "--limit", "much", "ok.py"], "512MiB"),
+        (["run", "--limit=0", "ok.py"], "512MiB"),
+        (["run", "--limit=-1", "ok.py"], "512MiB"),
+        (["run", "--limit=99999999999GiB", "ok.py"], "512MiB"),
+        (["run", "--limit", "ok.py"], "nothing to run"),
         (["run", "--output", "x.ipynb", "ok.py"], "--output is for notebooks"),
         (["run", "--output", "empty", "book.ipynb"], "cannot write empty: it is a directory"),
         (["run", "--nosuch", "ok.py"], "--nosuch"),
@@ -321,7 +330,7 @@ def test_bad_input_is_refused_in_one_line(tmp_path: Path, arguments: list[str], 
     assert part in refused(*arguments, cwd=tmp_path)
 
 
-@pytest.mark.parametrize("value", ["nonsense", "gc,nonsense", "trace=0", "trace=x", "limit=much"])
+@pytest.mark.parametrize("value", ["nonsense", "gc,nonsense", "trace=0", "trace=x", "limit=much", "limit=0", "limit="])
 def test_bad_value_of_wrasse_is_refused(value: str) -> None:
     assert value.split(",")[-1] in refused("run", "-c", "print('must not run')", WRASSE=value)
 

@@ -2,9 +2,12 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
+import sysconfig
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -56,6 +59,31 @@ def test_stock_statistics_keep_their_heads():
     row = next(line.split() for line in ours.splitlines() if line.split()[:2] == ["0", "16"])
     assert int(row[2]) * 4096 == int(row[3]) + int(row[4])
     assert int(row[3]) >= 100_000
+
+
+def test_it_is_part_of_everything():
+    for words in ("1", "on", "1,trace=2"):
+        out = check("import wrasse; print(wrasse.status()['alloc'])", words)
+        assert out == "wrasse\n"
+    assert check("import wrasse; print(wrasse.install()['alloc'])", "0") == "wrasse\n"
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"PYTHONMALLOC": "debug"},
+        {"PYTHONMALLOC": "malloc"},
+        {"PYTHONDEVMODE": "1"},
+        {"PYTHONTRACEMALLOC": "1"},
+    ],
+)
+def test_a_choice_of_another_allocator_is_news_to_nobody(choice):
+    """Who asks for everything, and Python for another allocator, gets both without a word."""
+    code = "import wrasse; print(wrasse.status()['alloc'])"
+    assert check(code, "1", **choice).startswith("stock: ")
+    result = run(code, "1,limit=1GiB", **choice)
+    assert (result.returncode, result.stderr.count("\n")) == (0, 1)
+    assert "which the limit needs" in result.stderr
 
 
 @pytest.mark.parametrize("name", ["debug", "malloc", "malloc_debug", "pymalloc_debug"])
@@ -338,3 +366,340 @@ def test_big_blocks_without_the_gil():
         for thread in threads: thread.join()
         """
     )
+
+
+def test_large_blocks_are_counted_among_all():
+    check(
+        """
+        import sys
+        before = sys.getallocatedblocks()
+        kept = [bytes(10_000) for _ in range(500)]
+        assert 500 <= sys.getallocatedblocks() - before <= 520
+        """
+    )
+
+
+# --- The limit from within --------------------------------------------------------------------------
+
+
+def test_the_limit_is_set_and_lifted_while_the_program_runs():
+    out = check(
+        """
+        import wrasse
+        wrasse.set_limit("64MiB")
+        print(wrasse.allocator_stats()["limit"] >> 20)
+        try:
+            bytearray(64 << 20)
+        except MemoryError:
+            print("refused", wrasse.allocator_stats()["refused"])
+        wrasse.set_limit(128 << 20)
+        kept = bytearray(64 << 20)
+        wrasse.set_limit(1 << 20)          # what is taken stays
+        try:
+            bytearray(1 << 20)
+        except MemoryError:
+            print(len(kept) >> 20)
+        wrasse.set_limit(None)
+        print(wrasse.allocator_stats()["limit"], len(bytearray(200 << 20)) >> 20)
+        """,
+        "1",
+    )
+    assert out.split() == ["64", "refused", "1", "64", "None", "200"]
+
+
+def test_lifting_the_limit_needs_no_memory():
+    """Nothing at all is left: not for a block of 16 bytes, not in any class."""
+    out = check(
+        """
+        import wrasse
+        lift, kept, sizes = wrasse.set_limit, [], [10, 40, 100, 500, 3000]
+        kept.append(bytearray(30 << 20))
+        def fill():
+            table = kept
+            for size in reversed(sizes):
+                try:
+                    while True:
+                        table.append(bytes(size))
+                except MemoryError:
+                    pass
+            link = None
+            try:
+                while True:
+                    link = (link,)
+            except MemoryError:
+                lift(None)
+                return link
+        lift("48MiB")
+        link = fill()
+        print(len(kept) > 10, link is not None, len([bytes(100) for _ in range(100_000)]))
+        while link is not None:
+            link, = link
+        """,
+        "1",
+    )
+    assert out.split() == ["True", "True", "100000"]
+
+
+def test_the_limit_turns_the_allocator_on():
+    out = check(
+        """
+        import wrasse
+        wrasse.set_limit(None)
+        print(wrasse.status()["alloc"])
+        try:
+            wrasse.allocator_stats()
+        except RuntimeError as error:
+            print(error)
+        wrasse.set_limit("1 GiB")
+        print(wrasse.status()["alloc"], wrasse.allocator_stats()["limit"] >> 30)
+        """,
+        "0",
+    )
+    first, second, third = out.splitlines()
+    assert first == "stock: not turned on"
+    assert "status" in second
+    assert third == "wrasse 1"
+    out = check(
+        """
+        import wrasse
+        try:
+            wrasse.set_limit("1 GiB")
+        except RuntimeError as error:
+            print(error)
+        """,
+        "0",
+        PYTHONMALLOC="debug",
+    )
+    assert "pymalloc_debug" in out and out.count("\n") == 1
+
+
+@pytest.mark.parametrize("size", ["'much'", "''", "'0'", "'-1'", "0", "-1", "1 << 64", "'1e3'"])
+def test_a_size_that_makes_no_sense_is_told_in_one_line(size):
+    out = check(
+        f"""
+        import wrasse
+        try:
+            wrasse.set_limit({size})
+        except ValueError as error:
+            print(error, wrasse.status()["alloc"])
+        """,
+        "0",
+    )
+    assert out.endswith("stock: not turned on\n") and out.count("\n") == 1
+
+
+@pytest.mark.parametrize("size", ["1.5", "True", "b'1MiB'", "[]"])
+def test_what_is_no_size_is_a_type_error(size):
+    code = f"""
+        import wrasse
+        try:
+            wrasse.set_limit({size})
+        except TypeError:
+            print("refused")
+        """
+    assert check(code, "0") == "refused\n"
+
+
+def test_statistics_add_up():
+    check(
+        """
+        import wrasse
+        before = wrasse.allocator_stats()
+        kept = [bytes(1000) for _ in range(10_000)] + [bytes(100_000) for _ in range(10)]
+        stats = wrasse.allocator_stats()
+        assert stats["large_blocks"] - before["large_blocks"] >= 10
+        assert stats["large_bytes"] - before["large_bytes"] >= 1_000_000
+        row = next(c for c in stats["classes"] if c["size"] == 1280)    # with bytes' own head
+        assert row["blocks"] >= 10_000 and row["bytes"] == row["blocks"] * 1280, row
+        assert row["capacity"] == row["pools"] * (65536 // 1280) >= row["blocks"]
+        for name in ("blocks", "bytes"):
+            assert sum(c[name] for c in stats["classes"]) == stats[name]
+        pools = sum(c["pools"] for c in stats["classes"])
+        assert stats["committed"] == pools * 65536 + stats["kept"]
+        assert stats["taken"] == stats["committed"] + stats["large_bytes"] <= stats["peak"]
+        del kept
+        stats = wrasse.allocator_stats()
+        assert stats["given_back"] + stats["kept"] >= 12_000_000, stats
+        assert stats["peak"] >= stats["taken"] + 1_000_000
+        """,
+        "1",
+    )
+
+
+def test_a_request_beyond_all_memory_is_no_peak():
+    check(
+        """
+        import wrasse
+        for bits in (47, 50, 61, 62):
+            try:
+                bytearray(1 << bits)
+            except MemoryError:
+                pass
+        assert wrasse.allocator_stats()["peak"] < 100 << 20
+        """
+    )
+
+
+# --- What once went wrong ---------------------------------------------------------------------------
+
+
+def test_a_large_block_can_shrink_to_nothing_at_the_limit():
+    """The system takes a size of 0 for "free it", and the block lives on."""
+    check(
+        """
+        import ctypes, wrasse
+        api = ctypes.pythonapi
+        for name in ("PyMem_Malloc", "PyMem_Realloc"):
+            getattr(api, name).restype = ctypes.c_void_p
+        P, Z, wanted = ctypes.c_void_p, ctypes.c_size_t, (ctypes.c_void_p * 20)()
+        big = [api.PyMem_Malloc(Z(100_000)) for _ in range(20)]
+        addresses = [P(b) for b in big]
+        zero, fill, spare = Z(0), [], []
+        for size in (1, 16):                # nothing of this size at hand
+            fill.append([api.PyMem_Malloc(Z(size)) for _ in range(9000)])
+        wrasse.set_limit(wrasse.allocator_stats()["taken"])
+        try:
+            while True:
+                spare.append(api.PyMem_Malloc(Z(1)) or 1 // 0)
+        except (ZeroDivisionError, MemoryError):
+            pass
+        for i, address in enumerate(addresses):
+            wanted[i] = api.PyMem_Realloc(address, zero)
+        wrasse.set_limit(None)
+        assert all(wanted), list(wanted)
+        for block in wanted:
+            ctypes.memset(block, 1, 1)
+            api.PyMem_Free(P(block))
+        kept = [bytes(i) for i in range(20_000)]
+        """,
+        "gc,alloc",
+    )
+
+
+def test_a_program_with_little_data_still_has_most_of_it():
+    """``RLIMIT_DATA`` counts what can be written to, needed or not."""
+    check(
+        """
+        import resource, subprocess, sys
+        code = "import wrasse; print(wrasse.status()['alloc'], len(bytearray(300 << 20)) >> 20)"
+        limits = resource.RLIMIT_DATA, (420 << 20, 420 << 20)
+        out = subprocess.run([sys.executable, "-c", code], check=True, text=True,
+            stdout=subprocess.PIPE, preexec_fn=lambda: resource.setrlimit(*limits)).stdout
+        assert out.split() == ["wrasse", "300"], out
+        """,
+        "1",
+    )
+
+
+INTERPRETERS = """
+        try:
+            import _interpreters as interpreters
+        except ImportError:
+            import _xxsubinterpreters as interpreters
+"""
+
+
+def test_dead_interpreters_leave_little_behind():
+    check(
+        INTERPRETERS
+        + """
+        import wrasse
+        CODE = "kept = [bytes(10 + i % 400) for i in range(60_000)]; import json; del kept"
+        def one():
+            made = interpreters.create()
+            interpreters.run_string(made, CODE)
+            interpreters.destroy(made)
+        for _ in range(2):
+            one()
+        before = wrasse.allocator_stats()["committed"]
+        # Alive at the same time, so that each has an address, and a heap, of its own.
+        many = [interpreters.create() for _ in range(8)]
+        for each in many:
+            interpreters.run_string(each, CODE)
+        for each in many:
+            interpreters.destroy(each)
+        grown = wrasse.allocator_stats()["committed"] - before
+        assert grown < 8 * (3 << 20), grown
+        """,
+        "1",
+    )
+
+
+def test_interpreters_turn_it_on_side_by_side():
+    """The later one must not take wrasse's allocator for the one that was there before."""
+    check(
+        INTERPRETERS
+        + """
+        import threading
+        CODE = '''
+        before = [bytes(i) for i in range(600)], [bytearray(i) for i in range(600)]
+        import wrasse
+        assert wrasse.install("alloc")["alloc"] == "wrasse"
+        for each in before[1]:
+            each.extend(bytes(700))
+        before = None
+        after = [bytes(i) for i in range(3000)]
+        '''
+        failed = []
+        def work(made):
+            try:
+                problem = interpreters.run_string(made, CODE)
+            except Exception as error:
+                problem = error
+            if problem is not None:
+                failed.append(problem)
+        many = [interpreters.create() for _ in range(4)]
+        threads = [threading.Thread(target=work, args=(each,)) for each in many]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+        for each in many:
+            interpreters.destroy(each)
+        assert not failed, failed
+        """,
+        "0",
+    )
+
+
+EMBEDDING = """
+void Py_Initialize(void);
+int Py_FinalizeEx(void);
+int PyRun_SimpleString(const char *);
+const char *_PyMem_GetCurrentAllocatorName(void);
+int printf(const char *, ...);
+
+int main(int count, char **arguments)
+{
+    for (int round = 0; round < 4; round++) {
+        Py_Initialize();
+        if (PyRun_SimpleString(arguments[1]))
+            return 1;
+        printf("%s\\n", _PyMem_GetCurrentAllocatorName() ? "stock" : "not stock");
+        Py_FinalizeEx();
+    }
+    return 0;
+}
+"""
+
+
+def test_a_program_that_starts_python_anew(tmp_path):
+    """From 3.12 on CPython puts its own allocators back when it is initialised again."""
+    library = Path(sysconfig.get_config_var("LIBDIR"), sysconfig.get_config_var("LDLIBRARY"))
+    compiler = shutil.which("cc")
+    if not library.name.endswith(".so") or not library.exists() or compiler is None:
+        pytest.skip("no shared libpython here, or no C compiler")
+    (tmp_path / "embedding.c").write_text(EMBEDDING)
+    command = [compiler, "embedding.c", "-o", "embedding", library, f"-Wl,-rpath,{library.parent}"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    code = f"""
+import sys
+sys.path.append({sysconfig.get_path("platlib")!r})
+import wrasse
+assert wrasse.install("alloc")["alloc"] == "wrasse"
+kept = [str(i) for i in range(5000)]
+"""
+    environment = {**STOCK, "PYTHONHOME": f"{sys.base_prefix}:{sys.base_exec_prefix}"}
+    result = subprocess.run(
+        [tmp_path / "embedding", code], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == "not stock\n" * 4

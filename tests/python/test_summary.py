@@ -59,7 +59,14 @@ def test_text_tells_the_collectors_work() -> None:
         rf"wrasse [\d.]+: memory of this run \(CPython {version}\S*, garbage collector: wrasse\)\n",
         err,
     )
-    for name in ("peak memory", "collections", "objects freed", "pauses", "found in cycles"):
+    for name in (
+        "peak memory",
+        "Python's objects",
+        "collections",
+        "objects freed",
+        "pauses",
+        "found in cycles",
+    ):
         assert len(re.findall(rf"^  {name} ", err, re.MULTILINE)) == 1
     found = re.search(r"found in cycles +(.*)", err)
     assert found is not None and "1,000 __main__.Node" in found[1]
@@ -69,8 +76,20 @@ def test_text_tells_the_collectors_work() -> None:
 
 def test_json_has_the_documented_form(tmp_path: Path) -> None:
     summary = as_json(CYCLES, tmp_path)
-    names = {"schema", "wrasse", "python", "wall_seconds", "peak_rss_bytes", "collector", "trace"}
-    assert set(summary) == names
+    assert set(summary) == {
+        "schema",
+        "wrasse",
+        "python",
+        "wall_seconds",
+        "peak_rss_bytes",
+        "collector",
+        "allocator",
+        "trace",
+    }
+    allocator = summary["allocator"]
+    assert set(allocator) == {"peak_bytes", "given_back_bytes", "limit_bytes", "refused"}
+    assert 1 << 20 < allocator["peak_bytes"] < summary["peak_rss_bytes"]
+    assert (allocator["limit_bytes"], allocator["refused"]) == (None, 0)
     assert summary["schema"] == 1 and summary["trace"] is None
     assert 4 << 20 < summary["peak_rss_bytes"] < 200 << 20
     assert 0 < summary["wall_seconds"] < 60

@@ -28,8 +28,10 @@ pub const MOST_HEAPS: usize = 1024;
 const GIB: usize = 1 << 30;
 /// Smaller than this a region is of no use.
 const SMALLEST: usize = 1 << 24;
-/// So many pools are opened at a time: 64 MiB of addresses.
-const STEP: usize = 1024;
+const PAGE: usize = 4096;
+/// So many pools are opened at a time, with their records: 16 MiB of addresses,
+/// or 4 where that is too much. Whole pages of records, either way.
+const STEPS: [usize; 2] = [256, 64];
 
 /// How a region is made and how it treats its memory.
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +85,8 @@ pub struct Region {
     opened: Cell<usize>,
     /// Pools with memory.
     committed: AtomicUsize,
+    /// Pools that were given back, in all.
+    given_back: AtomicUsize,
     limit: Limit,
     large: Large,
     options: Options,
@@ -110,7 +114,7 @@ impl Region {
             let start = reserve_closed(bytes);
             let aligned = (start as usize).next_multiple_of(pool::SIZE);
             // SAFETY: the front of the mapping.
-            if !start.is_null() && !unsafe { open(aligned as *mut u8, heaps + records) } {
+            if !start.is_null() && !unsafe { open(aligned as *mut u8, heaps) } {
                 // SAFETY: just mapped, not used.
                 unsafe { unreserve(start, bytes) };
             } else if !start.is_null() {
@@ -127,6 +131,7 @@ impl Region {
                     taken: AtomicUsize::new(0),
                     opened: Cell::new(0),
                     committed: AtomicUsize::new(0),
+                    given_back: AtomicUsize::new(0),
                     limit: Limit::default(),
                     large: Large::default(),
                     options,
@@ -251,7 +256,11 @@ impl Region {
         if !self.owns(address) {
             return self.large.size_of(address).unwrap_or(0);
         }
-        // SAFETY: in the region, so it has a record.
+        let number = (address as usize - self.base) >> pool::SHIFT;
+        if number >= self.taken.load(Ordering::Acquire) {
+            return 0;
+        }
+        // SAFETY: that pool has been taken, so its record can be read.
         unsafe {
             let record = &*self.record_of(address);
             if record.used() == 0 {
@@ -280,6 +289,11 @@ impl Region {
     /// Bytes of pools that have memory behind them, if only for one block.
     pub fn committed(&self) -> usize {
         self.committed.load(Ordering::Relaxed) * pool::SIZE
+    }
+
+    /// Bytes of pools that were given back to the system since the start.
+    pub fn given_back(&self) -> usize {
+        self.given_back.load(Ordering::Relaxed) * pool::SIZE
     }
 
     /// Holds every lock, for a `fork`, until [`Region::after_fork`].
@@ -347,16 +361,23 @@ impl Region {
         record
     }
 
-    /// Opens the next step of addresses, or where the system has no more to give
-    /// than one pool, that; no if the region is full. Under the lock.
+    /// Opens the next step of pools; no if the region is full, or the system has
+    /// no more to give. Under the lock.
     #[cold]
     fn open_more(&self) -> bool {
         let opened = self.opened.get();
         let left = (self.length >> pool::SHIFT) - opened;
-        for count in [left.min(STEP), left.min(1)] {
-            let start = (self.base + (opened << pool::SHIFT)) as *mut u8;
-            // SAFETY: pools of this region that nobody uses yet.
-            if count > 0 && unsafe { open(start, count << pool::SHIFT) } {
+        for count in STEPS.map(|step| step.min(left)) {
+            let records = self.records.wrapping_add(opened);
+            let pools = (self.base + (opened << pool::SHIFT)) as *mut u8;
+            let record_bytes = (count * size_of::<Pool>()).next_multiple_of(PAGE);
+            // SAFETY: pools of this region and their records, which nobody uses
+            // yet; the room for records is whole pages.
+            let is_open = count > 0
+                && unsafe {
+                    open(records.cast(), record_bytes) && open(pools, count << pool::SHIFT)
+                };
+            if is_open {
                 self.opened.set(opened + count);
                 return true;
             }
@@ -382,6 +403,7 @@ impl Region {
             self.unused.set(record);
         }
         self.committed.fetch_sub(1, Ordering::Relaxed);
+        self.given_back.fetch_add(1, Ordering::Relaxed);
         self.limit.give(pool::SIZE);
     }
 }

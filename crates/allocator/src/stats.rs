@@ -31,8 +31,12 @@ pub struct Stats {
     pub bytes: usize,
     /// Pools with memory behind them.
     pub pools: usize,
+    /// Their bytes.
+    pub committed: usize,
     /// Those of them that are empty and kept for reuse.
     pub kept: usize,
+    /// Bytes of pools that were given back to the system, in all.
+    pub given_back: usize,
     /// Large blocks in use.
     pub large_blocks: usize,
     /// Their sizes' sum.
@@ -41,8 +45,15 @@ pub struct Stats {
     pub taken: usize,
     /// The most that `taken` ever was.
     pub peak: usize,
-    /// How many allocations the limit refused.
+    /// How many requests were refused while there was a limit.
     pub refused: usize,
+}
+
+impl Stats {
+    /// Bytes of the pools that are empty and kept for reuse.
+    pub fn kept_bytes(&self) -> usize {
+        self.kept * pool::SIZE
+    }
 }
 
 impl Region {
@@ -70,6 +81,8 @@ impl Region {
             bytes: classes.iter().map(|class| class.used * class.size).sum(),
             classes,
             pools: self.committed() / pool::SIZE,
+            committed: self.committed(),
+            given_back: self.given_back(),
             kept: self.heaps().map(|heap| heap.kept()).sum(),
             large_blocks,
             large_bytes,

@@ -195,6 +195,58 @@ fn a_small_address_space_gets_a_small_region() {
 }
 
 #[test]
+fn an_address_that_was_never_used_has_no_size() {
+    let region = region(4);
+    let heap = region.as_ref().heap().unwrap();
+    let (start, length) = region.range();
+    // SAFETY: one thread.
+    let block = unsafe { heap.allocate(100) };
+    assert_eq!(region.size_of(block), 112);
+    for offset in [1 << 16, 1 << 20, 1 << 26, length - 16] {
+        assert_eq!(region.size_of((start + offset) as *const u8), 0);
+    }
+}
+
+#[test]
+fn little_data_is_enough_for_the_addresses() {
+    // SAFETY: the child sets its own limit and exits.
+    unsafe {
+        let child = libc::fork();
+        if child == 0 {
+            let status = std::fs::read_to_string("/proc/self/status").unwrap();
+            let data = status.lines().find_map(|line| line.strip_prefix("VmData:"));
+            let data = data.unwrap().split_whitespace().next().unwrap();
+            let limit = (data.parse::<u64>().unwrap() << 10) + (24 << 20);
+            let limit = libc::rlimit {
+                rlim_cur: limit,
+                rlim_max: limit,
+            };
+            libc::setrlimit(libc::RLIMIT_DATA, &limit);
+            let Ok(region) = Region::reserve(Options::default()) else {
+                libc::_exit(1);
+            };
+            if region.range().1 != Options::default().reserve {
+                libc::_exit(2);
+            }
+            // 16 MiB are opened; where no more can be, it is refused.
+            let heap = region.as_ref().heap().unwrap();
+            let mut bytes = 0;
+            while bytes < 100 << 20 && !heap.allocate(8192).is_null() {
+                bytes += 8192;
+            }
+            libc::_exit(if bytes >= 16 << 20 && bytes < 24 << 20 {
+                0
+            } else {
+                3
+            });
+        }
+        let mut status = 0;
+        assert_eq!(libc::waitpid(child, &mut status, 0), child);
+        assert_eq!(libc::WEXITSTATUS(status), 0, "{status:#x}");
+    }
+}
+
+#[test]
 fn a_full_region_refuses() {
     let options = Options {
         reserve: 1 << 24,

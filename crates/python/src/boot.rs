@@ -51,6 +51,7 @@ pub unsafe fn turn_on(options: &Options) {
                 "gc",
                 "the collector",
                 with_module(c"gc", |m| gc_module::install(m)),
+                true,
             );
         }
         // Before the tracer, whose hooks go in front of whatever serves blocks.
@@ -60,16 +61,23 @@ pub unsafe fn turn_on(options: &Options) {
                 None => "the allocator",
                 Some(_) => "the allocator, which the limit needs,",
             };
-            note("alloc", words, result);
+            // Who starts Python with another allocator, or with hooks, and asks
+            // for everything else, knows why.
+            let is_news = options.alloc_by_name
+                || options.limit.is_some()
+                || small_objects::is_plain_pymalloc().is_ok();
+            note("alloc", words, result, is_news);
         }
-        if let Some(limit) = options.limit {
-            small_objects::set_limit(Some(usize::try_from(limit).unwrap_or(usize::MAX)));
+        if let (Some(limit), true) = (options.limit, small_objects::is_installed())
+            && let Some(region) = small_objects::region()
+        {
+            region.limit().set(usize::try_from(limit).ok());
         }
         if options.tracemalloc {
             TRACEMALLOC.store(true, Ordering::Relaxed);
             if is_imported(c"_tracemalloc") || may_trace_already() {
                 let result = with_module(c"_tracemalloc", |m| tracemalloc_module::install(m));
-                note("tracemalloc", "tracemalloc", result);
+                note("tracemalloc", "tracemalloc", result, true);
             }
         }
         if let Some(frames) = options.trace {
@@ -78,7 +86,7 @@ pub unsafe fn turn_on(options: &Options) {
             } else {
                 profile::start(frames)
             };
-            note("profile", "the profile", result);
+            note("profile", "the profile", result, true);
         }
     }
 }
@@ -95,10 +103,10 @@ pub unsafe fn patch(module: *mut PyObject, name: &CStr) {
     // SAFETY: the caller's contract.
     unsafe {
         if name == c"gc" && interpreter::current().is_some() {
-            note("gc", "the collector", gc_module::install(module));
+            note("gc", "the collector", gc_module::install(module), true);
         } else if name == c"_tracemalloc" && serves_tracemalloc() {
             let result = tracemalloc_module::install(module);
-            note("tracemalloc", "tracemalloc", result);
+            note("tracemalloc", "tracemalloc", result, true);
         }
     }
 }
@@ -149,13 +157,13 @@ unsafe fn with_module(
     }
 }
 
-/// Remembers what became of `part`, and says it where it is news.
-fn note(part: &'static str, words: &str, result: Result<(), String>) {
+/// Remembers what became of `part`, and says it, once, if that is news.
+fn note(part: &'static str, words: &str, result: Result<(), String>, is_news: bool) {
     let mut refusals = REFUSALS.lock().unwrap_or_else(PoisonError::into_inner);
     let known = refusals.iter().position(|(name, _)| *name == part);
     let known = known.map(|index| refusals.swap_remove(index).1);
     if let Err(reason) = result {
-        if known.as_ref() != Some(&reason) {
+        if is_news && known.as_ref() != Some(&reason) {
             let state = if part == "profile" {
                 "stays off"
             } else {

@@ -39,6 +39,7 @@ Examples:
   wrasse run app.py --port 8000         a script; everything after it is the script's own
   wrasse run -m http.server 8000        a module, as python -m
   wrasse run --trace app.py             also: which lines hold the memory at the end
+  wrasse run --limit 512MiB app.py      MemoryError instead of more memory than that
   wrasse run analysis.ipynb             a notebook (needs pip install 'wrasse[notebook]')
   wrasse run --output done.ipynb analysis.ipynb
   wrasse run --quiet --json memory.json app.py
@@ -46,7 +47,7 @@ Examples:
 Exit code: the program's own; 2 when wrasse could not start it.";
 
 /// Python's memory management, built in Rust: runs a Python program or
-/// notebook on wrasse's garbage collector and allocation tracer.
+/// notebook on wrasse's garbage collector, allocator and allocation tracer.
 #[derive(Parser)]
 #[command(name = "wrasse", bin_name = "wrasse", version, after_help = EXAMPLES, arg_required_else_help = true)]
 struct CommandLine {
@@ -67,6 +68,9 @@ struct RunOptions {
     #[arg(long, value_name = "NFRAME", num_args = 0..=1, require_equals = true,
           default_missing_value = "1", value_parser = frames)]
     trace: Option<u16>,
+    /// Raise MemoryError where Python's own memory would grow beyond SIZE (512MiB)
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    limit: Option<u64>,
     /// Do not print the summary at the end
     #[arg(long)]
     quiet: bool,
@@ -155,6 +159,10 @@ fn one_line(error: &clap::Error) -> String {
         );
     }
     format!("{first} (see 'wrasse run --help')")
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    options::size_in_bytes(text).ok_or_else(|| options::SIZE_WORDS.into())
 }
 
 fn frames(text: &str) -> Result<u16, String> {
@@ -294,7 +302,7 @@ fn run_program(
         None if capture.is_some() && !present.split(',').any(traces) => Some(CAPTURE_FRAMES),
         frames => frames,
     };
-    let wanted = environment_value(&present, frames);
+    let wanted = environment_value(&present, frames, options.limit);
 
     let mut command = vec![interpreter.executable.clone()];
     command.extend(interpreter_options(&interpreter.original_arguments));
@@ -365,20 +373,23 @@ fn is_number(name: &OsStr) -> bool {
         .is_some_and(|text| text.parse::<u16>().is_ok())
 }
 
-/// The value of `WRASSE` for the program: what the user already asked for,
-/// with the collector and the tracer on, and `trace` as the option says.
-fn environment_value(present: &str, trace: Option<u16>) -> String {
-    let mut words = vec!["gc".to_string(), "tracemalloc".to_string()];
+/// The value of `WRASSE` for the program: everything, with what the user already
+/// asked for, and `trace` and `limit` as the options say.
+fn environment_value(present: &str, trace: Option<u16>, limit: Option<u64>) -> String {
+    let mut words = vec!["1".to_string()];
     for word in present.split(',').map(str::trim) {
-        let replaced = trace.is_some() && word.split('=').next() == Some("trace");
-        let known = words.iter().any(|each| each == word);
-        if !replaced && !known && !matches!(word, "" | "0" | "1" | "on" | "off") {
+        let replaced = match word.split('=').next() {
+            Some("trace") => trace.is_some(),
+            Some("limit") => limit.is_some(),
+            _ => false,
+        };
+        let implied = matches!(word, "" | "0" | "1" | "on" | "off" | "gc" | "tracemalloc");
+        if !replaced && !implied && !words.iter().any(|each| each == word) {
             words.push(word.to_string());
         }
     }
-    if let Some(frames) = trace {
-        words.push(format!("trace={frames}"));
-    }
+    words.extend(trace.map(|frames| format!("trace={frames}")));
+    words.extend(limit.map(|bytes| format!("limit={bytes}")));
     words.join(",")
 }
 

@@ -17,6 +17,7 @@ use crate::adaptation::Adaptation;
 
 use crate::layout::{GcState, StockStats};
 use crate::list::{Heads, Link, List};
+use crate::small_objects;
 
 /// One interpreter's collector.
 ///
@@ -175,6 +176,9 @@ pub unsafe extern "C" fn release(capsule: *mut PyObject) {
             // collection, or a thread that never comes back was in one when the
             // interpreter ended: whoever collects still uses the record.
             return;
+        }
+        if main.is_err() {
+            small_objects::interpreter_ends();
         }
         let interpreter = Box::from_raw(interpreter);
         if interpreter.pass.get().is_some() {

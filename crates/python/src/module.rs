@@ -10,7 +10,7 @@ use std::ptr;
 
 use pyo3_ffi::*;
 
-use crate::{boot, cli, finder, heap_graph, hooks, options, run, status, sums_type};
+use crate::{boot, cli, finder, heap_graph, hooks, options, run, small_objects, status, sums_type};
 
 /// A static that CPython reads and nobody writes.
 pub struct Shared<T>(pub T);
@@ -31,7 +31,7 @@ const fn method(
     }
 }
 
-static METHODS: Shared<[PyMethodDef; 13]> = Shared([
+static METHODS: Shared<[PyMethodDef; 15]> = Shared([
     method(
         c"boot",
         METH_O,
@@ -87,6 +87,27 @@ static METHODS: Shared<[PyMethodDef; 13]> = Shared([
             PyCFunction: refuse,
         },
         c"refuse($module, message, /)\n--\n\nSay in one line why nothing is run, and end the process with exit code 2.",
+    ),
+    method(
+        c"set_limit",
+        METH_O,
+        PyMethodDefPointer {
+            PyCFunction: small_objects::set_limit,
+        },
+        c"set_limit($module, size, /)\n--\n\nRaise MemoryError where the memory that Python's objects take would grow beyond size.\n\n\
+          size is a number of bytes, a string such as '512MiB', or None, which lifts the limit\n\
+          and needs no memory. What is taken already stays, even if it is more. Turns wrasse's\n\
+          allocator on if it is not. Raises ValueError for a size that makes no sense, and\n\
+          RuntimeError where the allocator stays stock.",
+    ),
+    method(
+        c"allocator_stats",
+        METH_NOARGS,
+        PyMethodDefPointer {
+            PyCFunction: small_objects::allocator_stats,
+        },
+        c"allocator_stats($module, /)\n--\n\nReturn what wrasse's allocator holds, as a dict of numbers (see docs/allocator.md).\n\n\
+          Raises RuntimeError if it is not on.",
     ),
     method(
         c"main",
@@ -226,7 +247,7 @@ unsafe extern "C" fn install(module: *mut PyObject, value: *mut PyObject) -> *mu
 /// Sets an exception and returns null.
 ///
 /// # Safety
-/// Call with the GIL held.
+/// The GIL is held and `kind` is an exception's class.
 pub unsafe fn raise(kind: *mut PyObject, message: &str) -> *mut PyObject {
     // SAFETY: called with the GIL held; the string is copied.
     unsafe {

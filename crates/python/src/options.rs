@@ -7,8 +7,11 @@ use std::ffi::OsStr;
 pub struct Options {
     /// The cycle collector.
     pub gc: bool,
-    /// The small-object allocator, asked for by name.
+    /// The small-object allocator.
     pub alloc: bool,
+    /// It was asked for by name, not as a part of everything: then it is told in
+    /// so many words where it stays out.
+    pub alloc_by_name: bool,
     /// The tracer behind the module `tracemalloc`.
     pub tracemalloc: bool,
     /// wrasse's own profile from the start, with so many frames a traceback.
@@ -18,7 +21,9 @@ pub struct Options {
 }
 
 const WORDS: &str =
-    "use 1, 0, or a comma list of gc, alloc, tracemalloc, trace[=NFRAME], limit=SIZE";
+    "use 1 (everything), 0, or a comma list of gc, alloc, tracemalloc, trace[=NFRAME], limit=SIZE";
+/// What a size may look like.
+pub const SIZE_WORDS: &str = "a size is a number of bytes, or of KiB, MiB or GiB: 512MiB";
 
 /// Reads `value`; `None` means off.
 ///
@@ -28,16 +33,8 @@ pub fn parse(value: &OsStr) -> Result<Option<Options>, String> {
     let Some(text) = value.to_str() else {
         return Err(format!("WRASSE={}: not text; {WORDS}", value.display()));
     };
-    match text.trim() {
-        "" | "0" | "off" => return Ok(None),
-        "1" | "on" => {
-            return Ok(Some(Options {
-                gc: true,
-                tracemalloc: true,
-                ..Options::default()
-            }));
-        }
-        _ => {}
+    if matches!(text.trim(), "" | "0" | "off") {
+        return Ok(None);
     }
     let mut options = Options::default();
     for word in text
@@ -50,8 +47,11 @@ pub fn parse(value: &OsStr) -> Result<Option<Options>, String> {
             None => (word, None),
         };
         match (name, argument) {
+            ("1" | "on", None) => {
+                (options.gc, options.alloc, options.tracemalloc) = (true, true, true);
+            }
             ("gc", None) => options.gc = true,
-            ("alloc", None) => options.alloc = true,
+            ("alloc", None) => (options.alloc, options.alloc_by_name) = (true, true),
             ("tracemalloc", None) => options.tracemalloc = true,
             ("trace", None) => options.trace = Some(1),
             ("trace", Some(frames)) => {
@@ -65,11 +65,10 @@ pub fn parse(value: &OsStr) -> Result<Option<Options>, String> {
                 };
             }
             ("limit", Some(size)) => {
-                options.limit = Some(size_in_bytes(size).ok_or_else(|| {
-                    format!(
-                        "WRASSE={text}: 'limit={size}': a size is a number with KiB, MiB or GiB"
-                    )
-                })?);
+                options.limit = Some(
+                    size_in_bytes(size)
+                        .ok_or_else(|| format!("WRASSE={text}: 'limit={size}': {SIZE_WORDS}"))?,
+                );
             }
             _ => return Err(format!("WRASSE={text}: unknown word '{word}'; {WORDS}")),
         }
@@ -80,7 +79,10 @@ pub fn parse(value: &OsStr) -> Result<Option<Options>, String> {
     Ok(Some(options))
 }
 
-fn size_in_bytes(text: &str) -> Option<u64> {
+/// Reads a size above 0, such as `512MiB`; a unit may be shortened (`512M`) and
+/// is always a power of 1024.
+pub fn size_in_bytes(text: &str) -> Option<u64> {
+    let text = text.trim();
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = match text[digits.len()..].to_ascii_lowercase().as_str() {
         "" | "b" => 1,
@@ -89,5 +91,6 @@ fn size_in_bytes(text: &str) -> Option<u64> {
         "g" | "gb" | "gib" => 1 << 30,
         _ => return None,
     };
-    digits.parse::<u64>().ok()?.checked_mul(unit)
+    let number = digits.trim_end().parse::<u64>().ok()?;
+    number.checked_mul(unit).filter(|bytes| *bytes > 0)
 }

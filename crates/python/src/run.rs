@@ -19,12 +19,12 @@ use std::time::Instant;
 
 use pyo3_ffi::*;
 use wrasse_report::{
-    Collector, CycleType, Frame, Generation, SCHEMA, Summary, Trace, Traceback, TracedLine,
-    write_destination,
+    Allocator, Collector, CycleType, Frame, Generation, SCHEMA, Summary, Trace, Traceback,
+    TracedLine, write_destination,
 };
 use wrasse_tracer::Snapshot;
 
-use crate::{capture, interpreter, profile, statistics};
+use crate::{capture, interpreter, profile, small_objects, statistics};
 
 /// Environment variable that marks the process which reports.
 pub const MARK: &str = "WRASSE_RUN";
@@ -335,6 +335,19 @@ fn collector() -> Collector {
     }
 }
 
+fn allocator() -> Option<Allocator> {
+    let region = small_objects::is_installed()
+        .then(small_objects::region)
+        .flatten()?;
+    let limit = region.limit();
+    Some(Allocator {
+        peak_bytes: limit.peak() as u64,
+        given_back_bytes: region.given_back() as u64,
+        limit_bytes: limit.get().map(|bytes| bytes as u64),
+        refused: limit.refused() as u64,
+    })
+}
+
 /// Prints and writes the summary. Called once the interpreter is gone: no
 /// Python from here on.
 extern "C" fn finish() {
@@ -351,6 +364,7 @@ extern "C" fn finish() {
         wall_seconds: run.begun.elapsed().as_secs_f64(),
         peak_rss_bytes,
         collector: run.collects.then(collector),
+        allocator: allocator(),
         trace,
     };
     if let Some(path) = &run.mark.json

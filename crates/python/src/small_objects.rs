@@ -3,8 +3,10 @@
 //! RAW stays the system's: it is called without the GIL, before the interpreter
 //! and after it. Rules that hold here:
 //!
-//! * Put in place once, only instead of plain pymalloc, and never taken out:
-//!   blocks live on until the process ends.
+//! * Put in place only instead of plain pymalloc, and never taken out: blocks live
+//!   on until the process ends. From 3.12 on a program that embeds Python and
+//!   initialises it anew finds CPython's own allocators; ours then come back as
+//!   soon as wrasse is turned on again.
 //! * Each interpreter has a heap. Allocating needs the GIL of the interpreter,
 //!   so it has the heap for itself; a block that another interpreter frees goes
 //!   on its heap's queue.
@@ -17,19 +19,22 @@
 //!   allocator they replace: a thread of another interpreter that reads CPython's
 //!   table while it is changed sees a mixture that is still right.
 
+mod functions;
 pub mod heaps;
 mod report;
 
 use std::ffi::{CStr, c_char, c_void};
 use std::pin::Pin;
 use std::ptr;
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, Once, OnceLock, PoisonError};
 
 use pyo3_ffi::*;
 use wrasse_allocator::{Heap, Options, Region};
 
 use crate::hooks::NO_ALLOCATOR;
 use crate::symbols;
+pub use functions::{allocator_stats, set_limit};
 pub use report::patch_sys;
 
 const MEM: usize = 0;
@@ -55,19 +60,11 @@ pub fn is_ours(function: Option<extern "C" fn(*mut c_void, usize) -> *mut c_void
         || address == Some(malloc::<OBJ> as *const () as usize)
 }
 
+static IS_INSTALLED: AtomicBool = AtomicBool::new(false);
+
 /// Whether wrasse serves small objects.
 pub fn is_installed() -> bool {
-    heaps::main().is_some()
-}
-
-/// Sets the limit on the memory that wrasse's allocator takes, in bytes; `None`
-/// lifts it. No if wrasse's allocator is not in place. Needs no memory.
-pub fn set_limit(limit: Option<usize>) -> bool {
-    let region = is_installed().then(region).flatten();
-    if let Some(region) = region {
-        region.limit().set(limit);
-    }
-    region.is_some()
+    IS_INSTALLED.load(Ordering::Acquire)
 }
 
 /// Puts wrasse's allocator in the place of pymalloc, once for the process.
@@ -75,13 +72,23 @@ pub fn set_limit(limit: Option<usize>) -> bool {
 /// # Safety
 /// The GIL is held.
 pub unsafe fn install() -> Result<(), String> {
-    if is_installed() {
-        return Ok(());
-    }
+    // Interpreters with GILs of their own may come here side by side, and the
+    // later one must not take ours for what was there before. Nothing of Python
+    // is called under this lock that could let go of the GIL.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _held = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     // SAFETY: the GIL is held, so no other thread of this interpreter is in an
     // allocator; those of others are safe as the module's text says.
     unsafe {
-        is_plain_pymalloc()?;
+        let standing = is_plain_pymalloc();
+        if is_installed() {
+            if standing.is_err() && stands_first() != Some(false) {
+                return Ok(());
+            }
+            // The runtime has been initialised anew: as the first time.
+            IS_INSTALLED.store(false, Ordering::Release);
+        }
+        standing?;
         let interpreters = heaps::find_interpreters()?;
         let region = match REGION.get() {
             Some(region) => region,
@@ -91,44 +98,106 @@ pub unsafe fn install() -> Result<(), String> {
                 REGION.get_or_init(|| made)
             }
         };
-        let Some(heap) = region.as_ref().heap() else {
-            return Err("there are too many heaps".into());
+        let heap = match heaps::main() {
+            Some(heap) => heap,
+            None => (region.as_ref().heap()).ok_or("there are too many heaps")?,
         };
-        libc::pthread_atfork(Some(before_fork), Some(after_fork), Some(after_fork));
+        static FORK: Once = Once::new();
+        FORK.call_once(|| {
+            libc::pthread_atfork(
+                Some(before_fork),
+                Some(after_fork),
+                Some(after_fork_in_child),
+            );
+        });
         heaps::prepare(interpreters, heap);
         for (number, domain) in DOMAINS.into_iter().enumerate() {
             let mut before = NO_ALLOCATOR;
             PyMem_GetAllocator(domain, &mut before);
             PREVIOUS[number] = before;
-            let mut ours = match number {
+            let ours = match number {
                 MEM => functions::<MEM>(before.ctx),
                 _ => functions::<OBJ>(before.ctx),
             };
-            PyMem_SetAllocator(domain, &mut ours);
+            put_in_place(domain, before, ours);
         }
     }
+    IS_INSTALLED.store(true, Ordering::Release);
     Ok(())
+}
+
+/// Replaces the functions one after the other, those that give blocks back before
+/// those that make them: another interpreter's thread that is allocating meanwhile
+/// must at no moment get a block of ours and find the old `free` in the table.
+unsafe fn put_in_place(
+    domain: PyMemAllocatorDomain,
+    before: PyMemAllocatorEx,
+    ours: PyMemAllocatorEx,
+) {
+    let free_first = PyMemAllocatorEx {
+        free: ours.free,
+        ..before
+    };
+    let then_realloc = PyMemAllocatorEx {
+        realloc: ours.realloc,
+        ..free_first
+    };
+    for mut step in [free_first, then_realloc, ours] {
+        // SAFETY: each mixture serves the blocks of both. x86-64 shows other
+        // threads the steps in this order, and a call that copies a whole table
+        // is not moved before another.
+        unsafe { PyMem_SetAllocator(domain, &mut step) };
+    }
+}
+
+/// Whether ours is what CPython calls; `None` if that is somebody else's function
+/// who may call ours in turn.
+unsafe fn stands_first() -> Option<bool> {
+    let mut now = NO_ALLOCATOR;
+    // SAFETY: the GIL is held; `now` is a place for the answer.
+    unsafe { PyMem_GetAllocator(PyMemAllocatorDomain::PYMEM_DOMAIN_OBJ, &mut now) };
+    let address = |allocator: &PyMemAllocatorEx| allocator.malloc.map(|f| f as usize);
+    if address(&now) == address(&functions::<OBJ>(ptr::null_mut())) {
+        return Some(true);
+    }
+    // SAFETY: asks for CPython's own name of what stands in its table.
+    unsafe { current_name().is_some().then_some(false) }
 }
 
 /// Whether both domains are pymalloc's and nobody's hooks are in front: who puts
 /// back later what was there before would take ours out with its blocks in use.
-unsafe fn is_plain_pymalloc() -> Result<(), String> {
-    type CurrentName = unsafe extern "C" fn() -> *const c_char;
-    let function = symbols::lookup(c"_PyMem_GetCurrentAllocatorName");
-    if function.is_null() {
+///
+/// # Safety
+/// The GIL is held.
+pub unsafe fn is_plain_pymalloc() -> Result<(), String> {
+    if symbols::lookup(CURRENT_NAME).is_null() {
         return Err("this build does not say which allocator it uses".into());
+    }
+    // SAFETY: the caller holds the GIL.
+    match unsafe { current_name() } {
+        None => Err("allocator hooks are in place, tracemalloc's or another tool's".into()),
+        Some(name) if name == c"pymalloc" => Ok(()),
+        Some(other) => Err(format!(
+            "Python was started with the allocator '{}'",
+            other.to_string_lossy()
+        )),
+    }
+}
+
+const CURRENT_NAME: &CStr = c"_PyMem_GetCurrentAllocatorName";
+
+/// What CPython calls its present allocators; `None` if it does not know them.
+unsafe fn current_name() -> Option<&'static CStr> {
+    type CurrentName = unsafe extern "C" fn() -> *const c_char;
+    let function = symbols::lookup(CURRENT_NAME);
+    if function.is_null() {
+        return None;
     }
     // SAFETY: the symbol is a function of this type in every version; it returns
     // a static string or null.
     unsafe {
         let name = std::mem::transmute::<*mut c_void, CurrentName>(function)();
-        if name.is_null() {
-            return Err("another tool's allocator hooks are in place".into());
-        }
-        match CStr::from_ptr(name).to_string_lossy().as_ref() {
-            "pymalloc" => Ok(()),
-            other => Err(format!("Python was started with the allocator '{other}'")),
-        }
+        (!name.is_null()).then(|| CStr::from_ptr(name))
     }
 }
 
@@ -141,6 +210,31 @@ extern "C" fn before_fork() {
 extern "C" fn after_fork() {
     if let Some(region) = region() {
         region.after_fork();
+    }
+}
+
+extern "C" fn after_fork_in_child() {
+    after_fork();
+    // SAFETY: the only thread of the child, which was not in an allocator.
+    unsafe { heaps::forget_others() };
+}
+
+/// The running interpreter is about to end: what it leaves empty goes back to the
+/// system, and what is emptied from now on at once.
+///
+/// # Safety
+/// The GIL is held.
+pub unsafe fn interpreter_ends() {
+    if !is_installed() {
+        return;
+    }
+    // SAFETY: the GIL is held, so the heap is this thread's.
+    unsafe {
+        if let Some(heap) = heaps::current()
+            && !heaps::main().is_some_and(|main| ptr::eq(main, heap))
+        {
+            heap.retire_all();
+        }
     }
 }
 
@@ -160,17 +254,23 @@ fn previous<const D: usize>() -> &'static PyMemAllocatorEx {
     unsafe { &PREVIOUS[D] }
 }
 
-/// A block from elsewhere: the region is full, or the thread has no heap. Under
-/// a limit it comes from the region's large blocks, so that it counts.
+/// A block from elsewhere, because the thread has no heap, or because its heap
+/// has refused. Under a limit that was the last word, and a thread without a
+/// heap gets a large block of the region, which counts; otherwise the region is
+/// full, and the block comes from the allocator before ours.
 #[cold]
-fn previous_malloc<const D: usize>(size: usize, zeroed: bool) -> *mut c_void {
+fn from_elsewhere<const D: usize>(heap: Option<&Heap>, size: usize, zeroed: bool) -> *mut c_void {
     if let Some(region) = region()
         && region.limit().get().is_some()
     {
-        return region
-            .large()
-            .allocate(region.limit(), size.max(1), zeroed)
-            .cast();
+        if heap.is_some() {
+            return ptr::null_mut();
+        }
+        let block = region.large().allocate(region.limit(), size, zeroed);
+        if block.is_null() {
+            region.limit().refuse();
+        }
+        return block.cast();
     }
     let before = previous::<D>();
     match (before.malloc, before.calloc) {
@@ -200,14 +300,15 @@ extern "C" fn malloc<const D: usize>(_context: *mut c_void, size: usize) -> *mut
 fn malloc_slow<const D: usize>(size: usize) -> *mut c_void {
     // SAFETY: as in `malloc`.
     unsafe {
-        if let Some(heap) = heaps::current() {
+        let heap = heaps::current();
+        if let Some(heap) = heap {
             let block = heap.allocate(size);
             if !block.is_null() {
                 return block.cast();
             }
         }
+        from_elsewhere::<D>(heap, size, false)
     }
-    previous_malloc::<D>(size, false)
 }
 
 extern "C" fn calloc<const D: usize>(
@@ -220,14 +321,15 @@ extern "C" fn calloc<const D: usize>(
     };
     // SAFETY: as in `malloc`.
     unsafe {
-        if let Some(heap) = heaps::current() {
+        let heap = heaps::current();
+        if let Some(heap) = heap {
             let block = heap.allocate_zeroed(size);
             if !block.is_null() {
                 return block.cast();
             }
         }
+        from_elsewhere::<D>(heap, size, true)
     }
-    previous_malloc::<D>(size, true)
 }
 
 extern "C" fn realloc<const D: usize>(
@@ -241,10 +343,10 @@ extern "C" fn realloc<const D: usize>(
     // SAFETY: as in `malloc`; the block is the caller's.
     unsafe {
         let Some(heap) = heaps::current() else {
-            return move_out::<D>(block, size);
+            return move_out::<D>(None, block, size);
         };
         match heap.resize(block.cast(), size) {
-            Some(moved) if moved.is_null() => move_out::<D>(block, size),
+            Some(moved) if moved.is_null() => move_out::<D>(Some(heap), block, size),
             Some(moved) => moved.cast(),
             None => previous_realloc::<D>(block, size),
         }
@@ -261,12 +363,16 @@ fn previous_realloc<const D: usize>(block: *mut c_void, size: usize) -> *mut c_v
 
 /// Reallocates where there is no room for it, or no heap.
 #[cold]
-unsafe fn move_out<const D: usize>(block: *mut c_void, size: usize) -> *mut c_void {
+unsafe fn move_out<const D: usize>(
+    heap: Option<&Heap>,
+    block: *mut c_void,
+    size: usize,
+) -> *mut c_void {
     let old = region().map_or(0, |region| region.size_of(block.cast()));
     if old == 0 {
         return previous_realloc::<D>(block, size);
     }
-    let moved = previous_malloc::<D>(size, false);
+    let moved = from_elsewhere::<D>(heap, size, false);
     if !moved.is_null() {
         // SAFETY: both blocks have so many bytes; the old one is not used again.
         unsafe { ptr::copy_nonoverlapping(block.cast::<u8>(), moved.cast(), old.min(size)) };

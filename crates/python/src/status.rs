@@ -8,10 +8,28 @@ use pyo3_ffi::*;
 use crate::{boot, interpreter, profile, small_objects, tracemalloc_module};
 
 /// A dict under construction; null once something failed.
-struct Dict(*mut PyObject);
+pub struct Dict(*mut PyObject);
 
 impl Dict {
-    unsafe fn set(&mut self, key: &str, value: *mut PyObject) {
+    /// An empty one.
+    ///
+    /// # Safety
+    /// The GIL is held.
+    pub unsafe fn new() -> Self {
+        // SAFETY: the caller's contract.
+        Dict(unsafe { PyDict_New() })
+    }
+
+    /// The dict, a new reference; null with an exception set if something failed.
+    pub fn finish(self) -> *mut PyObject {
+        self.0
+    }
+
+    /// Enters a value, and takes it over.
+    ///
+    /// # Safety
+    /// The GIL is held; `value` is a new reference, or null with an exception set.
+    pub unsafe fn set(&mut self, key: &str, value: *mut PyObject) {
         // SAFETY: the GIL is held; `value` is a new reference or null.
         unsafe {
             let key = string(key);
@@ -45,7 +63,7 @@ fn words(part: &str, on: bool) -> String {
 pub unsafe extern "C" fn status(_module: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
     // SAFETY: called from Python.
     unsafe {
-        let mut dict = Dict(PyDict_New());
+        let mut dict = Dict::new();
         dict.set("version", string(env!("CARGO_PKG_VERSION")));
         dict.set("gc", string(&words("gc", interpreter::current().is_some())));
         dict.set(
@@ -76,7 +94,7 @@ pub unsafe extern "C" fn status(_module: *mut PyObject, _: *mut PyObject) -> *mu
         } else {
             dict.set("notes", notes);
         }
-        dict.0
+        dict.finish()
     }
 }
 
@@ -84,7 +102,7 @@ pub unsafe extern "C" fn status(_module: *mut PyObject, _: *mut PyObject) -> *mu
 pub unsafe extern "C" fn proof(_module: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
     // SAFETY: called from Python; formats and arguments agree.
     unsafe {
-        let mut dict = Dict(PyDict_New());
+        let mut dict = Dict::new();
         let (mut ours, mut stock) = ([0; 3], [0; 3]);
         if let Some(interpreter) = interpreter::current() {
             for generation in 0..3 {
@@ -98,6 +116,6 @@ pub unsafe extern "C" fn proof(_module: *mut PyObject, _: *mut PyObject) -> *mut
         }
         let starts = tracemalloc_module::starts() as Py_ssize_t;
         dict.set("traced_starts", PyLong_FromSsize_t(starts));
-        dict.0
+        dict.finish()
     }
 }

@@ -10,5 +10,6 @@ pub mod units;
 
 pub use destination::{Unwritable, check_destination, write_destination};
 pub use summary::{
-    Collector, CycleType, Frame, Generation, SCHEMA, Summary, Trace, Traceback, TracedLine,
+    Allocator, Collector, CycleType, Frame, Generation, SCHEMA, Summary, Trace, Traceback,
+    TracedLine,
 };

@@ -21,6 +21,8 @@ pub struct Summary {
     pub peak_rss_bytes: u64,
     /// The collector's work; absent where CPython's own collector stayed on.
     pub collector: Option<Collector>,
+    /// The allocator's work; absent where CPython's own allocator stayed on.
+    pub allocator: Option<Allocator>,
     /// What was recorded about allocations; absent unless asked for.
     pub trace: Option<Trace>,
 }
@@ -59,6 +61,19 @@ pub struct CycleType {
     pub name: String,
     /// Number of objects.
     pub objects: u64,
+}
+
+/// The allocator's work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Allocator {
+    /// The most bytes that it held at one time, for objects and empty.
+    pub peak_bytes: u64,
+    /// Bytes it gave back to the system while the program ran, in all.
+    pub given_back_bytes: u64,
+    /// The limit at the end, in bytes.
+    pub limit_bytes: Option<u64>,
+    /// How many requests the limit refused.
+    pub refused: u64,
 }
 
 /// What was recorded about allocations.
@@ -147,6 +162,12 @@ mod tests {
                     name: "a\"b\n".into(),
                     objects: 7,
                 }],
+            }),
+            allocator: Some(Allocator {
+                peak_bytes: 5 << 20,
+                given_back_bytes: 3 << 16,
+                limit_bytes: None,
+                refused: 0,
             }),
             trace: Some(Trace {
                 current_bytes: 1,

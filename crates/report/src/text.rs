@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use crate::summary::{Collector, Summary, Trace};
+use crate::summary::{Allocator, Collector, Summary, Trace};
 use crate::units::{count, duration, size};
 
 /// Types named before the rest is added up.
@@ -34,6 +34,9 @@ impl Summary {
             "peak memory",
             &format!("{} resident", size(self.peak_rss_bytes)),
         );
+        if let Some(allocator) = &self.allocator {
+            describe_allocator(&mut text, allocator);
+        }
         if let Some(collector) = &self.collector {
             describe_collector(&mut text, collector);
         }
@@ -42,6 +45,25 @@ impl Summary {
         }
         text
     }
+}
+
+fn describe_allocator(text: &mut String, allocator: &Allocator) {
+    let mut value = format!(
+        "{} at the peak, {} given back to the system",
+        size(allocator.peak_bytes),
+        size(allocator.given_back_bytes)
+    );
+    if let Some(limit) = allocator.limit_bytes {
+        let _ = write!(value, ", limit {}", size(limit));
+    }
+    match allocator.refused {
+        0 => {}
+        1 => value.push_str(", 1 request refused"),
+        refused => {
+            let _ = write!(value, ", {} requests refused", count(refused));
+        }
+    }
+    row(text, "Python's objects", &value);
 }
 
 fn describe_collector(text: &mut String, collector: &Collector) {
@@ -229,6 +251,12 @@ mod tests {
                     },
                 ],
             }),
+            allocator: Some(Allocator {
+                peak_bytes: 33_554_432,
+                given_back_bytes: 20_971_520,
+                limit_bytes: None,
+                refused: 0,
+            }),
             trace: Some(Trace {
                 current_bytes: 1_258_291,
                 peak_bytes: 31_562_137,
@@ -276,6 +304,7 @@ mod tests {
         let expected = "\
 wrasse 0.1.0: memory of this run (CPython 3.12.1, garbage collector: wrasse)
   peak memory        48.3 MiB resident
+  Python's objects   32.0 MiB at the peak, 20.0 MiB given back to the system
                        generation 0  generation 1  generation 2
   collections                    28             2             1
   objects freed              20,000           312             5
@@ -297,6 +326,7 @@ wrasse 0.1.0: memory of this run (CPython 3.12.1, garbage collector: wrasse)
     fn stock_collector_is_named_and_shows_no_figures() {
         let text = Summary {
             collector: None,
+            allocator: None,
             trace: None,
             ..summary()
         }
@@ -312,6 +342,24 @@ wrasse 0.1.0: memory of this run (CPython 3.12.1, garbage collector: wrasse)
             each.collections = 0;
         }
         assert!(summary.to_text().contains("\n  pauses             none\n"));
+    }
+
+    #[test]
+    fn a_limit_is_told_with_what_it_refused() {
+        let mut summary = summary();
+        let allocator = summary.allocator.as_mut().unwrap();
+        (allocator.limit_bytes, allocator.refused) = (Some(64 << 20), 1);
+        assert!(
+            summary
+                .to_text()
+                .contains(" given back to the system, limit 64.0 MiB, 1 request refused\n")
+        );
+        summary.allocator.as_mut().unwrap().refused = 1200;
+        assert!(
+            summary
+                .to_text()
+                .contains(", limit 64.0 MiB, 1,200 requests refused\n")
+        );
     }
 
     #[test]

@@ -40,6 +40,12 @@ mod search {
 
     pub fn keep(_: Interpreters) {}
 
+    /// There is one heap.
+    ///
+    /// # Safety
+    /// None.
+    pub unsafe fn forget_others() {}
+
     /// Pymalloc's largest block.
     const PYMALLOC_LARGEST: usize = 512;
 
@@ -194,6 +200,40 @@ mod search {
         }
     }
 
+    /// In the child of a `fork`: heaps of other interpreters than the calling
+    /// thread's may have been left in the middle of anything, so none of them is
+    /// to be used again. What is freed into one stays on its queue. (CPython up
+    /// to 3.13.0 seldom survives such a fork itself.)
+    ///
+    /// # Safety
+    /// No other thread is in an allocator function, nor will be while this runs.
+    pub unsafe fn forget_others() {
+        // SAFETY: written before the fork handlers were registered, or `EMPTY`.
+        let known = unsafe { *KNOWN.0.get() };
+        // SAFETY: the thread's own state, if it has one.
+        let own = unsafe { interpreter_of(&known) };
+        for slot in &OTHERS {
+            if slot.interpreter.load(Ordering::Relaxed) != own {
+                slot.heap.store(ptr::null_mut(), Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// The calling thread's interpreter; null for a thread without.
+    unsafe fn interpreter_of(known: &Interpreters) -> *mut PyInterpreterState {
+        // SAFETY: the thread's own state, if it has one.
+        unsafe {
+            let thread = (known.current_thread)();
+            if thread.is_null() {
+                return ptr::null_mut();
+            }
+            thread
+                .byte_add(THREAD_INTERPRETER)
+                .cast::<*mut PyInterpreterState>()
+                .read()
+        }
+    }
+
     pub fn keep(interpreters: Interpreters) {
         // SAFETY: before anything reads it.
         unsafe { *KNOWN.0.get() = interpreters };
@@ -237,16 +277,10 @@ mod search {
         // SAFETY: written before the allocator functions were put in place.
         let known = unsafe { &*KNOWN.0.get() };
         // SAFETY: the thread's own state, if it has one.
-        let interpreter = unsafe {
-            let thread = (known.current_thread)();
-            if thread.is_null() {
-                return None;
-            }
-            thread
-                .byte_add(THREAD_INTERPRETER)
-                .cast::<*mut PyInterpreterState>()
-                .read()
-        };
+        let interpreter = unsafe { interpreter_of(known) };
+        if interpreter.is_null() {
+            return None;
+        }
         if interpreter == known.main {
             return main();
         }
@@ -286,7 +320,9 @@ mod search {
     }
 }
 
-pub use search::{Interpreters, at_hand, current, find_interpreters, has_main, needs_no_check};
+pub use search::{
+    Interpreters, at_hand, current, find_interpreters, forget_others, has_main, needs_no_check,
+};
 
 /// Makes `heap` the main interpreter's.
 pub fn prepare(interpreters: Interpreters, heap: &'static Heap) {

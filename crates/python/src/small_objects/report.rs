@@ -121,7 +121,7 @@ unsafe extern "C" fn get_allocated_blocks(sys: *mut PyObject, _: *mut PyObject) 
         if before == -1 && !PyErr_Occurred().is_null() {
             return ptr::null_mut();
         }
-        let ours = region().map_or(0, |region| region.blocks());
+        let ours = region().map_or(0, |region| region.blocks() + region.large().totals().0);
         PyLong_FromSsize_t(before + ours as Py_ssize_t)
     }
 }
