@@ -55,7 +55,7 @@ mod unwind;
 pub use allocator::Allocator;
 pub use filter::Filter;
 pub use record::{GC_DOMAIN, MAX_FRAMES};
-pub use snapshot::{Snapshot, Trace};
+pub use snapshot::{Snapshot, TracedBlock};
 pub use statistics::{Key, Statistic, StatisticDiff};
 pub use traceback::{Frame, Traceback};
 

@@ -100,16 +100,19 @@ impl Heap {
     /// A block, whether or not a collection is due.
     fn supply(&self, kind: &'static Type, value: Layout, length: usize) -> Object {
         let tracing = is_tracing();
-        let quiet = tracing.then(Quiet::begin);
-        let object = match kind.place {
-            // A finalizer may have allocated: then something is at hand.
-            Place::Page(class) => allocate_fast(kind.place).unwrap_or_else(|| self.refill(class)),
-            Place::Large => {
-                self.charged.set(self.charged.get().saturating_add(1));
-                self.allocate_large(value, length)
+        let object = {
+            let _quiet = tracing.then(Quiet::begin);
+            match kind.place {
+                // A finalizer may have allocated: then something is at hand.
+                Place::Page(class) => {
+                    allocate_fast(kind.place).unwrap_or_else(|| self.refill(class))
+                }
+                Place::Large => {
+                    self.charged.set(self.charged.get().saturating_add(1));
+                    self.allocate_large(value, length)
+                }
             }
         };
-        drop(quiet);
         if tracing {
             self.trace(object, value.size());
         }

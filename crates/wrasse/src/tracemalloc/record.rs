@@ -393,7 +393,8 @@ pub fn keep_resolved(new: impl Iterator<Item = (usize, Resolved)>) {
 fn survive_forks() {
     use std::cell::UnsafeCell;
 
-    struct Held(UnsafeCell<Option<(MutexGuard<'static, Option<Box<State>>>, Mode)>>);
+    type Guard = MutexGuard<'static, Option<Box<State>>>;
+    struct Held(UnsafeCell<Option<(Guard, Mode)>>);
     // SAFETY: only who holds the lock looks into it.
     unsafe impl Sync for Held {}
     static HELD: Held = Held(UnsafeCell::new(None));

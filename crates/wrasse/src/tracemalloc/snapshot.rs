@@ -14,7 +14,7 @@ use super::traceback::{Frame, Traceback};
 
 /// A block in a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trace {
+pub struct TracedBlock {
     /// 0, or [`GC_DOMAIN`](super::GC_DOMAIN) for an object.
     pub domain: u32,
     /// Its bytes.
@@ -23,7 +23,7 @@ pub struct Trace {
     pub traceback: Traceback,
 }
 
-impl fmt::Display for Trace {
+impl fmt::Display for TracedBlock {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}: {}", self.traceback, bytes(self.size))
     }
@@ -120,8 +120,8 @@ impl Snapshot {
     }
 
     /// The blocks, in no particular order.
-    pub fn traces(&self) -> impl Iterator<Item = Trace> + '_ {
-        self.blocks.iter().map(|block| Trace {
+    pub fn traces(&self) -> impl Iterator<Item = TracedBlock> + '_ {
+        self.blocks.iter().map(|block| TracedBlock {
             domain: block.domain,
             size: block.size,
             traceback: self.traceback(block.traceback),

@@ -172,7 +172,12 @@ fn objects_of_other_threads() {
         let nodes: Vec<Gc<Node>> = (0..10).map(|_| Gc::default()).collect();
         send.send(()).unwrap();
         wait.recv().unwrap();
-        let more: Vec<Gc<Node>> = (0..10_000).map(|_| Gc::default()).collect(); // more
+        // Unlike any other line, so that the compiler does not merge it with one.
+        let node = |number| {
+            let edges = RefCell::default();
+            Gc::new(Node { number, edges }) // more
+        };
+        let more: Vec<Gc<Node>> = (77..10_077).map(node).collect();
         let counted = objects()[0];
         drop((nodes, more));
         (counted, objects().len())

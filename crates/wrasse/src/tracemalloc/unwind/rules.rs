@@ -38,8 +38,10 @@ struct Rule {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Base {
-    StackPointer,
-    BasePointer,
+    /// The stack pointer.
+    Stack,
+    /// The base pointer.
+    Frame,
     Unusual,
     /// The first function of a thread: there is no caller.
     Outermost,
@@ -78,8 +80,8 @@ impl Rule {
     #[inline]
     fn unpack(word: u64) -> (Self, Origin) {
         let base = match word >> 34 & 3 {
-            0 => Base::StackPointer,
-            1 => Base::BasePointer,
+            0 => Base::Stack,
+            1 => Base::Frame,
             2 => Base::Unusual,
             _ => Base::Outermost,
         };
@@ -139,8 +141,8 @@ pub fn walk(mut visit: impl FnMut(usize, Origin) -> bool) -> Result<(), Unusual>
             return Ok(());
         }
         let base = match rule.base {
-            Base::StackPointer => sp,
-            Base::BasePointer => bp,
+            Base::Stack => sp,
+            Base::Frame => bp,
             Base::Outermost => return Ok(()),
             Base::Unusual => return Err(Unusual),
         };
@@ -254,8 +256,8 @@ fn rule_at<R: Reader<Offset = usize>>(
     let (base, up) = match *row.cfa() {
         CfaRule::RegisterAndOffset { register, offset } => {
             let base = match register {
-                X86_64::RSP => Base::StackPointer,
-                X86_64::RBP => Base::BasePointer,
+                X86_64::RSP => Base::Stack,
+                X86_64::RBP => Base::Frame,
                 _ => return None,
             };
             (base, words(offset)?)
@@ -287,12 +289,7 @@ mod tests {
 
     #[test]
     fn rules_survive_packing() {
-        for base in [
-            Base::StackPointer,
-            Base::BasePointer,
-            Base::Unusual,
-            Base::Outermost,
-        ] {
+        for base in [Base::Stack, Base::Frame, Base::Unusual, Base::Outermost] {
             for origin in [
                 Origin::Unclear,
                 Origin::Program,
