@@ -312,7 +312,9 @@ impl Picture {
                 let Some(node) = self.index.number(reference.target as usize) else {
                     continue;
                 };
-                found[node as usize] = found[node as usize].saturating_add(1);
+                if !reference.is_shared {
+                    found[node as usize] = found[node as usize].saturating_add(1);
+                }
                 if self.stack.frames[reference.frame as usize].is_own {
                     continue;
                 }

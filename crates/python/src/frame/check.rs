@@ -63,6 +63,10 @@ pub unsafe fn run() -> Result<(), String> {
         }
         let ran = !result.is_null();
         PyErr_Clear();
+        if !names.is_null() {
+            // Its functions refer to it.
+            PyDict_Clear(names);
+        }
         for object in [result, function, names, code] {
             Py_XDECREF(object);
         }

@@ -12,6 +12,10 @@ use super::names;
 use super::referents::with_type_dict;
 use crate::layout::FRAME;
 
+unsafe extern "C" {
+    fn _PyObject_GetDictPtr(object: *mut PyObject) -> *mut *mut PyObject;
+}
+
 /// How a reference is written behind its holder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Access {
@@ -23,7 +27,7 @@ pub enum Access {
     Words(String),
 }
 
-const MANAGED_DICT: std::ffi::c_ulong = 1 << 4;
+const MANAGED: std::ffi::c_ulong = 1 << 4;
 const OWNED_BY_GENERATOR: u8 = 1;
 /// `T_OBJECT` and `T_OBJECT_EX`.
 const OBJECT_MEMBERS: [i32; 2] = [6, 16];
@@ -42,9 +46,7 @@ const CALLBACK: usize = 24;
 const DEQUE_ITEMS: Py_ssize_t = 10_000;
 
 /// The `__dict__` of an object, borrowed; null if it has none.
-///
-/// An object whose attributes are kept without a dict gets one, as from
-/// `vars()`; nothing else shows that it was looked at.
+/// An object whose attributes are kept without a dict has none, and gets none.
 ///
 /// # Safety
 /// The GIL is held, collections are off, objects are alive; so everywhere here.
@@ -60,16 +62,75 @@ pub unsafe fn namespace(object: *mut PyObject) -> *mut PyObject {
             with_type_dict(object.cast(), |dict| found = dict);
             return found;
         }
-        if (*kind).tp_flags & MANAGED_DICT == 0 && (*kind).tp_dictoffset == 0 {
+        if (*kind).tp_flags & MANAGED != 0 {
+            let dict = *object.cast::<*mut PyObject>().offset(MANAGED_DICT);
+            // 3.12: the values themselves, without a dict.
+            let is_dict = dict as usize & 1 == 0;
+            return if is_dict { dict } else { ptr::null_mut() };
+        }
+        if (*kind).tp_dictoffset == 0 {
             return ptr::null_mut();
         }
-        let dict = PyObject_GenericGetDict(object, ptr::null_mut());
-        if dict.is_null() {
-            PyErr_Clear();
-            return dict;
+        let place = _PyObject_GetDictPtr(object);
+        if place.is_null() {
+            return ptr::null_mut();
         }
-        Py_DECREF(dict);
-        dict
+        *place
+    }
+}
+
+/// The attribute whose value is `target`, of an object that keeps attributes
+/// without a dict.
+pub unsafe fn inline_attribute(object: *mut PyObject, target: *mut PyObject) -> Option<Access> {
+    // SAFETY: the caller's contract; `layout::check` confirmed the offsets on
+    // an instance. The keys are those of the type, which knows how many
+    // there are; each key has a place among the values.
+    unsafe {
+        let kind = Py_TYPE(object);
+        if (*kind).tp_flags & MANAGED == 0 || (*kind).tp_flags & Py_TPFLAGS_HEAPTYPE == 0 {
+            return None;
+        }
+        let values = inline_values(object);
+        let keys: *const u8 = (*kind.cast::<PyHeapTypeObject>()).ht_cached_keys.cast();
+        if values.is_null() || keys.is_null() {
+            return None;
+        }
+        let index: u8 = load(keys, KEYS_INDEX);
+        let count: Py_ssize_t = load(keys, KEYS_ENTRIES);
+        let entries = keys
+            .add(KEYS_FIRST + (1 << index))
+            .cast::<[*mut PyObject; 2]>();
+        let values = values.add(VALUES_FIRST).cast::<*mut PyObject>();
+        let number = (0..count.max(0) as usize).find(|number| *values.add(*number) == target)?;
+        let name = names::text((*entries.add(number))[0])?;
+        Some(Access::Attribute(name))
+    }
+}
+
+/// The block of values of an object with a managed `__dict__`, or null.
+unsafe fn inline_values(object: *mut PyObject) -> *const u8 {
+    // SAFETY: as for `inline_attribute`.
+    unsafe {
+        let words = object.cast::<*const u8>();
+        #[cfg(not(Py_3_12))]
+        {
+            *words.offset(MANAGED_VALUES)
+        }
+        #[cfg(all(Py_3_12, not(Py_3_13)))]
+        {
+            let word = *words.offset(MANAGED_DICT);
+            let is_values = word as usize & 1 != 0;
+            if is_values { word.add(1) } else { ptr::null() }
+        }
+        #[cfg(Py_3_13)]
+        {
+            const INLINE_VALUES: std::ffi::c_ulong = 1 << 2;
+            let kind = Py_TYPE(object);
+            let block = words.cast::<u8>().add((*kind).tp_basicsize as usize);
+            let used =
+                (*kind).tp_flags & INLINE_VALUES != 0 && load::<u8>(block, VALUES_VALID) != 0;
+            if used { block } else { ptr::null() }
+        }
     }
 }
 
@@ -119,7 +180,7 @@ pub unsafe fn access(holder: *mut PyObject, target: *mut PyObject) -> Access {
                 if !dict.is_null() && dict == target {
                     return Some(Access::Attribute("__dict__".into()));
                 }
-                attribute(dict, target)
+                attribute(dict, target).or_else(|| inline_attribute(holder, target))
             })
             .or_else(|| member(holder, target))
             .or_else(|| {
@@ -246,8 +307,8 @@ unsafe fn known(holder: *mut PyObject, target: *mut PyObject) -> Option<Access> 
     }
 }
 
-/// The frame inside a generator, coroutine or asynchronous generator.
-unsafe fn suspended(object: *mut PyObject) -> *const u8 {
+/// The frame inside a generator, coroutine or asynchronous generator, or null.
+pub unsafe fn suspended(object: *mut PyObject) -> *const u8 {
     // SAFETY: these types end in a frame; which of the two ways their size
     // counts it is seen by its code object.
     unsafe {

@@ -186,6 +186,10 @@ unsafe fn from_objects(
         let words = Words::new(picture);
         for &holder in shown {
             let holder_object = picture.object(holder);
+            if is_running(picture, holder_object) {
+                // Its variables are among those of the frames.
+                continue;
+            }
             let mut count = 0;
             referents(holder_object, &mut |target| {
                 count += u64::from(target == object)
@@ -236,6 +240,14 @@ unsafe fn from_objects(
                 .or_default() += 1;
         }
     }
+}
+
+/// Whether an object is a generator whose frame is running.
+unsafe fn is_running(picture: &Picture, object: *mut PyObject) -> bool {
+    // SAFETY: called by `look`.
+    let frame = unsafe { edge::suspended(object) };
+    let mut frames = picture.stack.frames.iter();
+    !frame.is_null() && frames.any(|running| running.address == frame)
 }
 
 fn text(

@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 
 use pyo3_ffi::*;
 
+use super::edge::{self, Access};
 use crate::frame;
 use crate::layout::FRAME;
 use crate::module::Shared;
@@ -40,6 +41,26 @@ pub const CODE_VARIABLE_KINDS: usize = 104;
 pub const KIND_FREE: u8 = 0x80;
 /// `PyCodeObject`: the objects that it holds.
 pub const CODE_REFERENCES: [usize; 9] = [24, 32, 40, 96, 104, 112, 120, 128, 136];
+/// Words in front of an object with a managed `__dict__`: the dict. In 3.12
+/// also the values, marked in the lowest bit.
+pub const MANAGED_DICT: isize = -3;
+/// 3.11: the values are in a word of their own.
+#[cfg(not(Py_3_12))]
+pub const MANAGED_VALUES: isize = -4;
+/// The block of values: where the first one is. Since 3.13 the block stands
+/// behind the object, and a byte says whether it is in use.
+pub const VALUES_FIRST: usize = if cfg!(Py_3_13) { 8 } else { 0 };
+/// That byte.
+#[cfg(Py_3_13)]
+pub const VALUES_VALID: usize = 3;
+/// The table of keys: how wide its index is, as a power of two.
+pub const KEYS_INDEX: usize = 9;
+/// The table of keys: how many entries it has.
+pub const KEYS_ENTRIES: usize = 24;
+/// The table of keys: where the index is; behind it come the entries, each a
+/// key and a value.
+pub const KEYS_FIRST: usize = 32;
+
 /// `PyDictObject`: null, unless the values are apart from the keys.
 pub const DICT_VALUES: usize = 40;
 /// `PyDictObject`: the table of keys.
@@ -66,6 +87,14 @@ def outer(call, marker):
         return kept
     return call(outer, marker, inner)
 
+class Plain:
+    def __init__(self):
+        self.first = 1
+        self.second = marker
+
+instance = Plain()
+other = Plain()
+other.__dict__
 outcome = outer(call, marker)
 ";
 
@@ -112,15 +141,48 @@ unsafe fn run() -> Result<(), String> {
         }
         let good =
             !result.is_null() && PyDict_GetItemString(names, c"outcome".as_ptr()) == Py_True();
+        let item = |name: &CStr| PyDict_GetItemString(names, name.as_ptr());
+        let attributes = attributes_read_as_expected(item(c"instance"), item(c"other"), marker);
         PyErr_Clear();
+        if !names.is_null() {
+            // Its functions refer to it.
+            PyDict_Clear(names);
+        }
         for object in [result, marker, function, names, code] {
             Py_XDECREF(object);
         }
-        if good && dicts_read_as_expected() {
-            Ok(())
-        } else {
-            Err("frames, code or dicts do not read as expected".into())
+        let found = [
+            (good, "frames or code objects"),
+            (attributes, "attributes"),
+            (dicts_read_as_expected(), "dicts"),
+        ];
+        match found.iter().find(|(good, _)| !good) {
+            Some((_, what)) => Err(format!("{what} do not read as expected")),
+            None => Ok(()),
         }
+    }
+}
+
+/// One instance whose attributes are kept without a dict, one with a dict.
+unsafe fn attributes_read_as_expected(
+    instance: *mut PyObject,
+    other: *mut PyObject,
+    marker: *mut PyObject,
+) -> bool {
+    // SAFETY: live instances of a class of `PROGRAM`, or null.
+    unsafe {
+        if instance.is_null() || other.is_null() {
+            return false;
+        }
+        let expected = Some(Access::Attribute("second".into()));
+        let dict = PyObject_GenericGetDict(other, ptr::null_mut());
+        Py_XDECREF(dict);
+        edge::namespace(instance).is_null()
+            && edge::inline_attribute(instance, marker) == expected
+            && edge::inline_attribute(instance, instance).is_none()
+            && !dict.is_null()
+            && edge::namespace(other) == dict
+            && edge::attribute(dict, marker) == expected
     }
 }
 

@@ -19,6 +19,8 @@ const OWNED_BY_C_STACK: u8 = 3;
 
 /// One running frame. Its code object is alive as long as the GIL is held.
 pub struct Frame {
+    /// Where it is.
+    pub address: *const u8,
     /// The code object.
     pub code: *mut PyObject,
     /// The line it is at.
@@ -50,6 +52,8 @@ pub struct Reference {
     pub place: Place,
     /// To what.
     pub target: *mut PyObject,
+    /// A generator that is running says so, too: it is one reference.
+    pub is_shared: bool,
 }
 
 /// All frames and what they refer to.
@@ -112,6 +116,7 @@ impl Stack {
             let number = self.frames.len() as u32;
             self.frames.try_reserve(1).map_err(|_| Failure::Memory)?;
             self.frames.push(Frame {
+                address: frame,
                 code,
                 line: frame::line_at(code, load(frame, FRAME.instruction)),
                 is_current_thread,
@@ -124,25 +129,24 @@ impl Stack {
             self.references
                 .try_reserve(variables + room + 4)
                 .map_err(|_| Failure::Memory)?;
+            // Its generator refers to what is its own, and to the slots if their
+            // number is known.
+            let is_shared = owner == OWNED_BY_GENERATOR && used > 0;
             let mut add = |place, target: *mut PyObject| {
                 if !target.is_null() {
                     self.references.push(Reference {
                         frame: number,
                         place,
                         target,
+                        is_shared,
                     });
                 }
             };
             let variable = |slot: usize| Place::Variable(slot as u32);
+            (0..variables).for_each(|slot| add(variable(slot), *slots.add(slot)));
             if owner == OWNED_BY_GENERATOR {
-                // Its generator refers to what is its own, and to the slots if
-                // their number is known.
-                if used == 0 {
-                    (0..variables).for_each(|slot| add(variable(slot), *slots.add(slot)));
-                }
                 return Ok(true);
             }
-            (0..variables).for_each(|slot| add(variable(slot), *slots.add(slot)));
             let mut end = if used > variables { used } else { variables };
             if !arguments_end.is_null() {
                 let distance = (arguments_end as usize).wrapping_sub(slots as usize);

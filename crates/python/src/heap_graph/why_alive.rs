@@ -10,7 +10,7 @@ use super::answer::Value;
 use super::explain::object_and_limit;
 use super::path::Words;
 use super::referents::is_eternal;
-use super::{Failure, Picture, look, names};
+use super::{Failure, Picture, edge, look, names};
 
 /// How far up from an unreachable object a cycle is looked for.
 const CLIMB: usize = 20;
@@ -138,7 +138,13 @@ unsafe fn cycle(picture: &Picture, node: Node) -> Result<Option<String>, Failure
             let cycle = shortest_cycle(&picture.graph, here, |_| true)?;
             if !cycle.is_empty() {
                 let mut text = words.cycle(&cycle);
-                if held.len() > 1 {
+                // From an object rather than from its `__dict__`.
+                if let Some(&owner) = cycle.last()
+                    && edge::namespace(picture.object(owner)) == picture.object(here)
+                {
+                    held.push(owner);
+                }
+                if held.len() > 1 && here != node {
                     let objects: Vec<_> = held
                         .iter()
                         .rev()
