@@ -251,6 +251,8 @@ impl Heap {
         collector.generations.set(generations);
         if generation == OLDEST {
             self.trim();
+        } else {
+            self.trim_if_worth_it();
         }
         Ok((outcome, panic))
     }

@@ -23,10 +23,11 @@ pub use supply::{allocate_fast, allocate_slowly, resume_panic};
 pub use traced::tracing_changed;
 pub use walk::Walk;
 
+use crate::chunks::Chunks;
 use crate::collection::Collector;
 use crate::header::{CANDIDATE, HEADER_SIZE, Object, Place, Type};
 use crate::large::{self, Prefix};
-use crate::pool::{AVAILABLE, CLASSES, Chunk, Page, TOUCHED};
+use crate::pool::{AVAILABLE, CLASSES, EMPTY, Page, TOUCHED};
 
 /// Registries of large objects: one for each generation, and the frozen ones.
 pub const REGISTRIES: usize = 4;
@@ -46,8 +47,9 @@ pub struct Heap {
     empty: Page,
     queues: [Cell<*const Page>; CLASSES],
     pages: RefCell<Vec<*const Page>>,
-    spare: RefCell<Vec<*mut Page>>,
-    chunks: RefCell<Vec<Chunk>>,
+    /// Pages in queues that have no block in use.
+    empties: Cell<usize>,
+    chunks: RefCell<Chunks>,
     /// Pages that may hold objects of generation 0 / 1.
     touched: [RefCell<Vec<*const Page>>; 2],
     large: [RefCell<Vec<Object>>; REGISTRIES],
@@ -156,7 +158,7 @@ impl Heap {
             empty: Page::empty(),
             queues: [const { Cell::new(ptr::null()) }; CLASSES],
             pages: RefCell::default(),
-            spare: RefCell::default(),
+            empties: Cell::new(0),
             chunks: RefCell::default(),
             touched: Default::default(),
             large: Default::default(),
@@ -184,14 +186,8 @@ impl Heap {
     }
 
     fn fresh_page(&self, class: u8) -> *const Page {
-        let mut spare = self.spare.borrow_mut();
-        if spare.is_empty() {
-            let chunk = Chunk::allocate();
-            spare.extend(chunk.pages().rev());
-            self.chunks.borrow_mut().push(chunk);
-        }
-        let page = spare.pop().expect("a chunk has pages");
-        // SAFETY: a spare page has nothing in it.
+        let page = self.chunks.borrow_mut().take();
+        // SAFETY: the page's memory is for us, with nothing in it.
         unsafe { Page::prepare(page, self, class) };
         self.pages.borrow_mut().push(page);
         page
@@ -294,21 +290,31 @@ impl Heap {
     /// Blocks of a page became free, and it had asked for word of that.
     #[cold]
     unsafe fn told(&self, page: *const Page) {
-        // SAFETY: the caller passes one of this heap's pages.
+        // SAFETY: the caller passes one of this heap's pages. It may be gone
+        // after `trim`.
         unsafe {
             if !(*page).has(AVAILABLE) {
                 let queue = &self.queues[(*page).class()];
                 (*page).next.set(queue.replace(page));
-                (*page).wake();
+                (*page).wait();
+            }
+            if (*page).used() == 0 {
+                (*page).set(EMPTY);
+                self.empties.set(self.empties.get() + 1);
+                // A collection names pages while it runs.
+                if !self.collector.is_collecting() {
+                    self.trim_if_worth_it();
+                }
             }
         }
     }
+
     /// Whether the running collection found `object` unreachable.
     pub fn is_condemned(&self, object: Object) -> bool {
         // SAFETY: the caller passes an object that is alive.
         self.collector.is_collecting() && unsafe { object.as_ref().has(CANDIDATE) }
     }
-    /// Objects in use, and the bytes of all pages.
+    /// Objects in use, and the bytes of memory for them.
     pub fn size(&self) -> (usize, usize) {
         self.recall();
         let pages = self.pages.borrow();
@@ -319,7 +325,7 @@ impl Heap {
             .iter()
             .map(|registry| registry.borrow().len())
             .sum();
-        (used + large, pages.len() * crate::pool::PAGE_SIZE)
+        (used + large, self.chunks.borrow().bytes())
     }
 
     fn is_done(&self) -> bool {

@@ -2,6 +2,7 @@
 #![deny(missing_docs)]
 #![warn(missing_debug_implementations)]
 
+mod chunks;
 mod collection;
 mod finalize;
 pub mod gc;

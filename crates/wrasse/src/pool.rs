@@ -14,7 +14,7 @@
 //! then each visit of the allocator finds many blocks side by side, and the
 //! young objects lie in few pages.
 
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::alloc::Layout;
 use std::cell::Cell;
 use std::ptr::{self, NonNull};
 
@@ -23,8 +23,6 @@ use crate::heap::Heap;
 
 /// Bytes of a page, and its alignment.
 pub const PAGE_SIZE: usize = 32 * 1024;
-/// Pages that are asked of the system at a time.
-const CHUNK_PAGES: usize = 32;
 /// Bytes of fresh blocks that are put on a page's free list at a time.
 const EXTENSION: usize = 2 * 1024;
 /// The largest block that comes from a page.
@@ -83,6 +81,8 @@ const FIRST: usize = size_of::<Page>().next_multiple_of(16);
 pub const AVAILABLE: u8 = 1;
 /// May hold objects younger than the last collection of generation 0 / 1.
 pub const TOUCHED: [u8; 2] = [2, 4];
+/// In a queue, and the heap counts it among those that have no block in use.
+pub const EMPTY: u8 = 8;
 
 /// More blocks than a page has.
 const NEVER: u32 = u32::MAX;
@@ -276,8 +276,12 @@ impl Page {
 
     /// Blocks in use or at hand.
     pub fn used(&self) -> usize {
-        let opened = (self.fresh.get() as usize - FIRST) / self.block.get() as usize;
-        opened - self.idle.get() as usize
+        (self.opened() - self.idle.get()) as usize
+    }
+
+    /// Blocks that have been on the free list at all.
+    fn opened(&self) -> u32 {
+        (self.fresh.get() - FIRST as u32) / self.block.get()
     }
 
     /// The size class of its blocks.
@@ -300,7 +304,13 @@ impl Page {
         self.flags.set(self.flags.get() & !flags);
     }
 
-    /// The page is one of those that blocks are taken from.
+    /// The page waits in a queue: has the heap told when no block is in use.
+    pub fn wait(&self) {
+        self.set(AVAILABLE);
+        self.notify.set(self.opened());
+    }
+
+    /// The page is the one that blocks are taken from.
     pub fn wake(&self) {
         self.set(AVAILABLE);
         self.notify.set(NEVER);
@@ -311,43 +321,6 @@ impl Page {
         debug_assert_eq!(self.used(), self.capacity.get() as usize);
         self.unset(AVAILABLE);
         self.notify.set(self.capacity.get().div_ceil(4));
-    }
-}
-
-/// Several pages' memory from the system's allocator.
-pub struct Chunk {
-    memory: NonNull<u8>,
-}
-
-impl Chunk {
-    const LAYOUT: Layout = match Layout::from_size_align(PAGE_SIZE * CHUNK_PAGES, PAGE_SIZE) {
-        Ok(layout) => layout,
-        Err(_) => unreachable!(),
-    };
-
-    /// Asks for the memory of some pages.
-    pub fn allocate() -> Self {
-        // SAFETY: the layout is not empty.
-        let memory = unsafe { alloc(Self::LAYOUT) };
-        let Some(memory) = NonNull::new(memory) else {
-            handle_alloc_error(Self::LAYOUT)
-        };
-        Self { memory }
-    }
-
-    /// The start of each page's memory.
-    pub fn pages(&self) -> impl DoubleEndedIterator<Item = *mut Page> + use<> {
-        let memory = self.memory;
-        // SAFETY: within the chunk.
-        (0..CHUNK_PAGES).map(move |index| unsafe { memory.as_ptr().add(index * PAGE_SIZE).cast() })
-    }
-}
-
-impl Drop for Chunk {
-    fn drop(&mut self) {
-        // SAFETY: the memory of `allocate`; the heap drops a chunk when none of
-        // its pages is used any more.
-        unsafe { dealloc(self.memory.as_ptr(), Self::LAYOUT) }
     }
 }
 

@@ -25,7 +25,7 @@ use std::ptr::{self, NonNull};
 use super::traced::{Quiet, is_tracing};
 use super::{HEAP, Heap, current};
 use crate::header::{Header, Object, Place, Type};
-use crate::pool::{CLASSES, Page};
+use crate::pool::{CLASSES, EMPTY, Page};
 
 thread_local! {
     static AT_HAND: [Cell<*mut Header>; CLASSES] =
@@ -123,7 +123,7 @@ impl Heap {
     fn refill(&self, class: u8) -> Object {
         debug_assert_eq!(ptr::from_ref(self), HEAP.get());
         let index = usize::from(class);
-        // SAFETY: pages in `current`, the queues and `spare` are this heap's.
+        // SAFETY: pages in `current` and the queues are this heap's.
         unsafe {
             loop {
                 let page = self.current[index].get();
@@ -138,6 +138,10 @@ impl Heap {
                     next = self.fresh_page(class);
                 } else {
                     self.queues[index].set((*next).next.replace(ptr::null()));
+                    if (*next).has(EMPTY) {
+                        (*next).unset(EMPTY);
+                        self.empties.set(self.empties.get() - 1);
+                    }
                 }
                 (*next).wake();
                 self.touch(next, 0);

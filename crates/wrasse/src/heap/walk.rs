@@ -3,6 +3,7 @@
 use std::ptr;
 
 use super::Heap;
+use crate::chunks::CHUNK_PAGES;
 use crate::header::{Header, Object};
 use crate::large;
 use crate::pool::{Page, TOUCHED};
@@ -75,8 +76,16 @@ impl Heap {
         }
     }
 
-    /// Sets empty pages aside, for any size class; gives all memory back if
-    /// there is no object at all.
+    /// [`trim`](Self::trim), if so many pages are empty that looking at all of
+    /// them costs little for each.
+    pub fn trim_if_worth_it(&self) {
+        if self.empties.get() >= CHUNK_PAGES.max(self.pages.borrow().len() / 2) {
+            self.trim();
+        }
+    }
+
+    /// Gives empty pages back, for any size class or to the system. To be called
+    /// while nobody walks.
     pub fn trim(&self) {
         let unused = |page: *const Page| {
             // SAFETY: asked of this heap's pages only.
@@ -102,14 +111,28 @@ impl Heap {
         for touched in &self.touched {
             touched.borrow_mut().retain(|&page| !unused(page));
         }
-        let mut spare = self.spare.borrow_mut();
+        self.empties.set(0);
+        let mut chunks = self.chunks.borrow_mut();
         self.pages.borrow_mut().retain(|&page| {
             let unused = unused(page);
             if unused {
-                spare.push(page.cast_mut());
+                chunks.give(page);
             }
             !unused
         });
+        chunks.settle(false);
+    }
+
+    /// Gives all memory back that the program may do without, unless a
+    /// collection is running.
+    pub fn give_back(&self) {
+        if self.collector.is_collecting() {
+            return;
+        }
+        if self.empties.get() > 0 {
+            self.trim();
+        }
+        self.chunks.borrow_mut().settle(true);
     }
 }
 
