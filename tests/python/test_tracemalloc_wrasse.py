@@ -149,8 +149,11 @@ def test_the_functions_are_ours() -> None:
     assert out == "True\n"
 
 
-@pytest.mark.parametrize("frames", [1, 10, 500])
-def test_exact_against_stock(tmp_path: Path, frames: int) -> None:
+@pytest.mark.parametrize("frames", [1, 10, 25, 500])
+@pytest.mark.parametrize(
+    "words", ["tracemalloc", "gc,alloc,tracemalloc", "gc,alloc,tracemalloc,trace=25"]
+)
+def test_exact_against_stock(tmp_path: Path, words: str, frames: int) -> None:
     """Same blocks, sizes, tracebacks, totals and figures as the stock tracer.
 
     Accepted: a few objects in ten thousand whose memory waits in a free list
@@ -161,13 +164,13 @@ def test_exact_against_stock(tmp_path: Path, frames: int) -> None:
     import pickle
 
     found = {}
-    for mode in ("0", "tracemalloc"):
+    for mode in ("0", words):
         out = tmp_path / mode
         arguments = ["-c", PROGRAM, str(frames), str(out)]
         done = start(arguments, None, None, WRASSE=mode, PYTHONHASHSEED="0")
         assert done.code == 0, done.err
         found[mode] = pickle.loads(out.read_bytes())
-    stock, ours = found["0"], found["tracemalloc"]
+    stock, ours = found["0"], found[words]
     expected, seen = collections.Counter(stock[1]), collections.Counter(ours[1])
     assert len(stock[1]) > 10_000
     missing, extra = expected - seen, seen - expected

@@ -14,18 +14,18 @@ mod decode;
 mod reader;
 mod stack;
 mod text;
+mod thread;
 
-use std::ffi::{c_int, c_void};
+use std::ptr;
 use std::sync::OnceLock;
-use std::{mem, ptr};
 
 use pyo3_ffi::*;
 use wrasse_tracer::Exhausted;
 
 use crate::layout::FRAME;
-use crate::symbols;
 pub use reader::FrameReader;
 use text::text_of;
+pub use thread::{current_thread, this_thread, thread_with_gil};
 
 /// Offsets into `PyCodeObject` (public struct, but not in the stable ABI).
 struct CodeLayout {
@@ -56,10 +56,6 @@ const CODE: CodeLayout = CodeLayout {
 /// Offset of a variable-size object's number of items; for code, instructions.
 const ITEMS: usize = 16;
 
-/// Offset of `PyThreadState.thread_id` (public struct).
-#[cfg(not(Py_3_12))]
-const THREAD_ID: usize = 152;
-
 /// From a code object's file name to its qualified name, in every version.
 const QUALIFIED_NAME: usize = 16;
 
@@ -67,113 +63,10 @@ const OWNED_BY_GENERATOR: u8 = 1;
 #[cfg(Py_3_12)]
 const OWNED_BY_C_STACK: u8 = 3;
 
-type CurrentThread = unsafe extern "C" fn() -> *mut PyThreadState;
-type IsFinalizing = unsafe extern "C" fn() -> c_int;
-
-struct Access {
-    current: CurrentThread,
-    is_finalizing: IsFinalizing,
-}
-
-static ACCESS: OnceLock<Access> = OnceLock::new();
-
 #[inline]
 unsafe fn load<T: Copy>(base: *const u8, offset: usize) -> T {
     // SAFETY: the caller vouches that `base` is a live struct with a `T` there.
     unsafe { base.add(offset).cast::<T>().read() }
-}
-
-/// Find the functions of the running interpreter that reading frames needs.
-pub fn find_access() -> Result<(), String> {
-    if ACCESS.get().is_some() {
-        return Ok(());
-    }
-    let find = |names: [&'static std::ffi::CStr; 2]| {
-        let found = names
-            .into_iter()
-            .map(symbols::lookup)
-            .find(|p| !p.is_null());
-        found.ok_or_else(|| format!("{} is not exported", names[0].to_string_lossy()))
-    };
-    let current = find([
-        c"PyThreadState_GetUnchecked",
-        c"_PyThreadState_UncheckedGet",
-    ])?;
-    let is_finalizing = find([c"Py_IsFinalizing", c"_Py_IsFinalizing"])?;
-    // SAFETY: both symbols are functions of these types in every version.
-    let access = unsafe {
-        Access {
-            current: mem::transmute::<*mut c_void, CurrentThread>(current),
-            is_finalizing: mem::transmute::<*mut c_void, IsFinalizing>(is_finalizing),
-        }
-    };
-    let _ = ACCESS.set(access);
-    Ok(())
-}
-
-/// The state of the calling thread, which holds a GIL; may be null.
-///
-/// Extensions exist that allocate without the GIL, and big blocks get through
-/// on 3.11. There the current state is whoever has the GIL: its frames move.
-///
-/// # Safety
-/// Call from a thread that holds a GIL, or late in the life of the process.
-#[inline]
-pub unsafe fn current_thread() -> *mut PyThreadState {
-    let Some(access) = ACCESS.get() else {
-        return ptr::null_mut();
-    };
-    // SAFETY: reads a variable of the interpreter, and of a thread state that is
-    // alive unless the caller broke the rules.
-    unsafe {
-        let thread = (access.current)();
-        if thread.is_null() {
-            return this_thread();
-        }
-        #[cfg(not(Py_3_12))]
-        if !is_of_this_thread(thread) {
-            return this_thread();
-        }
-        thread
-    }
-}
-
-/// Does a thread state belong to the calling thread?
-#[cfg(not(Py_3_12))]
-#[inline]
-pub unsafe fn is_of_this_thread(thread: *mut PyThreadState) -> bool {
-    // SAFETY: the caller vouches for the state; the offset is checked at install.
-    unsafe { load::<libc::pthread_t>(thread.cast(), THREAD_ID) == libc::pthread_self() }
-}
-
-/// The state of the calling thread, whether it holds a GIL or not; may be null.
-///
-/// Without the GIL the thread is inside C code, so its frames stand still and
-/// its code objects are kept alive by them: they can be read, though not
-/// referenced. Once the interpreter is going down its thread states may be
-/// freed by another thread, so then the answer is null.
-///
-/// # Safety
-/// Call from a thread known to the process only; any state is allowed.
-#[inline]
-pub unsafe fn this_thread() -> *mut PyThreadState {
-    let Some(access) = ACCESS.get() else {
-        return ptr::null_mut();
-    };
-    // SAFETY: both functions only read variables of the interpreter.
-    unsafe {
-        let current = (access.current)();
-        // Before 3.12 the current state is whoever holds the GIL.
-        #[cfg(Py_3_12)]
-        if !current.is_null() {
-            return current;
-        }
-        let own = PyGILState_GetThisThreadState();
-        if own != current && (access.is_finalizing)() != 0 {
-            return ptr::null_mut();
-        }
-        own
-    }
 }
 
 /// The innermost frame of a thread; null if it runs none.
@@ -265,6 +158,6 @@ pub unsafe fn check() -> Result<(), String> {
         return result.clone();
     }
     // SAFETY: the caller holds the GIL.
-    let result = find_access().and_then(|()| unsafe { check::run() });
+    let result = unsafe { thread::find().and_then(|()| check::run()) };
     RESULT.get_or_init(|| result).clone()
 }

@@ -92,7 +92,7 @@ unsafe fn compare() -> Result<(), String> {
     // read while it runs this function.
     unsafe {
         #[cfg(not(Py_3_12))]
-        if !crate::frame::is_of_this_thread(PyThreadState_Get()) {
+        if !crate::frame::thread::is_of_this_thread(PyThreadState_Get()) {
             return Err("thread states do not read as expected".into());
         }
         let mut frame = PyThreadState_GetFrame(PyThreadState_Get());

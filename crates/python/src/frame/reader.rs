@@ -1,7 +1,7 @@
 //! From a thread's frames to the owner of what it allocates.
 
 use pyo3_ffi::PyThreadState;
-use wrasse_tracer::{Exhausted, LocationId, OwnerId, SideTable, Tracer};
+use wrasse_tracer::{Exhausted, LocationId, OwnerId, SideTable, TracebackBuilder, Tracer};
 
 use super::decode::Decoder;
 use super::stack::{Level, NEVER, Stack};
@@ -12,6 +12,9 @@ const STEPS_BITS: u32 = 12;
 const STEPS: usize = 1 << STEPS_BITS;
 /// In `Step::owner`: the frame does not count.
 const SKIP: u32 = u32::MAX;
+/// With more frames than this to keep, stacks are walked each time: each level
+/// would have a traceback of its own, nearly as long as the next one's.
+const LONG: u16 = 128;
 /// More threads than this are not remembered at a time.
 const MOST_STACKS: usize = 256;
 
@@ -49,6 +52,9 @@ pub struct FrameReader {
     epoch: u32,
     /// Frames that a traceback keeps, if they do not have to be counted beyond.
     limit: Option<u32>,
+    /// Tracebacks are too long for levels.
+    is_long: bool,
+    builder: TracebackBuilder,
 }
 
 // SAFETY: addresses of frames are only used while their thread is reading them.
@@ -64,6 +70,8 @@ impl Default for FrameReader {
             unknown: None,
             epoch: 0,
             limit: Some(1),
+            is_long: false,
+            builder: TracebackBuilder::default(),
         }
     }
 }
@@ -182,6 +190,7 @@ impl FrameReader {
         self.epoch = tracer.epoch();
         let counts_all = tracer.counts_all_frames();
         self.limit = (!counts_all).then(|| tracer.capture_limit().into());
+        self.is_long = tracer.capture_limit() > LONG;
     }
 
     /// The owner of what `thread` allocates now; null is no thread.
@@ -270,6 +279,10 @@ impl FrameReader {
         thread: usize,
         top: *const u8,
     ) -> Result<OwnerId, Exhausted> {
+        if self.is_long {
+            // SAFETY: the caller's contract.
+            return unsafe { self.of_walk(tracer, top) };
+        }
         let number = self.stack_of(thread)?;
         let stack = &mut self.stacks[number];
         let mut renewal = Renewal {
@@ -286,6 +299,32 @@ impl FrameReader {
             0 => self.of_nobody(tracer),
             owner => Ok(OwnerId(owner)),
         }
+    }
+
+    /// The owner of a long traceback.
+    unsafe fn of_walk<S: SideTable>(
+        &mut self,
+        tracer: &mut Tracer<S>,
+        mut frame: *const u8,
+    ) -> Result<OwnerId, Exhausted> {
+        self.builder.reset(tracer.capture_limit());
+        let counts_all = self.limit.is_none();
+        while !frame.is_null() && (counts_all || !self.builder.is_full()) {
+            // SAFETY: `frame` is in the calling thread's chain of live frames.
+            unsafe {
+                let instruction = load(frame, FRAME.instruction);
+                let meaning = self.steps.decoder.meaning(tracer, frame, instruction)?;
+                if let Some(location) = meaning.location {
+                    self.builder.push(location)?;
+                }
+                frame = load(frame, FRAME.previous);
+            }
+        }
+        if self.builder.frames().is_empty() {
+            return self.of_nobody(tracer);
+        }
+        let traceback = tracer.intern(&self.builder)?;
+        tracer.owner(traceback)
     }
 
     #[inline]
@@ -334,15 +373,26 @@ impl Renewal<'_> {
         stack: &mut Stack,
         top: *const u8,
     ) -> Result<u32, Exhausted> {
-        let (limit, most_new) = match self.limit {
-            None => (u32::MAX, usize::MAX),
-            // A topmost frame that counted and does not count now makes room for
-            // one more; and no more than every other frame does not count.
-            Some(limit) => (limit + 2, 4 * limit as usize + 16),
+        let most_new = match self.limit {
+            None => usize::MAX,
+            // No more than every other frame does not count.
+            Some(limit) => 4 * limit as usize + 16,
         };
         let mut known = stack.levels.len();
         let mut frame = top;
         self.new.clear();
+        if let Some(last) = stack.levels.last()
+            && !top.is_null()
+        {
+            // SAFETY: `top` is the calling thread's innermost frame.
+            let caller: *const u8 = unsafe { load(top, FRAME.previous) };
+            // Most often the topmost level has called one more.
+            if caller == last.frame && last.frame != top {
+                self.new.try_reserve(1)?;
+                self.new.push(top);
+                frame = caller;
+            }
+        }
         // SAFETY: `frame` goes down the calling thread's chain of live frames, and
         // levels are used only where they are found to be one of those.
         let changed = unsafe {
@@ -358,7 +408,7 @@ impl Renewal<'_> {
                     continue;
                 };
                 known = at + 1;
-                match stack.verify(known, limit) {
+                match stack.verify(known) {
                     Ok(changed) => break changed,
                     Err(lowest) => {
                         // Below that level is another frame than there was, or,

@@ -117,50 +117,38 @@ impl Stack {
     }
 
     /// Compare the levels below `known`, of which the last is known to be live,
-    /// with the real frames, as far down as a traceback of `limit` frames
-    /// reaches. The lowest whose instruction is another now, or `known`; or else
-    /// the lowest that still has its caller, where the chain has changed.
+    /// with the real frames, as far down as its traceback reaches. The lowest
+    /// whose instruction is another now, or `known`; or else the lowest that still
+    /// has its caller, where the chain has changed.
     ///
     /// # Safety
     /// The frame of level `known - 1` is in the calling thread's chain of frames.
     #[inline]
-    pub unsafe fn verify(&self, known: usize, limit: u32) -> Result<usize, usize> {
+    pub unsafe fn verify(&self, known: usize) -> Result<usize, usize> {
         let levels = &self.levels[..known];
         let mut changed = known;
-        let Some(last) = levels.last() else {
+        let Some((last, _)) = levels.split_last() else {
             return Ok(known);
         };
-        // Where all that is kept has been compared; below 0 nothing is enough.
-        let enough = i64::from(last.depth) - i64::from(limit);
-        let mut at = known - 1;
-        let mut level = last;
-        loop {
-            // SAFETY: this level's frame was confirmed by the one above.
-            let (instruction, caller): (usize, *const u8) = unsafe {
-                (
-                    load(level.frame, FRAME.instruction),
-                    load(level.frame, FRAME.previous),
-                )
-            };
+        let floor = last.floor as usize;
+        let mut frame = last.frame;
+        for (at, level) in levels.iter().enumerate().skip(floor).rev() {
+            if level.frame != frame {
+                return Err(at + 1);
+            }
+            // SAFETY: the last level's frame, or confirmed to be the one that the
+            // frame above leads to.
+            let instruction: usize = unsafe { load(frame, FRAME.instruction) };
             if instruction != level.instruction {
                 changed = at;
             }
-            let below = at.checked_sub(1).and_then(|below| levels.get(below));
-            let Some(below) = below else {
-                return if caller.is_null() {
-                    Ok(changed)
-                } else {
-                    Err(at)
-                };
-            };
-            if below.depth < level.depth && i64::from(below.depth) <= enough {
-                return Ok(changed);
-            }
-            if below.frame != caller {
-                return Err(at);
-            }
-            at -= 1;
-            level = below;
+            // SAFETY: as above.
+            frame = unsafe { load(level.frame, FRAME.previous) };
+        }
+        // Above the lowest level of all the traceback has room for more.
+        match floor == 0 && !frame.is_null() {
+            true => Err(0),
+            false => Ok(changed),
         }
     }
 }

@@ -29,7 +29,7 @@ pub extern "C" fn malloc<const D: usize, const S: usize>(
         {
             let block = heap.allocate_at_hand(size);
             if !block.is_null() {
-                let thread = frame::current_thread();
+                let thread = frame::thread_with_gil();
                 if state.record_served(block as usize, size, thread).is_ok() {
                     drop(busy);
                     capture::spent(size);
@@ -65,7 +65,7 @@ pub extern "C" fn realloc<const D: usize, const S: usize>(
             state.tracer.release_at(place);
             // The old block may be gone, so there is no way back: without memory
             // the new one goes untraced.
-            let _ = state.record(moved as usize, size, frame::current_thread());
+            let _ = state.record(moved as usize, size, frame::thread_with_gil());
             drop(busy);
             capture::spent(size);
             return moved.cast();
