@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
 use wrasse_allocator::{Heap, Options, Region, size_class};
 
 #[derive(Clone, Debug)]
@@ -211,27 +212,52 @@ fn check(block: &Block, bytes: usize) {
     assert!(intact, "the contents of a block changed");
 }
 
+fn case() -> impl Strategy<Value = (Vec<Step>, usize)> {
+    (prop::collection::vec(step(), 1..200), 0..5usize)
+}
+
+fn run((steps, keep): (Vec<Step>, usize)) {
+    let options = Options {
+        reserve: 1 << 28,
+        keep,
+        ..Options::default()
+    };
+    let region = Region::reserve(options).unwrap();
+    assert_eq!(region.committed(), 0);
+    let heap = region.as_ref().heap().unwrap();
+    let mut model = Model {
+        heap,
+        blocks: Vec::new(),
+        ranges: BTreeMap::new(),
+        fills: 0,
+    };
+    for step in &steps {
+        model.apply(step);
+    }
+    model.compare();
+    while let Some(block) = model.remove(0) {
+        // SAFETY: one thread; the block is no longer used.
+        assert!(unsafe { heap.release(block.address) });
+    }
+    model.compare();
+    // SAFETY: one thread.
+    unsafe { heap.trim() };
+    assert_eq!(region.limit().taken(), 0);
+    assert_eq!(region.committed(), 0);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
     #[test]
-    fn behaves_as_an_allocator(steps in prop::collection::vec(step(), 1..200), keep in 0..5usize) {
-        let options = Options { reserve: 1 << 28, keep, ..Options::default() };
-        let region = Region::reserve(options).unwrap();
-        assert_eq!(region.committed(), 0);
-        let heap = region.as_ref().heap().unwrap();
-        let mut model = Model { heap, blocks: Vec::new(), ranges: BTreeMap::new(), fills: 0 };
-        for step in &steps {
-            model.apply(step);
-        }
-        model.compare();
-        while let Some(block) = model.remove(0) {
-            // SAFETY: one thread; the block is no longer used.
-            assert!(unsafe { heap.release(block.address) });
-        }
-        model.compare();
-        // SAFETY: one thread.
-        unsafe { heap.trim() };
-        assert_eq!(region.limit().taken(), 0);
-        assert_eq!(region.committed(), 0);
+    fn behaves_as_an_allocator(case in case()) {
+        run(case);
+    }
+}
+
+/// One case drawn from the fuzzer's numbers.
+#[allow(dead_code, reason = "called by fuzz/")]
+pub fn draw(runner: &mut proptest::test_runner::TestRunner) {
+    if let Ok(case) = case().new_tree(runner) {
+        run(case.current());
     }
 }

@@ -5,5 +5,6 @@ mod generations;
 mod graphs;
 mod mock;
 mod policy;
+mod properties;
 mod protocol;
 mod random;

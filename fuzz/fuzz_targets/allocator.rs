@@ -1,0 +1,12 @@
+//! Blocks of the allocator against the naive model that the property tests use.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+#[path = "draw.rs"]
+mod draw;
+#[path = "../../crates/allocator/tests/model.rs"]
+mod model;
+
+fuzz_target!(|data: &[u8]| model::draw(&mut draw::runner(data)));
