@@ -15,6 +15,7 @@ B := .build
 TOOLS := "maturin>=1.7,<2" "pytest>=8" "ipython>=8" "nbformat>=5.1" "numpy>=2"
 LINT_TOOLS := "ruff==0.17.*" "mypy>=2,<3"
 HOST_CRATES := --workspace --exclude wrasse-python
+HOST_FEATURES := wrasse/hashbrown,wrasse/indexmap,wrasse/smallvec,wrasse/serde
 
 # --- What is there, and what was chosen -------------------------------------------------------
 
@@ -77,7 +78,7 @@ $(B)/venv-%/.stamp-wheel: $(B)/venv-%/.stamp-tools $(B)/sources.list $(SOURCES)
 	@touch $@
 
 lints := lint-format lint-clippy lint-doc lint-ruff lint-types
-.PHONY: FORCE help build demo test test-start test-rust test-end bench lint $(lints) clean
+.PHONY: FORCE help build demo test test-start test-rust test-examples test-sanitizers test-end fuzz stress bench lint $(lints) clean
 FORCE:
 
 build: $(KEYS:%=$(B)/venv-%/.stamp-wheel) ## build the wheel and install it in .build/venv-*
@@ -100,16 +101,31 @@ test: test-end ## cargo test, pytest, and CPython's own tests against stock
 
 # A stage that fails does not stop the others: it leaves its numbers in a tally file, which counts as
 # one failure until the stage has written it, and test-end adds them up and says what became of it.
-stages := test-rust $(foreach k,$(KEYS),test-python-$k test-cpython-$k)
+stages := test-rust test-examples test-sanitizers $(foreach k,$(KEYS),test-python-$k test-cpython-$k)
 
 test-start:
 	@rm -rf $(R); mkdir -p $(R); for stage in $(stages); do echo "0 1" > $(R)/$${stage#test-}.tally; done
 
 test-rust:
 	@echo "== cargo test"
-	@status=0; RUST_BACKTRACE=0 CARGO_TARGET_DIR=$(B)/target-rust cargo test --quiet --no-fail-fast $(HOST_CRATES) 2>&1 | tee $(R)/rust.log || status=$$?; \
+	@status=0; RUST_BACKTRACE=0 CARGO_TARGET_DIR='$(CURDIR)/$(B)/target-rust' cargo test --quiet --no-fail-fast $(HOST_CRATES) --features $(HOST_FEATURES) 2>&1 | tee $(R)/rust.log || status=$$?; \
 	$(PY_$(DEFAULT)) tools/tally.py cargo $(R)/rust.log $(R)/rust.tally; \
 	if [ $$status != 0 ]; then grep -q ' 0$$' $(R)/rust.tally && echo "0 1" > $(R)/rust.tally || true; fi
+
+# Each example asserts what it claims; one that ends well counts as a passed test.
+EXAMPLES := $(basename $(notdir $(wildcard crates/wrasse/examples/*.rs)))
+test-examples:
+	@echo "== examples of the Rust host"; passed=0; failed=0; \
+	for example in $(EXAMPLES); do \
+	    if CARGO_TARGET_DIR='$(CURDIR)/$(B)/target-rust' cargo run --quiet -p wrasse --example $$example > $(R)/$$example.log 2>&1; \
+	    then passed=$$((passed + 1)); else failed=$$((failed + 1)); echo "example $$example failed:"; cat $(R)/$$example.log; fi; \
+	done; echo "$$passed passed; $$failed failed"; echo "$$passed $$failed" > $(R)/examples.tally
+
+test-sanitizers:
+	@status=0; tools/sanitize.sh $(R) || status=$$?; \
+	cat $(R)/asan.log $(R)/valgrind.log > $(R)/sanitizers.log 2>/dev/null || true; \
+	$(PY_$(DEFAULT)) tools/tally.py cargo $(R)/sanitizers.log $(R)/sanitizers.tally; \
+	if [ $$status != 0 ]; then grep -q ' 0$$' $(R)/sanitizers.tally && echo "0 1" > $(R)/sanitizers.tally || true; fi
 
 # A background job may come with SIGINT ignored, which children would inherit.
 test-python-%: $(B)/venv-%/.stamp-wheel
@@ -128,18 +144,32 @@ test-end: test-start $(stages)
 	@echo "== total"
 	@$(PY_$(DEFAULT)) tools/tally.py total $(R)
 
+# --- Longer searches for mistakes ----------------------------------------------------------------
+
+fuzz: ## random operations, guided by coverage, under AddressSanitizer (SECONDS=60 for each target)
+	@SECONDS_EACH=$(or $(SECONDS),60) tools/fuzz.sh $(TARGETS)
+
+stress: $(KEYS:%=$(B)/venv-%/.stamp-wheel) ## threads, subinterpreters, forks, limits at once; under valgrind too
+	@for key in $(KEYS); do tools/stress.sh $$key $(B)/venv-$$key/bin/python; done
+
 # --- Lint --------------------------------------------------------------------------------------
 
 lint: $(lints) ## rustfmt, clippy, rustdoc, ruff, mypy
 
 lint-format:
 	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 
 lint-clippy: $(LINT_KEYS:%=$(B)/venv-%/.stamp-tools)
 	@for key in $(LINT_KEYS); do \
 	    echo "cargo clippy for Python $$key"; \
 	    CARGO_TARGET_DIR=$(B)/lint-$$key PYO3_PYTHON='$(CURDIR)'/$(B)/venv-$$key/bin/python \
 	        cargo clippy --quiet --workspace --all-targets -- -D warnings; \
+	done
+	@for features in "--no-default-features" "--features hashbrown" "--features indexmap" "--features smallvec" \
+	    "--features serde" "--features system-blocks" "--all-features"; do \
+	    echo "cargo clippy for wrasse $$features"; \
+	    CARGO_TARGET_DIR=$(B)/lint-features cargo clippy --quiet -p wrasse --lib $$features -- -D warnings; \
 	done
 
 lint-doc:
@@ -178,4 +208,5 @@ help:
 	@echo "  FRESH=1                  test: run CPython's tests on stock again instead of recalling them"
 	@echo "  CPYTHON_TESTS=\"test_gc\"  test: only these of CPython's test files"
 	@echo "  ROUNDS=7 SCALE=1         bench: pairs of processes for each figure, and how much work each does"
+	@echo "  SECONDS=60 TARGETS=gc_heap  fuzz: how long each target, and which"
 	@echo "  WORKLOADS=DIR BENCH=NAME bench: another directory of programs, and which of them"

@@ -9,4 +9,4 @@ mod draw;
 #[path = "../../crates/allocator/tests/model.rs"]
 mod model;
 
-fuzz_target!(|data: &[u8]| model::draw(&mut draw::runner(data)));
+fuzz_target!(|data: &[u8]| draw::draw(data, |below| model::draw(data.len() / 3, below)));

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use proptest::strategy::ValueTree;
 use wrasse_allocator::{Heap, Options, Region, size_class};
 
 #[derive(Clone, Debug)]
@@ -254,10 +253,38 @@ proptest! {
     }
 }
 
-/// One case drawn from the fuzzer's numbers.
+/// One case from the fuzzer's numbers: `below` draws one below its argument.
 #[allow(dead_code, reason = "called by fuzz/")]
-pub fn draw(runner: &mut proptest::test_runner::TestRunner) {
-    if let Ok(case) = case().new_tree(runner) {
-        run(case.current());
+pub fn draw(steps: usize, below: &mut dyn FnMut(usize) -> usize) {
+    let keep = below(5);
+    let steps = (0..steps.min(400)).map(|_| Step::draw(below)).collect();
+    run((steps, keep));
+}
+
+impl Step {
+    fn draw(below: &mut dyn FnMut(usize) -> usize) -> Self {
+        fn size(below: &mut dyn FnMut(usize) -> usize) -> usize {
+            let most = [129, 129, 129, 1101, 1101, 9001, 70_001][below(7)];
+            below(most)
+        }
+        match below(16) {
+            0..=5 => Self::Allocate {
+                size: size(below),
+                zeroed: below(2) == 1,
+            },
+            6..=9 => Self::Release {
+                which: below(1 << 16),
+            },
+            10..=12 => Self::Resize {
+                which: below(1 << 16),
+                size: size(below),
+            },
+            13 => Self::Burst {
+                size: below(600),
+                count: 1 + below(2000),
+            },
+            14 => Self::ReleaseEvery { nth: 1 + below(3) },
+            _ => Self::Trim,
+        }
     }
 }

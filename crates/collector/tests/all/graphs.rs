@@ -19,6 +19,53 @@ pub struct Plan {
     edges: Vec<Object>,
 }
 
+impl Plan {
+    /// A plan from the fuzzer's numbers: `below` draws one below its argument.
+    #[allow(dead_code, reason = "called by fuzz/")]
+    pub fn draw(count: usize, features: Features, below: &mut dyn FnMut(usize) -> usize) -> Self {
+        let longest = if features.foreign_code { 4 } else { 1 };
+        let with_code = features.foreign_code || features.quiet_code;
+        let script = |below: &mut dyn FnMut(usize) -> usize| -> Vec<Action> {
+            (0..below(longest))
+                .map(|_| draw_action(count, below))
+                .collect()
+        };
+        Self {
+            generation: below(if features.surroundings { 3 } else { 1 }),
+            external: below(7) == 1,
+            tracked: !(features.surroundings && below(10) == 1),
+            immortal: features.surroundings && below(10) == 1,
+            atomic: features.surroundings && below(10) == 1,
+            uncollectable: features.uncollectable && below(10) == 1,
+            finalizer: (with_code && below(3) == 1).then(|| script(below)),
+            destructor: if below(2) == 1 {
+                script(below)
+            } else {
+                Vec::new()
+            },
+            weak: (with_code && below(3) == 1).then(|| {
+                let target = below(count);
+                (target, (below(4) != 0).then(|| script(below)))
+            }),
+            edges: (0..below(5)).map(|_| below(count)).collect(),
+        }
+    }
+}
+
+fn draw_action(count: usize, below: &mut dyn FnMut(usize) -> usize) -> Action {
+    // A few numbers above `count`: objects that foreign code allocates.
+    let most = count + 4;
+    match below(7) {
+        0 => Action::Root(below(most)),
+        1 => Action::Unroot(below(most)),
+        2 => Action::Link(below(most), below(most)),
+        3 => Action::Clear(below(most)),
+        4 => Action::AllocateCycle,
+        5 => Action::Upgrade(below(most)),
+        _ => Action::Collect,
+    }
+}
+
 /// Which features random heaps have.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Features {
