@@ -16,6 +16,7 @@ mod stack;
 mod text;
 mod thread;
 
+use std::ffi::c_int;
 use std::ptr;
 use std::sync::OnceLock;
 
