@@ -10,6 +10,7 @@ use wrasse::tracemalloc::{self, Allocator, Filter, Key, Snapshot};
 mod api;
 mod exact;
 mod objects;
+mod random;
 mod sites;
 mod threads;
 
