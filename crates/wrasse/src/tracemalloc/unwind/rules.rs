@@ -308,6 +308,71 @@ mod tests {
         }
     }
 
+    /// The stack as both walks see it, the fast one first.
+    #[inline(never)]
+    fn both() -> (Vec<usize>, Vec<usize>) {
+        prepare();
+        let mut fast = Vec::new();
+        let walked = walk(|ip, _| {
+            fast.push(ip);
+            true
+        });
+        assert!(walked.is_ok(), "a frame of unusual form");
+        let mut slow = Vec::new();
+        backtrace::trace(|frame| {
+            slow.push(frame.ip().addr());
+            true
+        });
+        (fast, slow)
+    }
+
+    #[inline(never)]
+    fn aligned(depth: usize) -> (Vec<usize>, Vec<usize>) {
+        // A frame that the compiler has to align by itself.
+        #[repr(align(128))]
+        struct Aligned(usize);
+        let local = std::hint::black_box(Aligned(depth));
+        let both = if local.0 == 0 {
+            both()
+        } else {
+            aligned(depth - 1)
+        };
+        std::hint::black_box(&local);
+        both
+    }
+
+    #[test]
+    fn both_walks_see_the_same_stack() {
+        let compare = |(fast, slow): (Vec<usize>, Vec<usize>)| {
+            assert!(fast.len() > 5, "{fast:x?}");
+            // They differ in where in `both`, and in what below it, they begin.
+            let own = slow
+                .iter()
+                .position(|ip| *ip == fast[1])
+                .expect("the caller of `both`");
+            assert_eq!(fast[1..], slow[own..][..fast.len() - 1]);
+            assert!(
+                slow[own..].len() - (fast.len() - 1) <= 1,
+                "nothing is missing"
+            );
+        };
+        compare(both());
+        compare(aligned(3));
+        std::thread::spawn(move || compare(aligned(1)))
+            .join()
+            .unwrap();
+        // With frames of the C library between ours.
+        extern "C" fn order(_: *const c_void, _: *const c_void) -> std::ffi::c_int {
+            SEEN.set(Some(both()));
+            0
+        }
+        thread_local!(static SEEN: std::cell::Cell<Option<(Vec<usize>, Vec<usize>)>> = const { std::cell::Cell::new(None) });
+        let mut numbers = [3, 1, 2];
+        // SAFETY: an array of three numbers, which are not looked at.
+        unsafe { libc::qsort(numbers.as_mut_ptr().cast(), 3, 4, Some(order)) };
+        compare(SEEN.take().unwrap());
+    }
+
     #[test]
     fn places_tell_addresses_apart() {
         let mut seen = std::collections::HashSet::new();
