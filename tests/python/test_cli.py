@@ -233,7 +233,7 @@ def test_ignored_and_blocked_signals_are_inherited() -> None:
         ("trace, gc", ["--trace=65535"], "1,trace=65535"),
         ("alloc, gc", [], "1,alloc"),
         (None, ["--limit", "512MiB"], "1,limit=536870912"),
-        ("limit=1GiB,tracemalloc", ["--limit=2k"], "1,limit=2048"),
+        ("limit=1GiB,tracemalloc", ["--limit=2g"], "1,limit=2147483648"),
         ("limit=1GiB", [], "1,limit=1GiB"),
     ],
 )
@@ -315,7 +315,6 @@ def refused(*arguments: str, cwd: Path | None = None, **changes: str) -> str:
         (["run", "--limit=0", "ok.py"], "512MiB"),
         (["run", "--limit=-1", "ok.py"], "512MiB"),
         (["run", "--limit=99999999999GiB", "ok.py"], "512MiB"),
-        (["run", "--limit", "ok.py"], "nothing to run"),
         (["run", "--output", "x.ipynb", "ok.py"], "--output is for notebooks"),
         (["run", "--output", "empty", "book.ipynb"], "cannot write empty: it is a directory"),
         (["run", "--nosuch", "ok.py"], "--nosuch"),
@@ -330,7 +329,9 @@ def test_bad_input_is_refused_in_one_line(tmp_path: Path, arguments: list[str], 
     assert part in refused(*arguments, cwd=tmp_path)
 
 
-@pytest.mark.parametrize("value", ["nonsense", "gc,nonsense", "trace=0", "trace=x", "limit=much", "limit=0", "limit="])
+@pytest.mark.parametrize(
+    "value", ["nonsense", "gc,nonsense", "trace=0", "trace=x", "limit=much", "limit=0", "limit="]
+)
 def test_bad_value_of_wrasse_is_refused(value: str) -> None:
     assert value.split(",")[-1] in refused("run", "-c", "print('must not run')", WRASSE=value)
 

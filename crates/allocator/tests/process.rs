@@ -234,11 +234,8 @@ fn little_data_is_enough_for_the_addresses() {
             while bytes < 100 << 20 && !heap.allocate(8192).is_null() {
                 bytes += 8192;
             }
-            libc::_exit(if bytes >= 16 << 20 && bytes < 24 << 20 {
-                0
-            } else {
-                3
-            });
+            let is_right = (16 << 20..24 << 20).contains(&bytes);
+            libc::_exit(if is_right { 0 } else { 3 });
         }
         let mut status = 0;
         assert_eq!(libc::waitpid(child, &mut status, 0), child);
