@@ -440,6 +440,43 @@ def test_lifting_the_limit_needs_no_memory():
     assert out.split() == ["True", "True", "100000"]
 
 
+@pytest.mark.parametrize("limit", [1, 2048, 1 << 20, 2 << 20])
+def test_a_limit_below_what_it_takes_to_start_is_no_endless_loop(limit):
+    """CPython unwinds with new integers, and would try for ever to get one."""
+    result = run("import json, re; print(1)", f"1,limit={limit}")
+    assert result.returncode in (0, 1), result
+
+
+def test_the_stack_unwinds_when_nothing_is_left():
+    out = check(
+        """
+        import wrasse
+        class Context:
+            def __enter__(self): pass
+            def __exit__(self, *_): self.seen = True
+        numbers = list(range(1000, 1_000_000))
+        def fill(kept, make):
+            with Context():
+                try:
+                    with Context():
+                        while True:
+                            kept = make(kept)
+                finally:
+                    make = None
+        wrasse.set_limit(wrasse.allocator_stats()["taken"] + (1 << 20))
+        for make in (lambda kept: (kept,), lambda kept: [kept], lambda kept: {1: kept},
+                     lambda kept: (kept, 2.5 * len(kept)), lambda kept: (kept, bytes(300))):
+            try:
+                fill((), make)
+            except MemoryError:
+                print("refused", end=" ")
+        wrasse.set_limit(None)
+        """,
+        "1",
+    )
+    assert out == "refused " * 5
+
+
 def test_the_limit_turns_the_allocator_on():
     out = check(
         """

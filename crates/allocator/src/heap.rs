@@ -382,6 +382,9 @@ impl Heap {
             block = large.allocate(limit, size, zeroed);
         }
         if block.is_null() {
+            block = large.allocate_in_need(limit, size, zeroed);
+        }
+        if block.is_null() {
             limit.refuse();
         }
         block

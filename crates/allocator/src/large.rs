@@ -198,6 +198,20 @@ impl Large {
         if !limit.take(size) {
             return ptr::null_mut();
         }
+        self.obtain(limit, size, zeroed)
+    }
+
+    /// As [`Large::allocate`], for who was just refused and needs a little.
+    pub(crate) fn allocate_in_need(&self, limit: &Limit, size: usize, zeroed: bool) -> *mut u8 {
+        let size = size.max(1);
+        if !limit.take_in_need(size) {
+            return ptr::null_mut();
+        }
+        self.obtain(limit, size, zeroed)
+    }
+
+    /// A block whose bytes are counted as taken.
+    fn obtain(&self, limit: &Limit, size: usize, zeroed: bool) -> *mut u8 {
         // SAFETY: plain calls of the system's allocator.
         let block: *mut u8 = unsafe {
             if zeroed {
