@@ -6,12 +6,14 @@ import functools
 import gc
 import json
 import os
+import re
 import subprocess
 import sys
 import textwrap
 import threading
 import types
 import weakref
+from pathlib import Path
 
 import pytest
 import wrasse
@@ -305,7 +307,7 @@ def test_paths_are_as_short_as_a_naive_search_finds():
         class Node:
             pass
         random.seed(%d)
-        nodes = [Node() for _ in range(300)]
+        nodes = [Node() for _ in range(80)]
         for node in nodes:
             node.to = [random.choice(nodes) for _ in range(2)]
         start = nodes[0]
@@ -338,30 +340,40 @@ def test_paths_are_as_short_as_a_naive_search_finds():
 
 
 def test_sizes_are_those_of_getsizeof():
-    samples = [
-        *(b"x" * n for n in (0, 1, 1000)),
-        *("x" * n for n in (0, 1, 1000)),
-        "é" * 10, "漢" * 10, "🐟" * 10,
-        0, 1, -1, 2**30, 2**1000, 1.5, 1j, None, True, ...,
-        (), (1,), (1, 2, 3), [], [1], list(range(100)), {}, {"a": 1}, dict.fromkeys(range(1000)),
-        set(), {1}, set(range(1000)), frozenset(range(50)), bytearray(100), range(3), slice(1),
-        Plain(), Slotted(), Plain, int, type, print, len, run, run.__code__, sys,
-        collections.deque(range(200)), collections.OrderedDict(a=1), collections.defaultdict(list),
-        collections.Counter("abc"), types.SimpleNamespace(a=1), object(), weakref.ref(Plain),
-        ValueError("x"), (i for i in ()), memoryview(b"abc"), functools.partial(print),
-        functools.lru_cache(print), property(), classmethod(print), iter([]), zip(), map(print, ()),
-        types.MethodType(print, 1), sys._getframe(), types.MappingProxyType({}),
-        __import__("array").array("d", range(50)), __import__("io").BytesIO(b"x" * 5000),
-        __import__("re").compile("a|b"), __import__("struct").Struct("ii"),
-        __import__("random").Random(), __import__("decimal").Decimal("1.5"),
-        __import__("datetime").datetime.now(), __import__("enum").Enum("E", "a b").a,
-    ]  # fmt: skip
-    kinds = {}
-    for sample in samples:
-        size = wrasse.explain(sample).to_dict()["size"]
-        if size != sys.getsizeof(sample):
-            kinds[type(sample)] = (size, sys.getsizeof(sample))
-    assert kinds == {}
+    code = """
+        import array, collections, datetime, decimal, enum, functools, io, random, re, struct
+        import sys, types, weakref, wrasse
+        class Plain:
+            pass
+        class Slotted:
+            __slots__ = ("first", "second")
+        class Measured:
+            def __sizeof__(self):
+                raise RuntimeError
+        samples = [
+            b"", b"x", b"x" * 1000, "", "x", "x" * 1000, "é" * 10, "漢" * 10, "🐟" * 10,
+            0, 1, -1, 2**30, 2**1000, 1.5, 1j, None, True, ...,
+            (), (1,), (1, 2, 3), [], [1], list(range(100)), {}, {"a": 1},
+            dict.fromkeys(range(1000)), set(), {1}, set(range(1000)), frozenset(range(50)),
+            bytearray(100), range(3), slice(1), Plain(), Slotted(), Plain, int, type, print, len,
+            sys, Plain.__dict__, compile("x = 1", "f", "exec"), collections.deque(range(200)),
+            collections.OrderedDict(a=1), collections.defaultdict(list),
+            collections.Counter("abc"), types.SimpleNamespace(a=1), object(), weakref.ref(Plain),
+            ValueError("x"), (i for i in ()), memoryview(b"abc"), functools.partial(print),
+            functools.lru_cache(print), property(), classmethod(print), iter([]), zip(),
+            types.MethodType(print, 1), sys._getframe(), array.array("d", range(50)),
+            io.BytesIO(b"x" * 5000), re.compile("a|b"), struct.Struct("ii"), random.Random(),
+            decimal.Decimal("1.5"), datetime.datetime.now(), enum.Enum("E", "a b").a,
+        ]
+        wrong = {}
+        for sample in samples:
+            size = wrasse.explain(sample).to_dict()["size"]
+            if size != sys.getsizeof(sample):
+                wrong[type(sample)] = (size, sys.getsizeof(sample))
+        assert wrong == {}, wrong
+        assert wrasse.explain(Measured()).to_dict()["size"] > 0
+    """
+    run(code)
 
 
 def test_all_objects_are_counted_once():
@@ -387,6 +399,7 @@ def test_all_objects_are_counted_once():
         assert abs(more("str", "shallow") - strings) < 10_000
         owned = 10_000 * sys.getsizeof(items[0]) + strings
         assert after["__main__.Item"]["retained"] == owned
+        del item, number
         big = wrasse.heap().biggest(1)[0]
         assert big["path"] == "__main__.items", big
         assert big["retained"] == owned + sys.getsizeof(items), (big, owned)
@@ -400,7 +413,7 @@ def test_retained_is_what_goes_when_the_object_goes():
         class Node:
             __slots__ = ("to", "payload")
         random.seed(%d)
-        nodes = [Node() for _ in range(400)]
+        nodes = [Node() for _ in range(150)]
         for node in nodes:
             node.to = [random.choice(nodes) for _ in range(random.randrange(3))]
             node.payload = b"x" * 100_000
@@ -573,33 +586,34 @@ def test_a_chain_of_a_million_and_a_list_of_ten_million():
 
 
 def test_threads_run_and_objects_die_meanwhile():
-    stop = threading.Event()
-
-    def churn():
-        kept = {}
-        while not stop.is_set():
-            for number in range(200):
-                node = Plain()
-                node.self, node.other = node, kept.get(number % 7)
-                kept[number % 50] = node
-
-            def generator():
-                yield from ([x] for x in range(3))
-
-            list(generator())
-
-    threads = [threading.Thread(target=churn) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    try:
+    code = """
+        import threading, wrasse
+        class Plain:
+            pass
+        stop = threading.Event()
+        def churn():
+            kept = {}
+            while not stop.is_set():
+                for number in range(200):
+                    node = Plain()
+                    node.self, node.other = node, kept.get(number % 7)
+                    kept[number % 50] = node
+                def generator():
+                    yield from ([x] for x in range(3))
+                list(generator())
+        threads = [threading.Thread(target=churn) for _ in range(4)]
+        for thread in threads:
+            thread.start()
         for _ in range(20):
             wrasse.heap(limit=20)
             wrasse.explain(threads)
             wrasse.why_alive(threads[0])
-    finally:
         stop.set()
         for thread in threads:
             thread.join()
+    """
+    run(code)
+    run(code, WRASSE="gc")
 
 
 def test_from_within_finalizers_callbacks_and_generators():
@@ -729,3 +743,20 @@ def test_wrong_arguments_are_refused():
         wrasse.heap(limit="many")
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = wrasse.nothing
+
+
+def test_the_documentation_shows_what_is_printed(tmp_path):
+    text = (Path(__file__).parents[2] / "docs" / "heap.md").read_text(encoding="utf-8")
+    (program,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (shown,) = re.findall(r"```text\n(.*?)```", text, re.DOTALL)
+    script = tmp_path / "app.py"
+    script.write_text(program, encoding="utf-8")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("WRASSE")}
+    command = [sys.executable, str(script)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+
+    def without_sizes(output):
+        return re.sub(r"\d+ B", "N B", output)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert without_sizes(done.stdout) == without_sizes(shown)

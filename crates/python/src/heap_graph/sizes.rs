@@ -153,6 +153,17 @@ impl Kind {
     unsafe fn size(&self, object: *mut PyObject) -> u64 {
         // SAFETY: `object` is of this type.
         unsafe {
+            // Since 3.13 the head is counted only for those objects that have one.
+            let headless =
+                cfg!(Py_3_13) && (*self.of).tp_is_gc.is_some_and(|is_gc| is_gc(object) == 0);
+            let size = self.size_with_head(object);
+            if headless { size - GC_HEAD } else { size }
+        }
+    }
+
+    unsafe fn size_with_head(&self, object: *mut PyObject) -> u64 {
+        // SAFETY: as above.
+        unsafe {
             match self.sizing {
                 Sizing::Fixed(size) => size,
                 Sizing::Items(base, item) => base + item * Py_SIZE(object).unsigned_abs() as u64,
