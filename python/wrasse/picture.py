@@ -22,34 +22,39 @@ if TYPE_CHECKING:
     )
 
 
-class Explanation:
+class _Answer:
+    """Something to print."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __str__(self) -> str:
+        """The answer in words."""
+        return self._text
+
+    def __repr__(self) -> str:
+        """The same: an answer is there to be looked at."""
+        return self._text
+
+
+class Explanation(_Answer):
     """Who holds the references to an object; ``print()`` shows it."""
 
     def __init__(self, fields: ExplanationFields) -> None:
+        super().__init__(fields["text"])
         self._fields = fields
-
-    def __str__(self) -> str:
-        return self._fields["text"]
-
-    def __repr__(self) -> str:
-        return str(self)
 
     def to_dict(self) -> ExplanationFields:
         """The same as plain values."""
         return self._fields
 
 
-class Reason:
+class Reason(_Answer):
     """Why an object is alive, or that only a cycle keeps it; ``print()`` shows it."""
 
     def __init__(self, fields: ReasonFields) -> None:
+        super().__init__(fields["text"])
         self._fields = fields
-
-    def __str__(self) -> str:
-        return self._fields["text"]
-
-    def __repr__(self) -> str:
-        return str(self)
 
     def __bool__(self) -> bool:
         """Whether anything but garbage and the question itself holds it."""
@@ -65,20 +70,15 @@ class Reason:
         return self._fields
 
 
-class Heap:
+class Heap(_Answer):
     """What was on the heap at one moment; ``print()`` shows the types.
 
     It holds no object: names were written down when it was made.
     """
 
     def __init__(self, fields: HeapFields) -> None:
+        super().__init__(fields["text"])
         self._fields = fields
-
-    def __str__(self) -> str:
-        return self._fields["text"]
-
-    def __repr__(self) -> str:
-        return str(self)
 
     @property
     def objects(self) -> int:

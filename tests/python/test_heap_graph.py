@@ -130,8 +130,7 @@ def test_each_way_to_hold_something_has_its_words():
         return function
 
     def deep(target):
-        error = ValueError(target)
-        return error
+        return ValueError(target)
 
     @functools.lru_cache
     def cached(argument):
