@@ -595,7 +595,7 @@ def test_threads_run_and_objects_die_meanwhile():
             while not stop.is_set():
                 for number in range(200):
                     node = Plain()
-                    node.self, node.other = node, kept.get(number % 7)
+                    node.self, node.other = node, [number]
                     kept[number % 50] = node
                 def generator():
                     yield from ([x] for x in range(3))

@@ -173,9 +173,7 @@ impl Builder {
             graph.large.try_reserve(1)?;
             graph.large.insert(graph.kinds.len() as Node, size);
         }
-        graph
-            .sizes
-            .push(u32::try_from(size).unwrap_or(LARGE).min(LARGE));
+        graph.sizes.push(u32::try_from(size).unwrap_or(LARGE));
         graph.kinds.push(kind);
         graph.starts.push(graph.targets.len() as u32);
         Ok(())

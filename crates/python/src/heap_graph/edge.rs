@@ -309,34 +309,28 @@ unsafe fn known(holder: *mut PyObject, target: *mut PyObject) -> Option<Access> 
 
 /// The frame inside a generator, coroutine or asynchronous generator, or null.
 pub unsafe fn suspended(object: *mut PyObject) -> *const u8 {
-    // SAFETY: these types end in a frame; which of the two ways their size
-    // counts it is seen by its code object.
+    // SAFETY: these types end in a frame, whose fields their size counts and
+    // whose slots are their items.
     unsafe {
         let kind = Py_TYPE(object);
-        let name = CStr::from_ptr((*kind).tp_name).to_bytes();
-        let is_static = (*kind).tp_flags & Py_TPFLAGS_HEAPTYPE == 0;
-        if !is_static || ![&b"generator"[..], b"coroutine", b"async_generator"].contains(&name) {
+        let types = [
+            &raw mut PyGen_Type,
+            &raw mut PyCoro_Type,
+            &raw mut PyAsyncGen_Type,
+        ];
+        if !types.contains(&kind) {
             return ptr::null();
         }
-        let size = (*kind).tp_basicsize as usize;
-        for behind in [FRAME_SLOTS, size_of::<usize>()] {
-            let frame = object.cast::<u8>().add(size - behind);
-            let code: *mut PyObject = load(frame, FRAME.code);
-            let owner: u8 = load(frame, FRAME.owner);
-            if owner == OWNED_BY_GENERATOR
-                && !code.is_null()
-                && (code as usize).is_multiple_of(8)
-                && is_code(object, code)
-            {
-                return frame;
-            }
-        }
-        ptr::null()
+        let frame = object.cast::<u8>();
+        let frame = frame.add((*kind).tp_basicsize as usize - FRAME_SLOTS);
+        let code: *mut PyObject = load(frame, FRAME.code);
+        let found = load::<u8>(frame, FRAME.owner) == OWNED_BY_GENERATOR && is_code(object, code);
+        if found { frame } else { ptr::null() }
     }
 }
 
-/// Whether `code` is among the referents of a generator and a code object: an
-/// address is only followed after it was seen there.
+/// Whether `code` is among the referents of a generator, and a code object. The
+/// frame of one that has ended still has an address there.
 unsafe fn is_code(object: *mut PyObject, code: *mut PyObject) -> bool {
     let mut seen = false;
     // SAFETY: as for `referents`.

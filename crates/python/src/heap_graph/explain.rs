@@ -163,8 +163,11 @@ unsafe fn from_objects(
     left: &mut BTreeMap<String, u64>,
 ) {
     let object = picture.object(node);
-    let sources = picture.sources(&HashSet::from([node]));
-    let all = sources.get(&node).map_or(&[][..], Vec::as_slice);
+    let mut sources = picture.sources(&HashSet::from([node]));
+    let mut all = sources.remove(&node).unwrap_or_default();
+    // Variables come first, those that closures share, too.
+    // SAFETY: called by `look`.
+    all.sort_by_key(|holder| unsafe { Py_TYPE(picture.object(*holder)) } != &raw mut PyCell_Type);
     let (shown, others) = all.split_at(all.len().min(limit));
     // A dict may be the `__dict__` of something, a cell the variable of a
     // function: that says more than the dict and the cell.
