@@ -230,8 +230,8 @@ unsafe fn frame_reads_as_expected(arguments: *mut *mut PyObject) -> bool {
         }
         let code: *mut PyObject = load(top, FRAME.code);
         if PyFunction_GetCode(outer) != code
-            || load::<*mut PyObject>(top, FRAME_OBJECT) != ptr::null_mut()
-            || load::<*mut PyObject>(top, FRAME_NAMESPACE) != ptr::null_mut()
+            || !load::<*mut PyObject>(top, FRAME_OBJECT).is_null()
+            || !load::<*mut PyObject>(top, FRAME_NAMESPACE).is_null()
         {
             return false;
         }

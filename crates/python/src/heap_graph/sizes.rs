@@ -19,7 +19,7 @@ const GC_HEAD: u64 = 16;
 const PRE_HEADER: u64 = 16;
 const MANAGED: std::ffi::c_ulong = if cfg!(Py_3_12) { 0b11 << 3 } else { 1 << 4 };
 /// 3.13: the values of attributes stand behind the object.
-const INLINE_VALUES: std::ffi::c_ulong = if cfg!(Py_3_13) { 1 << 2 } else { 0 };
+const INLINE_VALUES: std::ffi::c_ulong = 1 << 2;
 
 /// Modules whose `__sizeof__` only adds numbers up.
 const KNOWN: [&[u8]; 16] = [
@@ -219,7 +219,8 @@ impl Sizing {
                 return Self::Ask(function, before);
             }
             let base = before + basic(kind);
-            if flags & INLINE_VALUES != 0
+            if cfg!(Py_3_13)
+                && flags & INLINE_VALUES != 0
                 && let Some((function, owner)) = method
                 && owner == &raw mut PyBaseObject_Type
                 && let Some(size) = ask(function, object)
