@@ -157,6 +157,66 @@ def startup_environments(python: Path, wheels: Path) -> tuple[Path, Path]:
     return made[0], made[1]
 
 
+HEAPS = (
+    ("tree", 0),
+    ("shuffled tree", 0),
+    ("documents", 0),
+    ("dicts", 0),
+    ("tuples", 0),
+    ("linked list", 0),
+    ("application", 0),
+    ("tree", 10),
+    ("tree", 90),
+)
+
+
+def heap(python: Path, shape: str, objects: int, garbage: int, switch: str | None) -> list[float]:
+    """One full collection: nanoseconds for each tracked object, and what it found."""
+    command = [str(python), str(HERE / "heaps.py"), shape, str(objects), str(garbage)]
+    run = subprocess.run(
+        command,
+        env=environment(switch),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if run.returncode != 0:
+        raise SystemExit(f"a heap of the shape {shape} failed with WRASSE={switch}:\n{run.stderr}")
+    result = json.loads(run.stdout.splitlines()[-1])
+    served = str(result["status"].get("gc", "stock"))
+    if served.startswith("wrasse") != (switch is not None):
+        raise SystemExit(f"{shape}: WRASSE={switch}, but gc was served by {served}")
+    return [result["seconds"] / result["tracked"] * 1e9, result["found"]]
+
+
+def heaps_table(options: argparse.Namespace) -> None:
+    """Prints what one full collection of heaps of different shapes costs."""
+    objects = int(2_000_000 * options.scale)
+    print(f"\n### Full collections (`WRASSE=gc`), about {objects:,} objects\n")
+    print("| heap | garbage | stock ns/object | wrasse ns/object | stock / wrasse (range) |")
+    print("|---|---:|---:|---:|---:|")
+    ratios = []
+    for shape, garbage in HEAPS:
+        taken = []
+        for _ in range(options.rounds):
+            stock = heap(options.python, shape, objects, garbage, None)
+            wrasse = heap(options.python, shape, objects, garbage, "gc")
+            taken.append((stock[0], wrasse[0]))
+        ratio = [stock / wrasse for stock, wrasse in taken]
+        if not garbage:
+            ratios.append(statistics.median(ratio))
+        cells = [
+            shape,
+            f"{garbage} %",
+            f"{statistics.median(stock for stock, _ in taken):.0f}",
+            f"{statistics.median(wrasse for _, wrasse in taken):.0f}",
+            spread(ratio),
+        ]
+        print("| " + " | ".join(cells) + " |", flush=True)
+    print(f"| geometric mean without garbage | | | | {statistics.geometric_mean(ratios):.2f} |")
+
+
 def startup_table(options: argparse.Namespace) -> None:
     """Prints what `python -c pass` costs without wrasse, with it off, and with it on."""
     bare, installed = startup_environments(options.python, options.wheels)
@@ -213,6 +273,8 @@ def main() -> int:
     print(f" load {os.getloadavg()[0]:.1f}. A ratio below 1 means wrasse costs less.")
     for case in CASES:
         programs_table(options, programs, case)
+    if not options.programs:
+        heaps_table(options)
     if options.wheels:
         startup_table(options)
     return 0

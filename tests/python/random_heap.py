@@ -15,6 +15,7 @@ import itertools
 import json
 import random
 import sys
+import threading
 import types
 import weakref
 
@@ -179,8 +180,71 @@ def vars_of(value):
     return getattr(value, "__dict__", None) or {}
 
 
+class Holder:
+    """Where a class keeps what the run holds."""
+
+
+def hold_in_thread(box, held, done):
+    values = box.pop()
+    held.set()
+    done.wait()
+    box.append(values)
+
+
+def hold_in_generator(box):
+    values = box.pop()
+    yield
+    box.append(values)
+
+
+def collect_holding(place, values):
+    """Collects while nothing but `place` keeps the list that is in the list `values`."""
+    if place == "global":
+        globals()["HELD"] = values.pop()
+        found = gc.collect()
+        values.append(globals().pop("HELD"))
+    elif place == "class":
+        Holder.values = values.pop()
+        found = gc.collect()
+        values.append(Holder.values)
+        del Holder.values
+    elif place == "stack":
+        kept, found = values.pop(), gc.collect()
+        values.append(kept)
+    elif place == "callee":
+        found = callee(gc.collect, *values.pop(), box=values)
+    elif place == "thread":
+        held, done = threading.Event(), threading.Event()
+        thread = threading.Thread(target=hold_in_thread, args=(values, held, done))
+        thread.start()
+        held.wait()
+        found = gc.collect()
+        done.set()
+        thread.join()
+    elif place == "generator":
+        generator = hold_in_generator(values)
+        next(generator)
+        found = gc.collect()
+        next(generator, None)
+    else:
+        found = gc.collect()
+    return found
+
+
+def callee(function, *arguments, box):
+    """Keeps what it was called with in a tuple of its own."""
+    try:
+        return function()
+    finally:
+        box.append(list(arguments))
+
+
+PLACES = ["local", "global", "class", "stack", "callee", "generator", "thread"]
+
+
 def trial(seed, generation, save_all):
     rng = random.Random(seed)
+    place = PLACES[rng.randrange(len(PLACES))]
     earlier = rng.randrange(3)
     run = Run(earlier)
     gc.collect()
@@ -191,7 +255,9 @@ def trial(seed, generation, save_all):
     gc.set_debug(gc.DEBUG_SAVEALL if save_all else 0)
     dropped = kept[: len(kept) // 2]
     del kept[: len(kept) // 2], dropped
-    found = gc.collect()
+    kept = [kept]
+    found = collect_holding(place, kept)
+    kept = kept.pop()
     gc.set_debug(0)
     garbage = sorted(
         f"{type(value).__name__} {vars_of(value).get('label')}" for value in gc.garbage

@@ -25,7 +25,7 @@
 //! One that survives its own clearing goes to the old generation.
 
 use crate::detect::{MarkStack, Verdict, detect};
-use crate::model::Model;
+use crate::model::{Model, WeakOutcome};
 
 /// What one collection did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,12 +72,23 @@ pub fn collect<M: Model>(
     }
 
     let uncollectable = host.empty();
-    let separated = separate_uncollectable(host, &unreachable, &uncollectable, &stack);
+    let survey = host.survey(&unreachable);
+    let mut separated = 0;
+    if survey.uncollectable {
+        separated = separate_uncollectable(host, &unreachable, &uncollectable, &stack);
+    }
     let told = host.found(&unreachable);
 
-    let weak = host.clear_weak_references(&unreachable, old);
+    let mut weak = WeakOutcome::default();
+    // What foreign code ran meanwhile may have made weak references and
+    // finalizers that the survey did not see.
+    if survey.weak || told {
+        weak = host.clear_weak_references(&unreachable, old);
+    }
     outcome.collected += weak.freed;
-    outcome.finalized = finalize_all(host, &unreachable);
+    if survey.finalizers || told || weak.ran_foreign_code {
+        outcome.finalized = finalize_all(host, &unreachable);
+    }
 
     if told || weak.ran_foreign_code || outcome.finalized != 0 {
         // The survivors of this second trial are the resurrected ones.
@@ -134,9 +145,6 @@ fn separate_uncollectable<M: Model>(
 /// Runs each finalizer once; returns how many ran.
 fn finalize_all<M: Model>(host: &M, unreachable: &M::Set) -> usize {
     let mut finalized = 0;
-    if !host.may_finalize(unreachable) {
-        return finalized;
-    }
     let seen = host.empty();
     while let Some(object) = host.first(unreachable) {
         // Moved before the call: the finalizer may free it, and then the host

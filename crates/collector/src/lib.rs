@@ -29,7 +29,7 @@ mod stats;
 pub use collect::{Outcome, collect};
 pub use detect::{MarkStack, Verdict, detect};
 pub use generation::{GENERATIONS, Generations, OLDEST, Thresholds};
-pub use model::{Model, WeakOutcome};
+pub use model::{Model, Survey, WeakOutcome};
 pub use policy::{
     LARGEST_NURSERY, LARGEST_SHARE, LEAST_GROWTH, LONGEST_WAIT, Policy, Reading, Step,
     WORKING_NURSERY,

@@ -114,9 +114,14 @@ pub unsafe trait Model {
     /// themselves. What outlives its callback and must be kept goes to `old`.
     /// Runs foreign code.
     fn clear_weak_references(&self, unreachable: &Self::Set, old: &Self::Set) -> WeakOutcome;
-    /// Whether any object of `unreachable` may have a finalizer to run.
-    fn may_finalize(&self, _unreachable: &Self::Set) -> bool {
-        true
+    /// What the phases to come have to do for the objects of `unreachable`: one
+    /// walk that may save several. Runs no foreign code.
+    fn survey(&self, _unreachable: &Self::Set) -> Survey {
+        Survey {
+            uncollectable: true,
+            weak: true,
+            finalizers: true,
+        }
     }
     /// Runs `object`'s finalizer if it has one that has not run yet, and says
     /// whether it did. Runs foreign code; `object` may be gone afterwards.
@@ -153,6 +158,17 @@ pub unsafe trait Model {
     /// Told the uncollectable objects, after everything else was cleared, on
     /// their way into the old generation.
     fn abandoned(&self, uncollectable: &Self::Set);
+}
+
+/// What there may be among unreachable objects; see [`Model::survey`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Survey {
+    /// Objects that cannot be freed.
+    pub uncollectable: bool,
+    /// Weak references, or objects that some refer to.
+    pub weak: bool,
+    /// Finalizers that have not run.
+    pub finalizers: bool,
 }
 
 /// What [`Model::clear_weak_references`] did.

@@ -5,12 +5,12 @@ use std::ptr;
 use std::time::Instant;
 
 use pyo3_ffi::*;
-use wrasse_collector::{GENERATIONS, Model, OLDEST, Outcome};
+use wrasse_collector::{GENERATIONS, MarkStack, Model, OLDEST, Outcome};
 
 use crate::heap::Heap;
 use crate::interpreter::Interpreter;
-use crate::layout::GcState;
-use crate::list::List;
+use crate::layout::{GcState, INSTANCE};
+use crate::list::{Link, List};
 use crate::{adaptation, capture, statistics, unraisable};
 
 /// `gc.DEBUG_STATS`.
@@ -75,20 +75,28 @@ impl Interpreter {
             self.generations.set(generations);
             (*state).generations[0].count = 0;
 
+            INSTANCE.prepare();
             let heap = self.heap();
             let young = self.list(generation);
             for younger in 0..generation {
                 heap.merge(&self.list(younger), &young);
             }
             let old = self.list((generation + 1).min(OLDEST));
-            let outcome = wrasse_collector::collect(
-                &heap,
-                &young,
-                &old,
-                generation == OLDEST,
-                generation,
-                |work| work(&mut self.stack.borrow_mut()),
-            );
+            let stack = |work: &mut dyn FnMut(&mut MarkStack<Link>)| {
+                work(&mut self.stack.borrow_mut());
+            };
+            let outcome = if generation == OLDEST {
+                // What roots reach stays; the rest is tried, and joins it again.
+                let rest = heap.empty();
+                let alive = heap.separate_alive(&young, &rest);
+                let mut outcome =
+                    wrasse_collector::collect(&heap, &rest, &young, false, OLDEST, stack);
+                outcome.candidates += alive.reached + alive.untracked;
+                outcome.survivors += alive.reached;
+                outcome
+            } else {
+                wrasse_collector::collect(&heap, &young, &old, false, generation, stack)
+            };
             let mut generations = self.generations.get();
             generations.survived(generation, outcome.survivors);
             self.generations.set(generations);

@@ -18,11 +18,18 @@
 //! CPython uses the same bits for the same things, so its inline untracking
 //! code, which masks them, is right at any point where it can run.
 
+mod marking;
+mod referents;
+mod roots;
 mod untrack;
 mod weak;
 
+use std::ptr;
+
 use pyo3_ffi::*;
-use wrasse_collector::{Model, OLDEST, WeakOutcome};
+use wrasse_collector::{Model, OLDEST, Survey, WeakOutcome};
+
+use referents::Referents;
 
 use crate::census;
 use crate::layout::GcState;
@@ -47,6 +54,7 @@ pub const DEBUG_SAVEALL: i32 = 32;
 pub struct Heap<'a> {
     state: *mut GcState,
     heads: &'a Heads,
+    referents: Referents,
 }
 
 impl<'a> Heap<'a> {
@@ -57,7 +65,11 @@ impl<'a> Heap<'a> {
     /// caller holds that interpreter's GIL whenever it uses the heap. `heads`
     /// outlives every list that the heap makes.
     pub unsafe fn new(state: *mut GcState, heads: &'a Heads) -> Self {
-        Self { state, heads }
+        Self {
+            state,
+            heads,
+            referents: Referents::new(),
+        }
     }
 
     /// Prints each object of `list`. `sys.stderr` may be an object of the
@@ -91,23 +103,6 @@ unsafe fn is_immortal(object: *mut PyObject) -> bool {
 #[cfg(not(Py_3_12))]
 unsafe fn is_immortal(_object: *mut PyObject) -> bool {
     false
-}
-
-extern "C" fn visit_trampoline<F: FnMut(Link)>(
-    object: *mut PyObject,
-    visit: *mut std::ffi::c_void,
-) -> i32 {
-    // SAFETY: `tp_traverse` passes live objects, and `visit` is the closure that
-    // `visit_candidates` lent it, exclusively, for the duration of the call.
-    unsafe {
-        if has_link(object) {
-            let link = link_of(object);
-            if (*link).prev & CANDIDATE != 0 {
-                (*visit.cast::<F>())(link);
-            }
-        }
-    }
-    0
 }
 
 // SAFETY: as to the implementation's promises, CPython's own collector relies on
@@ -260,17 +255,18 @@ unsafe impl Model for Heap<'_> {
     }
 
     #[inline]
-    fn visit_candidates(&self, link: Link, visit: impl FnMut(Link)) {
-        fn call<F: FnMut(Link)>(object: *mut PyObject, mut visit: F) {
-            // SAFETY: `object` is alive and of a type with `tp_traverse`, which
-            // every type with HAVE_GC has; it only calls the visitor.
-            unsafe {
-                if let Some(traverse) = (*Py_TYPE(object)).tp_traverse {
-                    traverse(object, visit_trampoline::<F>, (&raw mut visit).cast());
+    fn visit_candidates(&self, link: Link, mut visit: impl FnMut(Link)) {
+        // SAFETY: a candidate's object is alive, and nothing foreign runs.
+        unsafe {
+            self.referents.each(object_of(link), |object| {
+                if has_link(object) {
+                    let link = link_of(object);
+                    if (*link).prev & CANDIDATE != 0 {
+                        visit(link);
+                    }
                 }
-            }
+            });
         }
-        call(object_of(link), visit);
     }
 
     fn is_uncollectable(&self, link: Link) -> bool {
@@ -313,14 +309,31 @@ unsafe impl Model for Heap<'_> {
         outcome
     }
 
-    fn may_finalize(&self, unreachable: &List) -> bool {
-        let mut any = false;
-        // SAFETY: a live object has a live type.
+    fn survey(&self, unreachable: &List) -> Survey {
+        let mut survey = Survey {
+            uncollectable: false,
+            weak: false,
+            finalizers: false,
+        };
+        // Neighbours are often of one type, which says most.
+        let mut last = ptr::null_mut();
+        let (mut finalizer, mut weaklist) = (false, 0);
+        // SAFETY: a live object has a live type; a type's list of weak
+        // references is where it says.
         self.each(unreachable, |link| unsafe {
-            any |=
-                (*Py_TYPE(object_of(link))).tp_finalize.is_some() && (*link).prev & FINALIZED == 0;
+            let object = object_of(link);
+            let kind = Py_TYPE(object);
+            if kind != last {
+                last = kind;
+                survey.uncollectable |= (*kind).tp_del.is_some();
+                survey.weak |= PyWeakref_Check(object) != 0;
+                finalizer = (*kind).tp_finalize.is_some();
+                weaklist = weak::offset(kind);
+            }
+            survey.finalizers |= finalizer && (*link).prev & FINALIZED == 0;
+            survey.weak |= weaklist != 0 && *object.byte_offset(weaklist).cast::<usize>() != 0;
         });
-        any
+        survey
     }
 
     fn finalize(&self, link: Link) -> bool {

@@ -28,7 +28,7 @@ use wrasse_collector::{Generations, Model, OLDEST, Step};
 use crate::adaptation::Adaptation;
 use crate::heap::DEBUG_SAVEALL;
 use crate::interpreter::{self, Interpreter, StockFunctions, StockPass, Words};
-use crate::layout::{GcState, StockStats};
+use crate::layout::{DICT, GcState, StockStats};
 use crate::list::{Heads, List, link_of};
 use crate::module::Shared;
 use crate::statistics;
@@ -50,6 +50,7 @@ static HOOK: Shared<PyMethodDef> = Shared(PyMethodDef {
 pub unsafe fn install(state: *mut GcState, module: *mut PyObject) -> Result<(), String> {
     // SAFETY: the caller's contract; references are counted as noted.
     unsafe {
+        DICT.check();
         let out_of_memory = || {
             PyErr_Clear();
             "no memory for the collector's own objects".to_string()

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
-use wrasse_collector::{MarkStack, Model, OLDEST, WeakOutcome};
+use wrasse_collector::{MarkStack, Model, OLDEST, Survey, WeakOutcome};
 
 use crate::header::{CANDIDATE, CLEAN, FINALIZED, Object, WEAK, trace, value_of};
 use crate::heap::{self, Heap, Walk};
@@ -308,8 +308,12 @@ unsafe impl Model for Host<'_> {
         }
     }
 
-    fn may_finalize(&self, _unreachable: &Set) -> bool {
-        self.finalizable.get()
+    fn survey(&self, _unreachable: &Set) -> Survey {
+        Survey {
+            uncollectable: false,
+            weak: self.watched.get(),
+            finalizers: self.finalizable.get(),
+        }
     }
 
     fn is_uncollectable(&self, _object: Object) -> bool {

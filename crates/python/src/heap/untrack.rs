@@ -13,8 +13,8 @@ unsafe fn may_be_tracked(object: *mut PyObject) -> bool {
     unsafe { has_link(object) && (PyTuple_CheckExact(object) == 0 || (*link_of(object)).next != 0) }
 }
 
-/// Stops tracking an exact tuple if it holds only such; says whether it did.
-pub unsafe fn tuple(object: *mut PyObject) -> bool {
+/// Whether an exact tuple holds nothing that could.
+pub unsafe fn is_atomic_tuple(object: *mut PyObject) -> bool {
     // SAFETY: an exact, live tuple; a null element means that it is still
     // being filled.
     unsafe {
@@ -24,13 +24,12 @@ pub unsafe fn tuple(object: *mut PyObject) -> bool {
                 return false;
             }
         }
-        PyObject_GC_UnTrack(object.cast());
         true
     }
 }
 
-/// Stops tracking an exact dict if it holds only such; says whether it did.
-pub unsafe fn dict(object: *mut PyObject) -> bool {
+/// Whether an exact dict holds nothing that could.
+pub unsafe fn is_atomic_dict(object: *mut PyObject) -> bool {
     // SAFETY: an exact, live dict; `PyDict_Next` hands out borrowed items
     // and runs no foreign code.
     unsafe {
@@ -40,7 +39,30 @@ pub unsafe fn dict(object: *mut PyObject) -> bool {
                 return false;
             }
         }
-        PyObject_GC_UnTrack(object.cast());
         true
+    }
+}
+
+/// Stops tracking an exact tuple that holds only such; says whether it did.
+pub unsafe fn tuple(object: *mut PyObject) -> bool {
+    // SAFETY: the caller passes a live exact tuple that is tracked.
+    unsafe {
+        let atomic = is_atomic_tuple(object);
+        if atomic {
+            PyObject_GC_UnTrack(object.cast());
+        }
+        atomic
+    }
+}
+
+/// Stops tracking an exact dict that holds only such; says whether it did.
+pub unsafe fn dict(object: *mut PyObject) -> bool {
+    // SAFETY: the caller passes a live exact dict that is tracked.
+    unsafe {
+        let atomic = is_atomic_dict(object);
+        if atomic {
+            PyObject_GC_UnTrack(object.cast());
+        }
+        atomic
     }
 }

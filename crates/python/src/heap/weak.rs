@@ -30,22 +30,27 @@ pub unsafe fn callback(reference: *mut PyObject) -> *mut PyObject {
     unsafe { (*reference.cast::<WeakReference>()).callback }
 }
 
+/// How far from an object of type `kind` its list of weak references is; 0 if
+/// there cannot be any.
+#[inline]
+pub unsafe fn offset(kind: *mut PyTypeObject) -> isize {
+    // SAFETY: the caller passes a live type. Its offset is relative to the
+    // object, negative (3.12 and later) where the word sits in front of it.
+    // Static types keep theirs elsewhere, but they are not tracked and never
+    // get here.
+    unsafe {
+        let offset = (*kind).tp_weaklistoffset;
+        if cfg!(Py_3_12) { offset } else { offset.max(0) }
+    }
+}
+
 /// The first word of the list of weak references to `object`, if its type has one.
 unsafe fn list_of(object: *mut PyObject) -> *mut *mut PyObject {
-    // SAFETY: the offset is relative to the object, negative (3.12 and
-    // later) where the word sits in front of it. Static types keep theirs
-    // elsewhere, but they are not tracked and never get here.
+    // SAFETY: a live object has a live type.
     unsafe {
-        let offset = (*Py_TYPE(object)).tp_weaklistoffset;
-        let supported = if cfg!(Py_3_12) {
-            offset != 0
-        } else {
-            offset > 0
-        };
-        if supported {
-            object.byte_offset(offset).cast()
-        } else {
-            ptr::null_mut()
+        match offset(Py_TYPE(object)) {
+            0 => ptr::null_mut(),
+            offset => object.byte_offset(offset).cast(),
         }
     }
 }

@@ -11,20 +11,25 @@ use std::ffi::{c_int, c_void};
 
 use pyo3_ffi::{Py_ssize_t, PyObject};
 
+mod dict;
+mod instance;
+pub use dict::DICT;
+pub use instance::{INSTANCE, Values};
+
 #[cfg(not(Py_3_12))]
 mod v311;
 #[cfg(not(Py_3_12))]
-pub use v311::{FRAME, GC};
+pub use v311::{CODE_LOCALS, FRAME, FRAME_LOCALS, GC};
 
 #[cfg(all(Py_3_12, not(Py_3_13)))]
 mod v312;
 #[cfg(all(Py_3_12, not(Py_3_13)))]
-pub use v312::{FRAME, GC};
+pub use v312::{CODE_LOCALS, FRAME, FRAME_LOCALS, GC};
 
 #[cfg(Py_3_13)]
 mod v313;
 #[cfg(Py_3_13)]
-pub use v313::{FRAME, GC};
+pub use v313::{CODE_LOCALS, FRAME, FRAME_LOCALS, GC};
 
 /// Where an interpreter keeps its collector.
 pub struct GcLayout {
@@ -47,6 +52,25 @@ pub struct FrameLayout {
     pub instruction: usize,
     /// `_PyInterpreterFrame`: one byte, who owns the frame.
     pub owner: usize,
+}
+
+/// Where a frame keeps its variables.
+pub struct FrameLocals {
+    /// `_PyInterpreterFrame`: values of the stack that are saved, local
+    /// variables included, or -1 while the frame runs.
+    pub stacktop: usize,
+    /// `_PyInterpreterFrame`: the mapping of a class body's or module's names.
+    pub mapping: usize,
+    /// `_PyInterpreterFrame`: local variables, then the stack.
+    pub values: usize,
+}
+
+/// What a code object (a public struct) says of its local variables.
+pub struct CodeLocals {
+    /// Their number, cells included.
+    pub count: usize,
+    /// The tuple of their names.
+    pub names: usize,
 }
 
 /// `struct _gc_runtime_state`, byte for byte alike in 3.11, 3.12 and 3.13.

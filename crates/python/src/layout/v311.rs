@@ -1,6 +1,6 @@
 //! CPython 3.11 (offsets alike in 3.11.2 and 3.11.7).
 
-use super::{FrameLayout, GcLayout};
+use super::{CodeLocals, FrameLayout, FrameLocals, GcLayout};
 
 /// The collector's state.
 pub const GC: GcLayout = GcLayout {
@@ -15,4 +15,17 @@ pub const FRAME: FrameLayout = FrameLayout {
     previous: 48,
     instruction: 56,
     owner: 69,
+};
+
+/// Variables of frames.
+pub const FRAME_LOCALS: FrameLocals = FrameLocals {
+    stacktop: 64,
+    mapping: 24,
+    values: 72,
+};
+
+/// Variables of code.
+pub const CODE_LOCALS: CodeLocals = CodeLocals {
+    count: 76,
+    names: 96,
 };

@@ -1,6 +1,6 @@
 //! CPython 3.12 (offsets alike in 3.12.1 and 3.12.3).
 
-use super::{FrameLayout, GcLayout};
+use super::{CodeLocals, FrameLayout, FrameLocals, GcLayout};
 
 /// The collector's state.
 pub const GC: GcLayout = GcLayout {
@@ -15,4 +15,17 @@ pub const FRAME: FrameLayout = FrameLayout {
     previous: 8,
     instruction: 56,
     owner: 70,
+};
+
+/// Variables of frames.
+pub const FRAME_LOCALS: FrameLocals = FrameLocals {
+    stacktop: 64,
+    mapping: 40,
+    values: 72,
+};
+
+/// Variables of code.
+pub const CODE_LOCALS: CodeLocals = CodeLocals {
+    count: 72,
+    names: 96,
 };
