@@ -85,3 +85,84 @@ fn a_tree_that_is_freed_by_its_count_inside_a_collection() {
         assert_eq!(gc::objects().len(), 0);
     });
 }
+
+/// Chains in which each link goes by other code than a value's own fields.
+const LINKS: usize = LENGTH / 10;
+
+#[test]
+fn a_chain_of_callbacks() {
+    use std::rc::Rc;
+    on_a_small_stack(|| {
+        let chain: Rc<RefCell<Vec<Gc<u64>>>> = Rc::default();
+        let mut watches = Vec::new();
+        for number in 0..LINKS as u64 {
+            let object = Gc::new(number);
+            let inner = Rc::clone(&chain);
+            watches.push(Gc::downgrade_with(&object, move || {
+                let next = inner.borrow_mut().pop();
+                drop(next);
+            }));
+            chain.borrow_mut().push(object);
+        }
+        let first = chain.borrow_mut().pop();
+        drop(first);
+        assert!(chain.borrow().is_empty());
+        assert!(watches.iter().all(|weak| weak.upgrade().is_none()));
+    });
+}
+
+#[test]
+fn a_chain_of_finalizers() {
+    use wrasse::Finalize;
+    #[derive(Trace)]
+    #[trace(finalize)]
+    struct Link(RefCell<Option<Gc<Link>>>);
+    impl Finalize for Link {
+        fn finalize(&self) {
+            drop(self.0.take());
+        }
+    }
+    on_a_small_stack(|| {
+        gc::disable();
+        let mut first = Gc::new(Link(RefCell::new(None)));
+        for _ in 1..LINKS {
+            first = Gc::new(Link(RefCell::new(Some(first))));
+        }
+        drop(first);
+        assert_eq!(gc::objects().len(), 0);
+        // In a ring, where the first finalizer unties it all inside the collection.
+        let last = Gc::new(Link(RefCell::new(None)));
+        let mut first = last.clone();
+        for _ in 1..LINKS {
+            first = Gc::new(Link(RefCell::new(Some(first))));
+        }
+        *last.0.borrow_mut() = Some(first);
+        drop(last);
+        gc::collect();
+        assert_eq!(gc::objects().len(), 0);
+    });
+}
+
+#[test]
+fn a_chain_of_weak_map_entries() {
+    use wrasse::WeakKeyMap;
+    on_a_small_stack(|| {
+        let mut map: WeakKeyMap<Node, Node> = WeakKeyMap::new();
+        let first = Gc::<Node>::default();
+        let mut key = first.clone();
+        for _ in 1..LINKS {
+            let value = Gc::<Node>::default();
+            map.insert(&key, value.clone());
+            key = value;
+        }
+        // A ring that only the entries close: the last value refers to the first key.
+        *key.next.borrow_mut() = Some(first.clone());
+        drop(key);
+        assert_eq!(gc::collect(), 0);
+        assert_eq!(map.len(), LINKS - 1);
+        drop(first);
+        gc::collect();
+        assert_eq!(gc::objects().len(), 0);
+        assert!(map.is_empty());
+    });
+}
