@@ -24,8 +24,7 @@ if ! command -v valgrind >/dev/null; then
 fi
 for words in gc,alloc,trace=25 gc,alloc,tracemalloc; do
     echo "== stress under valgrind (Python $key, WRASSE=$words)"
-    # CPython's own uses of bytes that were never written are not ours to judge.
-    WRASSE=$words valgrind --quiet --error-exitcode=99 --num-callers=30 --undef-value-errors=no \
+    WRASSE=$words valgrind --quiet --error-exitcode=99 --num-callers=30 \
         --max-stackframe=16777216 --child-silent-after-fork=yes \
         "$python" tests/stress/stress.py --rounds "$((rounds / 10))" --seed 1 --timeout 1800 || status=1
 done
