@@ -109,6 +109,17 @@ pub fn start(nframe: usize) {
 }
 
 /// Ends tracing and forgets what was traced; snapshots stay.
+///
+/// ```
+/// use wrasse::{Gc, tracemalloc};
+///
+/// tracemalloc::start(1);
+/// let object = Gc::new(7);
+/// let snapshot = tracemalloc::take_snapshot().unwrap();
+/// tracemalloc::stop();
+/// assert_eq!(tracemalloc::get_traced_memory(), (0, 0));
+/// assert_eq!(snapshot.len(), 1);
+/// ```
 pub fn stop() {
     record::stop();
     crate::heap::tracing_changed();
@@ -171,6 +182,14 @@ pub fn reset_peak() {
 }
 
 /// Bytes that the tracer itself uses, about.
+///
+/// ```
+/// use wrasse::{Gc, tracemalloc};
+///
+/// tracemalloc::start(1);
+/// let objects: Vec<Gc<u64>> = (0..1000).map(Gc::new).collect();
+/// assert!(tracemalloc::get_tracemalloc_memory() >= 16 * objects.len());
+/// ```
 pub fn get_tracemalloc_memory() -> usize {
     record::overhead()
 }
@@ -182,6 +201,15 @@ pub fn get_tracemalloc_memory() -> usize {
 ///
 /// # Errors
 /// If tracing is off, or memory is short.
+///
+/// ```
+/// use wrasse::{Gc, tracemalloc::{self, Error}};
+///
+/// assert_eq!(tracemalloc::take_snapshot().unwrap_err(), Error::NotTracing);
+/// tracemalloc::start(1);
+/// let object = Gc::new(7);
+/// assert_eq!(tracemalloc::take_snapshot().unwrap().len(), 1);
+/// ```
 pub fn take_snapshot() -> Result<Snapshot, Error> {
     let _quiet = record::Quiet::begin();
     let raw = record::snapshot().ok_or(Error::NotTracing)??;

@@ -12,7 +12,18 @@ use super::resolve::resolve;
 use super::statistics::{Key, Statistic, StatisticDiff, Totals, bytes, compared, sorted};
 use super::traceback::{Frame, Traceback};
 
-/// A block in a snapshot.
+/// A block in a snapshot; Python's `Trace`.
+///
+/// ```
+/// use wrasse::{Gc, tracemalloc::{self, GC_DOMAIN}};
+///
+/// tracemalloc::start(1);
+/// let object = Gc::new([0u8; 100]);
+/// let snapshot = tracemalloc::take_snapshot().unwrap();
+/// let block = snapshot.traces().next().unwrap();
+/// assert_eq!((block.domain, block.size), (GC_DOMAIN, 16 + 100));
+/// println!("{block}"); // src/main.rs:4: 116 B
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TracedBlock {
     /// 0, or [`GC_DOMAIN`](super::GC_DOMAIN) for an object.

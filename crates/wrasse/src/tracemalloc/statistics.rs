@@ -7,6 +7,17 @@ use std::fmt;
 use super::traceback::Traceback;
 
 /// What blocks are put together by.
+///
+/// ```
+/// use wrasse::{Gc, tracemalloc::{self, Key}};
+///
+/// tracemalloc::start(10);
+/// let objects: Vec<Gc<u64>> = (0..3).map(Gc::new).collect();
+/// let snapshot = tracemalloc::take_snapshot().unwrap();
+/// for key in [Key::Line, Key::File, Key::Traceback] {
+///     assert_eq!(snapshot.statistics(key)[0].count, objects.len());
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Key {
     /// The line that allocated (Python's `"lineno"`).
@@ -23,6 +34,15 @@ pub enum Key {
 }
 
 /// The blocks of one line, file or traceback.
+///
+/// ```
+/// use wrasse::{Gc, tracemalloc::{self, Key}};
+///
+/// tracemalloc::start(1);
+/// let object = Gc::new(7u64);
+/// let statistic = tracemalloc::take_snapshot().unwrap().statistics(Key::Line).remove(0);
+/// assert!(statistic.to_string().ends_with(": size=24 B, count=1, average=24 B"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Statistic {
@@ -35,6 +55,17 @@ pub struct Statistic {
 }
 
 /// How the blocks of one line, file or traceback changed between two snapshots.
+///
+/// ```
+/// use wrasse::{Gc, tracemalloc::{self, Key}};
+///
+/// tracemalloc::start(1);
+/// let before = tracemalloc::take_snapshot().unwrap();
+/// let object = Gc::new(7u64);
+/// let after = tracemalloc::take_snapshot().unwrap();
+/// let difference = after.compare_to(&before, Key::Line).remove(0);
+/// assert!(difference.to_string().ends_with(": size=24 B (+24 B), count=1 (+1), average=24 B"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct StatisticDiff {

@@ -9,6 +9,16 @@ use std::sync::Arc;
 /// A line of the program.
 ///
 /// Frames are equal if file and line are, whatever the function is.
+///
+/// ```
+/// use wrasse::{Gc, tracemalloc};
+///
+/// tracemalloc::start(1);
+/// let traceback = tracemalloc::get_object_traceback(&Gc::new(7)).unwrap();
+/// let frame = traceback.most_recent();
+/// assert_eq!(frame.to_string(), format!("{}:{}", frame.filename(), frame.lineno()));
+/// println!("in {}", frame.function());
+/// ```
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Frame {
