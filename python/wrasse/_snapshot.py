@@ -77,7 +77,8 @@ class Snapshot:
 
     def dump(self, filename: str | PathLike[str]) -> None:
         """Write the snapshot to a file, which ``wrasse table`` and ``wrasse export`` read too."""
-        self._sums.dump(filename)
+        with open(filename, "wb") as file:
+            file.write(self._sums.to_capture())
 
     @staticmethod
     def load(filename: str | PathLike[str]) -> Snapshot:
@@ -85,4 +86,9 @@ class Snapshot:
 
         Raises OSError if the file cannot be read, ValueError if it is something else.
         """
-        return Snapshot(_core.Sums.load(filename))
+        with open(filename, "rb") as file:
+            content = file.read()
+        try:
+            return Snapshot(_core.Sums.of_capture(content))
+        except ValueError as error:
+            raise ValueError(f"{filename}: {error}") from None

@@ -318,8 +318,28 @@ impl Capture {
         builder.finish()
     }
 
+    /// How many tracebacks there are. A number below it is one.
+    pub fn traceback_count(&self) -> usize {
+        self.tracebacks.len()
+    }
+
+    /// A traceback's domain; 0 is that of the host's allocators.
+    pub fn domain(&self, traceback: usize) -> u32 {
+        self.tracebacks[traceback].domain
+    }
+
+    /// The source lines, by the numbers in [`Capture::frames`].
+    pub fn locations(&self) -> &[Location] {
+        &self.locations
+    }
+
+    /// The strings, by the numbers in a [`Location`].
+    pub fn string(&self, string: u32) -> &[u8] {
+        &self.strings[string as usize]
+    }
+
     /// The locations of a traceback, the most recent first.
-    fn frames(&self, traceback: usize) -> impl Iterator<Item = u32> {
+    pub fn frames(&self, traceback: usize) -> impl Iterator<Item = u32> {
         let mut node = self.tracebacks[traceback].node;
         std::iter::from_fn(move || {
             let (parent, location) = self.nodes[node.checked_sub(1)? as usize];

@@ -8,8 +8,9 @@
 //! costs at most about a hundredth of the time, and grows with the run, so that
 //! the file does not grow with it much further.
 //!
-//! A sample is also due when clearly more is alive than ever at a sample:
-//! what was live at the peak is then known to within a sixty-fourth.
+//! A sample is also due when clearly more is alive than ever at a sample, unless
+//! samples have taken too much of the time already: what was live at the peak is
+//! then known to within a sixty-fourth and [`STEP`].
 
 mod file;
 mod signals;
@@ -34,8 +35,11 @@ const SHORTEST: Duration = Duration::from_millis(20);
 const SAMPLES_A_RUN: u32 = 1000;
 /// The time between two samples as a multiple of what one costs.
 const COST: u32 = 100;
-/// The same for samples of a new peak.
+/// The part of the run's time that all samples together may take for one of a
+/// new peak to be taken at once.
 const PEAK_COST: u32 = 10;
+/// And what they may take besides, so that short runs have their peaks too.
+const PEAK_CREDIT: Duration = Duration::from_millis(50);
 /// By which part more must be alive than ever at a sample.
 const PEAK_GROWTH: u64 = 64;
 /// Pauses kept until the next sample; what is more is not in the file.
@@ -56,6 +60,8 @@ struct Running {
     /// When the last sample was done, and what it cost.
     last: Duration,
     cost: Duration,
+    /// What all samples have cost.
+    total_cost: Duration,
     /// The most bytes that were alive at a sample.
     highest: u64,
     pauses: Vec<Pause>,
@@ -140,6 +146,7 @@ pub fn begin(path: &Path, host: &str, frames: u16) -> Result<(), String> {
         begun,
         last: Duration::ZERO,
         cost: Duration::ZERO,
+        total_cost: Duration::ZERO,
         highest: 0,
         pauses: Vec::new(),
     });
@@ -213,7 +220,7 @@ impl Running {
         if since >= interval {
             return self.sample();
         }
-        if since < self.cost.saturating_mul(PEAK_COST) {
+        if self.total_cost + self.cost > PEAK_CREDIT + now / PEAK_COST {
             return Ok(());
         }
         let counters = hooks::state()
@@ -246,6 +253,7 @@ impl Running {
         self.flush()?;
         self.last = self.begun.elapsed();
         self.cost = self.last.saturating_sub(begun);
+        self.total_cost += self.cost;
         Ok(())
     }
 

@@ -21,6 +21,7 @@ use wrasse_report::check_destination;
 use crate::{options, run};
 
 mod entry;
+mod reports;
 
 pub use entry::python_main;
 
@@ -43,11 +44,15 @@ Examples:
   wrasse run analysis.ipynb             a notebook (needs pip install 'wrasse[notebook]')
   wrasse run --output done.ipynb analysis.ipynb
   wrasse run --quiet --json memory.json app.py
+  wrasse run -o app.wrasse app.py       a capture file, written while the program runs:
+  wrasse table app.wrasse               its lines with the most memory
+  wrasse export app.wrasse --format speedscope -o app.json
 
 Exit code: the program's own; 2 when wrasse could not start it.";
 
 /// Python's memory management, built in Rust: runs a Python program or
-/// notebook on wrasse's garbage collector, allocator and allocation tracer.
+/// notebook on wrasse's garbage collector, allocator and allocation tracer, and
+/// shows what its memory did.
 #[derive(Parser)]
 #[command(name = "wrasse", bin_name = "wrasse", version, after_help = EXAMPLES, arg_required_else_help = true)]
 struct CommandLine {
@@ -60,6 +65,8 @@ enum Command {
     /// Run a program, then print what its memory did
     #[command(override_usage = USAGE, after_help = EXAMPLES)]
     Run(RunOptions),
+    #[command(flatten)]
+    Report(reports::Report),
 }
 
 #[derive(Args)]
@@ -126,6 +133,12 @@ pub fn main(arguments: &[OsString], interpreter: &Interpreter) -> i32 {
             Ok(never) => match never {},
             Err(refusal) => refusal,
         },
+        Ok(CommandLine {
+            command: Command::Report(report),
+        }) => match reports::run(&report) {
+            Ok(()) => return 0,
+            Err(refusal) => refusal,
+        },
         Err(error) => match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
                 let _ = error.print();
@@ -135,7 +148,7 @@ pub fn main(arguments: &[OsString], interpreter: &Interpreter) -> i32 {
                 let _ = error.print();
                 return MISUSE;
             }
-            _ => one_line(&error),
+            _ => one_line(&error, own),
         },
     };
     if !refusal.is_empty() {
@@ -144,21 +157,26 @@ pub fn main(arguments: &[OsString], interpreter: &Interpreter) -> i32 {
     MISUSE
 }
 
-/// The first line of clap's message; the rest repeats the usage.
-fn one_line(error: &clap::Error) -> String {
+/// The first paragraph of clap's message as one line; the rest repeats the usage.
+fn one_line(error: &clap::Error, own: &[OsString]) -> String {
     let text = error.to_string();
-    let first = text.lines().next().unwrap_or_default();
+    let lines = text.lines().take_while(|line| !line.is_empty());
+    let first = lines.map(str::trim).collect::<Vec<_>>().join(" ");
     if error.kind() == ErrorKind::InvalidSubcommand {
         let hint = "to run a program: 'wrasse run PROGRAM'";
         return format!("{}; {hint}", first.trim_start_matches("error: "));
     }
     let first = first.trim_start_matches("error: ");
-    if error.kind() == ErrorKind::UnknownArgument {
+    let command = match own.get(1).and_then(|command| command.to_str()) {
+        Some(command) if !command.starts_with('-') => command,
+        _ => "run",
+    };
+    if command == "run" && error.kind() == ErrorKind::UnknownArgument {
         return format!(
             "{first} (see 'wrasse run --help'; options of the interpreter go to it: 'python -u -m wrasse run ...')"
         );
     }
-    format!("{first} (see 'wrasse run --help')")
+    format!("{first} (see 'wrasse {command} --help')")
 }
 
 fn size(text: &str) -> Result<u64, String> {

@@ -6,9 +6,7 @@
 mod frames;
 mod methods;
 
-use std::ffi::{CStr, OsStr, c_int, c_void};
-use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
 
 use pyo3_ffi::*;
@@ -266,23 +264,6 @@ unsafe fn text(object: *mut PyObject) -> Option<String> {
     // SAFETY: as in `name_bytes`.
     let bytes = unsafe { name_bytes(object)? };
     Some(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// A path given as `str` or `os.PathLike`; nothing, with an exception set, if it
-/// is none.
-unsafe fn path(object: *mut PyObject) -> Option<PathBuf> {
-    // SAFETY: the GIL is held and `object` is alive; the converter writes a new
-    // reference to a `bytes`.
-    unsafe {
-        let mut encoded: *mut PyObject = ptr::null_mut();
-        if PyUnicode_FSConverter(object, (&raw mut encoded).cast::<c_void>()) == 0 {
-            return None;
-        }
-        let encoded = Owned::new(encoded)?;
-        let (data, size) = (PyBytes_AsString(encoded.0), PyBytes_Size(encoded.0));
-        let bytes = std::slice::from_raw_parts(data.cast::<u8>(), size as usize);
-        Some(OsStr::from_bytes(bytes).into())
-    }
 }
 
 static SLOTS: Shared<[PyType_Slot; 5]> = Shared([

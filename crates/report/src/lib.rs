@@ -1,15 +1,26 @@
-//! What wrasse tells its users: the summary of a run, as text and as JSON.
+//! What wrasse tells its users: the summary of a run, and what a capture file
+//! holds, as text, as JSON, and in the formats of other tools.
 //!
-//! This crate knows no interpreter. A host gathers the figures into a
-//! [`Summary`]; here they become something to read.
+//! This crate knows no interpreter. A host gathers the figures of a run into a
+//! [`Summary`]; a [`Recording`] is a capture file ready to be shown.
 
 mod destination;
+mod diff;
+mod export;
+mod recording;
+mod stats;
 mod summary;
+mod table;
 mod text;
 pub mod units;
 
 pub use destination::{Unwritable, check_destination, write_destination};
+pub use diff::Diff;
+pub use export::{Format, export};
+pub use recording::{Measure, Recording};
+pub use stats::Stats;
 pub use summary::{
     Allocator, Collector, CycleType, Frame, Generation, SCHEMA, Summary, Trace, Traceback,
     TracedLine,
 };
+pub use table::{By, Table};

@@ -128,12 +128,7 @@ impl Summary {
     /// The summary as one JSON document, with a newline at the end.
     #[must_use]
     pub fn to_json(&self) -> String {
-        // The form has string keys only and no fallible serialiser, so the
-        // one error left (none today) is told instead of lost.
-        let mut text = serde_json::to_string_pretty(self)
-            .unwrap_or_else(|error| format!("{{\"error\": {:?}}}", error.to_string()));
-        text.push('\n');
-        text
+        crate::text::json(self)
     }
 }
 

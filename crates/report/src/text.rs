@@ -193,20 +193,32 @@ fn amount_column(amounts: impl Iterator<Item = (u64, u64)>) -> Vec<String> {
         .collect()
 }
 
-fn row(text: &mut String, name: &str, value: &str) {
+/// A name and what it is, aligned.
+pub fn row(text: &mut String, name: &str, value: &str) {
     line(text, &format!("  {name:<NAME$}{value}"));
 }
 
-fn line(text: &mut String, content: &str) {
+/// A line, without blanks at its end.
+pub fn line(text: &mut String, content: &str) {
     text.push_str(content.trim_end());
     text.push('\n');
 }
 
 /// Names come from the program: whatever they hold, one line stays one line.
-fn printable(name: &str) -> String {
+pub fn printable(name: &str) -> String {
     name.chars()
         .map(|each| if each.is_control() { '?' } else { each })
         .collect()
+}
+
+/// `document` as one JSON document, with a newline at the end.
+pub fn json(document: &impl serde::Serialize) -> String {
+    // Our forms have string keys only and no fallible serialiser, so the one
+    // error left (none today) is told instead of lost.
+    let mut text = serde_json::to_string_pretty(document)
+        .unwrap_or_else(|error| format!("{{\"error\": {:?}}}", error.to_string()));
+    text.push('\n');
+    text
 }
 
 #[cfg(test)]

@@ -5,10 +5,9 @@ use std::ptr;
 
 use pyo3_ffi::*;
 use wrasse_capture::{Capture, Key, Meta, Moment, Writer, compare};
-use wrasse_report::write_destination;
 
 use super::frames::{Frames, list, tuple};
-use super::{instance, no_memory, path, sums_of, text};
+use super::{instance, no_memory, sums_of, text};
 use crate::module::{Shared, raise};
 
 const fn method(
@@ -66,16 +65,20 @@ pub static METHODS: Shared<[PyMethodDef; 8]> = Shared([
         c"limit($self, /)\n--\n\nReturn how many frames a traceback keeps.",
     ),
     method(
-        c"dump",
-        METH_O,
-        PyMethodDefPointer { PyCFunction: dump },
-        c"dump($self, path, /)\n--\n\nWrite a capture file.",
+        c"to_capture",
+        METH_NOARGS,
+        PyMethodDefPointer {
+            PyCFunction: to_capture,
+        },
+        c"to_capture($self, /)\n--\n\nReturn the content of a capture file.",
     ),
     method(
-        c"load",
+        c"of_capture",
         METH_O | METH_CLASS,
-        PyMethodDefPointer { PyCFunction: load },
-        c"load($type, path, /)\n--\n\nRead what was live at the end of a capture file.",
+        PyMethodDefPointer {
+            PyCFunction: of_capture,
+        },
+        c"of_capture($type, content, /)\n--\n\nReturn what was live at the end of a capture.",
     ),
     PyMethodDef::zeroed(),
 ]);
@@ -225,12 +228,9 @@ unsafe extern "C" fn limit(object: *mut PyObject, _: *mut PyObject) -> *mut PyOb
     unsafe { PyLong_FromUnsignedLong(sums_of(object).limit().into()) }
 }
 
-unsafe extern "C" fn dump(object: *mut PyObject, name: *mut PyObject) -> *mut PyObject {
-    // SAFETY: as in `statistics`.
+unsafe extern "C" fn to_capture(object: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    // SAFETY: as in `statistics`; the bytes are copied.
     unsafe {
-        let Some(path) = path(name) else {
-            return ptr::null_mut();
-        };
         let sums = sums_of(object);
         let version = CStr::from_ptr(Py_GetVersion()).to_string_lossy();
         let version = version.split_whitespace().next().unwrap_or_default();
@@ -252,36 +252,25 @@ unsafe extern "C" fn dump(object: *mut PyObject, name: *mut PyObject) -> *mut Py
                 return ptr::null_mut();
             }
         };
-        match write_destination(&path, writer.pending()) {
-            Ok(()) => Py_NewRef(Py_None()),
-            Err(error) => raise(PyExc_OSError, &error.to_string()),
-        }
+        let content = writer.pending();
+        PyBytes_FromStringAndSize(content.as_ptr().cast(), content.len() as Py_ssize_t)
     }
 }
 
-unsafe extern "C" fn load(kind: *mut PyObject, name: *mut PyObject) -> *mut PyObject {
-    // SAFETY: as in `statistics`; `kind` is the type.
+unsafe extern "C" fn of_capture(kind: *mut PyObject, content: *mut PyObject) -> *mut PyObject {
+    // SAFETY: as in `statistics`; `kind` is the type, and the bytes are copied.
     unsafe {
-        let Some(path) = path(name) else {
+        let data = PyBytes_AsString(content);
+        if data.is_null() {
             return ptr::null_mut();
-        };
-        let shown = path.display();
-        let data = match std::fs::read(&path) {
-            Ok(data) => data,
-            Err(error) => {
-                if let Some(number) = error.raw_os_error() {
-                    *libc::__errno_location() = number;
-                    return PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, name);
-                }
-                return raise(PyExc_OSError, &format!("{shown}: {error}"));
-            }
-        };
-        match Capture::read(data) {
+        }
+        let bytes = std::slice::from_raw_parts(data.cast::<u8>(), PyBytes_Size(content) as usize);
+        match Capture::read(bytes.to_vec()) {
             Ok(capture) => {
                 let last = capture.samples.len().saturating_sub(1);
                 instance(kind.cast(), capture.sums(last))
             }
-            Err(error) => raise(PyExc_ValueError, &format!("{shown}: {error}")),
+            Err(error) => raise(PyExc_ValueError, &error.to_string()),
         }
     }
 }

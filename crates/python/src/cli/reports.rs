@@ -1,0 +1,229 @@
+//! The commands that read capture files: `stats`, `table`, `diff`, `export`.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+use wrasse_report::{
+    By, Diff, Format, Measure, Recording, Stats, Table, check_destination, export,
+    write_destination,
+};
+
+#[derive(Subcommand)]
+pub enum Report {
+    /// Show what a capture file holds as a whole
+    Stats(StatsOptions),
+    /// Show the lines with the most memory
+    Table(TableOptions),
+    /// Show what two capture files differ in
+    Diff(DiffOptions),
+    /// Write a capture file in a format of other tools
+    Export(ExportOptions),
+}
+
+#[derive(Args)]
+pub struct StatsOptions {
+    /// The capture file
+    file: PathBuf,
+    /// As JSON, with the whole timeline
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+pub struct Selection {
+    /// What is measured
+    #[arg(long, value_enum, default_value_t = MeasureWord::Peak)]
+    measure: MeasureWord,
+    /// What a row stands for
+    #[arg(long, value_enum, default_value_t = ByWord::Line)]
+    by: ByWord,
+    /// How many rows are shown
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 20)]
+    top: usize,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+pub struct TableOptions {
+    /// The capture file
+    file: PathBuf,
+    #[command(flatten)]
+    selection: Selection,
+    /// Count for a line what it has called, too
+    #[arg(long)]
+    cumulative: bool,
+}
+
+#[derive(Args)]
+pub struct DiffOptions {
+    /// The capture file of before
+    old: PathBuf,
+    /// The capture file of after
+    new: PathBuf,
+    #[command(flatten)]
+    selection: Selection,
+}
+
+#[derive(Args)]
+pub struct ExportOptions {
+    /// The capture file
+    file: PathBuf,
+    /// The format
+    #[arg(long, value_enum)]
+    format: FormatWord,
+    /// What is measured (collapsed only; the other formats hold all measures)
+    #[arg(long, value_enum)]
+    measure: Option<MeasureWord>,
+    /// Write to OUT instead of standard output
+    #[arg(short = 'o', long, value_name = "OUT")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum MeasureWord {
+    /// What was live when most was
+    Peak,
+    /// What was live at the end
+    End,
+    /// All that was ever allocated
+    Allocated,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum ByWord {
+    /// A source line
+    Line,
+    /// A file
+    File,
+    /// A whole traceback
+    Traceback,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum FormatWord {
+    /// Google's profile.proto, compressed
+    Pprof,
+    /// JSON for speedscope.app
+    Speedscope,
+    /// One line a stack, for flame graphs
+    Collapsed,
+    /// A table of all tracebacks, as text
+    Csv,
+    /// The same table in columns
+    Parquet,
+}
+
+impl From<MeasureWord> for Measure {
+    fn from(word: MeasureWord) -> Self {
+        match word {
+            MeasureWord::Peak => Measure::Peak,
+            MeasureWord::End => Measure::End,
+            MeasureWord::Allocated => Measure::Allocated,
+        }
+    }
+}
+
+impl From<ByWord> for By {
+    fn from(word: ByWord) -> Self {
+        match word {
+            ByWord::Line => By::Line,
+            ByWord::File => By::File,
+            ByWord::Traceback => By::Traceback,
+        }
+    }
+}
+
+impl From<FormatWord> for Format {
+    fn from(word: FormatWord) -> Self {
+        match word {
+            FormatWord::Pprof => Format::Pprof,
+            FormatWord::Speedscope => Format::Speedscope,
+            FormatWord::Collapsed => Format::Collapsed,
+            FormatWord::Csv => Format::Csv,
+            FormatWord::Parquet => Format::Parquet,
+        }
+    }
+}
+
+/// Runs a command.
+///
+/// # Errors
+/// One line that says why there is nothing to show.
+pub fn run(report: &Report) -> Result<(), String> {
+    match report {
+        Report::Stats(options) => {
+            let stats = Stats::new(&Recording::open(&options.file)?);
+            print(options.json, || stats.to_json(), || stats.to_text())
+        }
+        Report::Table(options) => {
+            let chosen = &options.selection;
+            let (measure, by) = (chosen.measure.into(), chosen.by.into());
+            let recording = Recording::open(&options.file)?;
+            let table = Table::new(&recording, measure, by, options.cumulative, chosen.top)?;
+            print(chosen.json, || table.to_json(), || table.to_text())
+        }
+        Report::Diff(options) => {
+            let chosen = &options.selection;
+            let (old, new) = (
+                Recording::open(&options.old)?,
+                Recording::open(&options.new)?,
+            );
+            let (measure, by) = (chosen.measure.into(), chosen.by.into());
+            let diff = Diff::new(&old, &new, measure, by, chosen.top)?;
+            print(chosen.json, || diff.to_json(), || diff.to_text())
+        }
+        Report::Export(options) => run_export(options),
+    }
+}
+
+fn run_export(options: &ExportOptions) -> Result<(), String> {
+    let format = Format::from(options.format);
+    if options.measure.is_some() && format != Format::Collapsed {
+        return Err(
+            "--measure is for collapsed stacks: the other formats hold all measures".into(),
+        );
+    }
+    let measure = options.measure.map_or(Measure::Peak, Measure::from);
+    let recording = Recording::open(&options.file)?;
+    recording.check(measure)?;
+    let path = match &options.output {
+        Some(path) => Some(check_destination(path).map_err(|error| error.to_string())?),
+        None if format.is_binary() && io::stdout().is_terminal() => {
+            return Err("this format is not text: name a file with -o OUT".into());
+        }
+        None => None,
+    };
+    // Complete before any of it is written: a file is replaced at once or not at
+    // all, and a closed pipe is an error of ours and not of some encoder.
+    let mut content = Vec::new();
+    export(&recording, format, measure, &mut content).map_err(|error| error.to_string())?;
+    match path {
+        Some(path) => write_destination(&path, &content).map_err(|error| error.to_string()),
+        None => put_out(&content),
+    }
+}
+
+fn print(
+    as_json: bool,
+    json: impl FnOnce() -> String,
+    text: impl FnOnce() -> String,
+) -> Result<(), String> {
+    let content = if as_json { json() } else { text() };
+    put_out(content.as_bytes())
+}
+
+/// Writes to standard output. Whoever reads may have seen enough, which is no error.
+fn put_out(content: &[u8]) -> Result<(), String> {
+    let mut out = io::stdout();
+    match out.write_all(content).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            let text = error.to_string();
+            let reason = text.split(" (os error").next().unwrap_or_default();
+            Err(format!("cannot write: {reason}"))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,215 @@
+//! A capture file, ready to be shown: each traceback with its figures.
+
+use std::borrow::Cow;
+use std::path::Path;
+
+use wrasse_capture::{Capture, Sums};
+
+/// Which figures are meant where there is room for one kind only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Measure {
+    /// What was live when most was.
+    Peak,
+    /// What was live at the end.
+    End,
+    /// All that was ever allocated.
+    Allocated,
+}
+
+impl Measure {
+    /// The measure's name, for people.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Measure::Peak => "live at the peak",
+            Measure::End => "live at the end",
+            Measure::Allocated => "allocated in all",
+        }
+    }
+}
+
+/// Bytes and the number of blocks in them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Amount {
+    /// Bytes.
+    pub bytes: u64,
+    /// Blocks.
+    pub blocks: u64,
+}
+
+/// One traceback and what it has allocated.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// Its number in the capture.
+    pub traceback: usize,
+    /// Live at the peak.
+    pub peak: Amount,
+    /// Live at the end.
+    pub end: Amount,
+    /// Ever allocated; 0 where that was not counted.
+    pub allocated: Amount,
+    /// Blocks freed before the next one was allocated; 0 where that was not
+    /// counted.
+    pub temporary_blocks: u64,
+}
+
+impl Row {
+    /// The figures of one measure.
+    #[must_use]
+    pub fn amount(&self, measure: Measure) -> Amount {
+        match measure {
+            Measure::Peak => self.peak,
+            Measure::End => self.end,
+            Measure::Allocated => self.allocated,
+        }
+    }
+}
+
+/// A frame, in words.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FrameName<'a> {
+    /// The file, as its code names it.
+    pub file: Cow<'a, str>,
+    /// The function, if known.
+    pub function: Option<Cow<'a, str>>,
+    /// The line; 0 where none is known.
+    pub line: u32,
+}
+
+impl FrameName<'_> {
+    /// `function (file:line)`, or `file:line`.
+    #[must_use]
+    pub fn label(&self) -> String {
+        match &self.function {
+            Some(function) => format!("{function} ({}:{})", self.file, self.line),
+            None => format!("{}:{}", self.file, self.line),
+        }
+    }
+}
+
+/// A capture and the figures of its tracebacks.
+#[derive(Debug)]
+pub struct Recording {
+    /// The capture.
+    pub capture: Capture,
+    /// Every traceback that has any figures.
+    pub rows: Vec<Row>,
+}
+
+impl Recording {
+    /// Read a file.
+    ///
+    /// # Errors
+    /// One line that names the file and says what is wrong with it.
+    pub fn open(path: &Path) -> Result<Self, String> {
+        let shown = path.display();
+        let data = std::fs::read(path).map_err(|error| {
+            let text = error.to_string();
+            let reason = text.split(" (os error").next().unwrap_or_default();
+            format!("cannot read {shown}: {reason}")
+        })?;
+        let capture = Capture::read(data).map_err(|error| format!("{shown}: {error}"))?;
+        Ok(Recording::new(capture))
+    }
+
+    /// What a capture holds.
+    #[must_use]
+    pub fn new(capture: Capture) -> Self {
+        let last = capture.samples.len().saturating_sub(1);
+        let end = capture.totals(last);
+        let peak = capture.peak_sample();
+        let peak = peak.map_or_else(Vec::new, |sample| capture.totals(sample));
+        let rows = end.iter().enumerate().map(|(traceback, end)| {
+            let peak = peak.get(traceback).copied().unwrap_or_default();
+            Row {
+                traceback,
+                peak: Amount {
+                    bytes: peak.live_bytes,
+                    blocks: peak.live_blocks,
+                },
+                end: Amount {
+                    bytes: end.live_bytes,
+                    blocks: end.live_blocks,
+                },
+                allocated: Amount {
+                    bytes: end.allocated_bytes,
+                    blocks: end.allocated_blocks,
+                },
+                temporary_blocks: end.temporary_blocks,
+            }
+        });
+        let has_figures = |row: &Row| row.peak.blocks + row.end.blocks + row.allocated.blocks > 0;
+        let rows = rows.filter(has_figures).collect();
+        Recording { capture, rows }
+    }
+
+    /// The program's command line, without the interpreter.
+    #[must_use]
+    pub fn title(&self) -> String {
+        let arguments = &self.capture.meta.arguments;
+        match arguments.get(1..) {
+            Some(rest) if !rest.is_empty() => rest.join(" "),
+            _ => arguments.join(" "),
+        }
+    }
+
+    /// Nanoseconds from the beginning to the end, or to the last that is known.
+    #[must_use]
+    pub fn duration(&self) -> u64 {
+        let last = self.capture.samples.last().map(|sample| sample.time);
+        let end = self.capture.end.map(|end| end.time);
+        end.max(last).unwrap_or(0)
+    }
+
+    /// Are allocations counted that were not alive any more at a sample?
+    #[must_use]
+    pub fn counts_allocations(&self) -> bool {
+        self.capture.meta.counts_allocations
+    }
+
+    /// Is there anything to show for a measure?
+    ///
+    /// # Errors
+    /// One line that says why not.
+    pub fn check(&self, measure: Measure) -> Result<(), String> {
+        if measure == Measure::Allocated && !self.counts_allocations() {
+            return Err("this capture does not count what was freed between two samples: choose --measure peak or end".into());
+        }
+        Ok(())
+    }
+
+    /// The measure's figures as sums.
+    #[must_use]
+    pub fn sums(&self, measure: Measure) -> Sums {
+        let last = self.capture.samples.len().saturating_sub(1);
+        let sample = match measure {
+            Measure::Peak => self.capture.peak_sample().unwrap_or(last),
+            Measure::End | Measure::Allocated => last,
+        };
+        let totals = self.capture.totals(sample);
+        self.capture.sums_of(&totals, |each| match measure {
+            Measure::Allocated => (each.allocated_bytes, each.allocated_blocks),
+            _ => (each.live_bytes, each.live_blocks),
+        })
+    }
+
+    /// A location, in words.
+    #[must_use]
+    pub fn name(&self, location: u32) -> FrameName<'_> {
+        let location = self.capture.locations()[location as usize];
+        let text = |string| String::from_utf8_lossy(self.capture.string(string));
+        FrameName {
+            file: text(location.file),
+            function: location.function.map(text),
+            line: location.line,
+        }
+    }
+
+    /// The frames of a row, the oldest first.
+    #[must_use]
+    pub fn oldest_first(&self, row: &Row) -> Vec<u32> {
+        let mut frames: Vec<u32> = self.capture.frames(row.traceback).collect();
+        frames.reverse();
+        frames
+    }
+}

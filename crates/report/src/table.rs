@@ -1,0 +1,171 @@
+//! The lines, files or tracebacks with the most memory, as a table.
+
+use serde::Serialize;
+use wrasse_capture::{Key, Statistic};
+
+use crate::recording::{Measure, Recording};
+use crate::text::{line, printable};
+use crate::units::{count, size};
+
+/// What a row of the table is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// A source line.
+    Line,
+    /// A file.
+    File,
+    /// A whole traceback.
+    Traceback,
+}
+
+impl By {
+    pub(crate) fn key(self) -> Key {
+        match self {
+            By::Line => Key::Line,
+            By::File => Key::File,
+            By::Traceback => Key::Traceback,
+        }
+    }
+
+    pub(crate) fn plural(self) -> &'static str {
+        match self {
+            By::Line => "lines",
+            By::File => "files",
+            By::Traceback => "tracebacks",
+        }
+    }
+}
+
+/// The rows with the most memory.
+#[derive(Debug, Serialize)]
+pub struct Table {
+    /// Version of this form.
+    schema: u32,
+    measure: &'static str,
+    total_bytes: u64,
+    total_blocks: u64,
+    rows: Vec<TableRow>,
+    #[serde(skip)]
+    hidden: usize,
+    #[serde(skip)]
+    by: By,
+}
+
+#[derive(Debug, Serialize)]
+struct TableRow {
+    bytes: u64,
+    blocks: u64,
+    /// The most recent first.
+    frames: Vec<Place>,
+}
+
+/// A frame of a row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Place {
+    /// The file.
+    pub file: String,
+    /// The line; 0 stands for all of them.
+    pub line: u32,
+}
+
+impl Place {
+    pub(crate) fn all(frames: &[(&[u8], u32)]) -> Vec<Place> {
+        let place = |&(file, line): &(&[u8], u32)| Place {
+            file: String::from_utf8_lossy(file).into_owned(),
+            line,
+        };
+        frames.iter().map(place).collect()
+    }
+
+    pub(crate) fn shown(&self) -> String {
+        match self.line {
+            0 => printable(&self.file),
+            line => format!("{}:{line}", printable(&self.file)),
+        }
+    }
+}
+
+impl Table {
+    /// At most `most` rows. If `cumulative`, a line counts for what it has called
+    /// too, which a traceback cannot.
+    ///
+    /// # Errors
+    /// One line that says why there is no such table.
+    pub fn new(
+        recording: &Recording,
+        measure: Measure,
+        by: By,
+        cumulative: bool,
+        most: usize,
+    ) -> Result<Self, String> {
+        recording.check(measure)?;
+        let sums = recording.sums(measure);
+        let all = sums
+            .statistics(by.key(), cumulative)
+            .ok_or("--cumulative is for lines and files: a traceback is whole already")?;
+        let (total_bytes, total_blocks) = sums.whole();
+        let row = |each: &Statistic<'_>| TableRow {
+            bytes: each.size,
+            blocks: each.count,
+            frames: Place::all(&each.frames),
+        };
+        Ok(Table {
+            schema: 1,
+            measure: measure.name(),
+            total_bytes,
+            total_blocks,
+            rows: all.iter().take(most).map(row).collect(),
+            hidden: all.len().saturating_sub(most),
+            by,
+        })
+    }
+
+    /// As aligned text.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let mut text = String::new();
+        let whole = format!(
+            "{} in {} blocks {}",
+            size(self.total_bytes),
+            count(self.total_blocks),
+            self.measure
+        );
+        line(&mut text, &whole);
+        let sizes: Vec<String> = self.rows.iter().map(|row| size(row.bytes)).collect();
+        let blocks: Vec<String> = self.rows.iter().map(|row| count(row.blocks)).collect();
+        let width = |cells: &[String], least: usize| {
+            cells.iter().map(String::len).max().unwrap_or(0).max(least)
+        };
+        let (size_width, block_width) = (width(&sizes, 4), width(&blocks, 6));
+        if !self.rows.is_empty() {
+            let head = format!("{:>size_width$}  share  {:>block_width$}", "size", "blocks");
+            line(&mut text, &head);
+        }
+        for ((row, bytes), blocks) in self.rows.iter().zip(&sizes).zip(&blocks) {
+            let share = row.bytes as f64 * 100.0 / self.total_bytes.max(1) as f64;
+            let figures = format!("{bytes:>size_width$}  {share:4.1}%  {blocks:>block_width$}");
+            let indent = " ".repeat(figures.len());
+            let mut places = row.frames.iter().map(Place::shown);
+            let first = places.next().unwrap_or_else(|| "no frame".into());
+            line(&mut text, &format!("{figures}  {first}"));
+            for place in places {
+                line(&mut text, &format!("{indent}  {place}"));
+            }
+        }
+        if self.hidden > 0 {
+            let more = format!(
+                "and {} more {}",
+                count(self.hidden as u64),
+                self.by.plural()
+            );
+            line(&mut text, &more);
+        }
+        text
+    }
+
+    /// As one JSON document.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        crate::text::json(self)
+    }
+}

@@ -1,0 +1,167 @@
+"""``wrasse.snapshot()`` says what tracemalloc's snapshot says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from command import python
+
+PROGRAM = """
+import json, tracemalloc, sys, wrasse, linecache
+tracemalloc.start(7)
+def make(count):
+    return [object() for _ in range(count)]
+class Odd: pass
+def deep(level):
+    return [level, bytes(level), deep(level - 1)] if level else None
+first = make(1000); second = [make(10) for _ in range(50)]
+tree = json.loads(json.dumps({"x": [str(i) for i in range(100)]}))
+exec(compile("import sys\\nodd = [bytes(i) for i in range(40)]", "caf\\xe9 \\u2603", "exec"))
+chain = deep(30)
+theirs = [tracemalloc.take_snapshot()]
+ours = [wrasse.snapshot("tracemalloc")]
+third = make(3000); first.clear(); more = deep(10)
+ours.append(wrasse.snapshot("tracemalloc"))
+theirs.append(tracemalloc.take_snapshot())
+tracemalloc.stop()
+
+# What taking a snapshot itself allocates is in one of the two only.
+line = next(n for n, text in enumerate(open(__file__), 1) if text.startswith("theirs ="))
+hide = [tracemalloc.Filter(False, tracemalloc.__file__), tracemalloc.Filter(False, "*wrasse*")]
+hide += [tracemalloc.Filter(False, "<frozen*")]
+hide += [tracemalloc.Filter(False, __file__, n) for n in (*range(line, line + 2), line + 3, line + 4)]
+for extra in (
+    [], [tracemalloc.Filter(True, __file__)], [tracemalloc.Filter(True, "*", all_frames=True)],
+    [tracemalloc.Filter(False, "*decoder.py", all_frames=True)], [tracemalloc.DomainFilter(True, 0)],
+    [tracemalloc.DomainFilter(False, 0)], [tracemalloc.Filter(True, __file__, 5, domain=0)],
+    [tracemalloc.Filter(True, "*decoder*"), tracemalloc.Filter(True, "caf*")],
+):
+    a, b = ([s.filter_traces(hide + extra) for s in both] for both in (theirs, ours))
+    for key in "lineno", "filename", "traceback":
+        for cumulative in (False, True):
+            if key == "traceback" and cumulative:
+                continue
+            for s, w in zip(a, b):
+                x, y = s.statistics(key, cumulative), w.statistics(key, cumulative)
+                assert x == y, (key, cumulative, extra, x[:5], y[:5])
+                assert [str(each) for each in x] == [str(each) for each in y]
+                assert [each.traceback.format() for each in x] == [each.traceback.format() for each in y]
+            x, y = (s[1].compare_to(s[0], key, cumulative) for s in (a, b))
+            assert x == y and [str(each) for each in x] == [str(each) for each in y]
+            x, y = (s[0].compare_to(s[1], key, cumulative) for s in (a, b))
+            assert x == y
+assert len(b) and ours[0].traceback_limit == theirs[0].traceback_limit == 7
+ours[1].dump("saved.wrasse")
+back = wrasse.Snapshot.load("saved.wrasse")
+assert back.statistics("traceback") == ours[1].statistics("traceback")
+assert back.filter_traces(hide).statistics("lineno") == ours[1].filter_traces(hide).statistics("lineno")
+assert back.traceback_limit == 7
+print(len(ours[0].statistics("lineno")) > 3)
+"""
+
+
+@pytest.mark.parametrize("value", ["gc,tracemalloc", "gc,tracemalloc,trace=2", "tracemalloc", ""])
+def test_it_says_what_tracemalloc_says(tmp_path: Path, value: str) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    result = python(program, cwd=tmp_path, WRASSE=value)
+    assert (result.code, result.out, result.err[-2000:]) == (0, "True\n", "")
+
+
+def test_the_profile_is_the_default() -> None:
+    code = """
+import wrasse
+keep = [bytes(100) for _ in range(5000)]
+snapshot = wrasse.snapshot()
+top = snapshot.statistics("lineno")[0]
+print(top.count >= 5000, top.traceback[0].lineno, snapshot.traceback_limit)
+import tracemalloc
+assert not tracemalloc.is_tracing()
+tracemalloc.start()
+assert wrasse.snapshot().statistics("lineno")[0].count >= 5000
+assert wrasse.snapshot("tracemalloc").statistics("lineno")[0].count < 5000
+"""
+    result = python("-c", code, WRASSE="trace=3,tracemalloc")
+    assert (result.code, result.out, result.err) == (0, "True 3 3\n", "")
+
+
+def test_what_extensions_report_is_there() -> None:
+    code = """
+import numpy, tracemalloc, wrasse
+tracemalloc.start()
+data = numpy.zeros(1_000_000)
+domain = numpy.lib.tracemalloc_domain
+a = wrasse.snapshot().filter_traces([tracemalloc.DomainFilter(True, domain)])
+b = tracemalloc.take_snapshot().filter_traces([tracemalloc.DomainFilter(True, domain)])
+assert a.statistics("lineno") == b.statistics("lineno") and a.statistics("lineno")[0].size == 8_000_000
+"""
+    pytest.importorskip("numpy")
+    for value in ("tracemalloc", ""):
+        result = python("-c", code, WRASSE=value)
+        assert (result.code, result.err) == (0, "")
+
+
+def test_wrong_use_is_told_as_tracemalloc_tells_it(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("text")
+    code = """
+import wrasse, tracemalloc
+def failure(call, *arguments):
+    try:
+        call(*arguments)
+    except Exception as error:
+        return type(error).__name__, str(error)
+print(failure(wrasse.snapshot))
+print(failure(wrasse.snapshot, "profile")[0], failure(wrasse.snapshot, "other")[0])
+tracemalloc.start()
+theirs, ours = tracemalloc.take_snapshot(), wrasse.snapshot()
+for method, arguments in (
+    ("statistics", ("line",)), ("statistics", ("traceback", True)), ("filter_traces", (3,)),
+    ("compare_to", (None, "lineno")), ("statistics", (1,)), ("dump", ("none/x",)), ("dump", (3,)),
+):
+    a, b = (failure(getattr(each, method), *arguments) for each in (theirs, ours))
+    assert a[0] == b[0] or method == "compare_to" or arguments == (1,), (a, b)
+    if method == "filter_traces":
+        assert a == b, (a, b)
+for name in ("none", "text", "."):
+    print(failure(wrasse.Snapshot.load, name)[0])
+print(failure(getattr, wrasse, "nothing")[1])
+"""
+    result = python("-c", code, cwd=tmp_path, WRASSE="tracemalloc")
+    assert result.err == ""
+    first, *rest = result.out.splitlines()
+    assert first.startswith("('RuntimeError', ") and "nothing records" in first
+    assert rest == [
+        "RuntimeError ValueError",
+        "FileNotFoundError",
+        "ValueError",
+        "IsADirectoryError",
+        "module 'wrasse' has no attribute 'nothing'",
+    ]
+
+
+def test_subinterpreters_have_a_type_of_their_own() -> None:
+    code = """
+import sys
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+number = interpreters.create()
+problem = interpreters.run_string(number, '''
+import wrasse
+keep = [bytes(100) for _ in range(5000)]
+assert wrasse.snapshot().statistics("lineno")[0].count > 4000
+''')
+assert not problem, problem
+interpreters.destroy(number)
+import wrasse
+print(len(wrasse.snapshot().statistics("lineno")) > 1)
+"""
+    result = python("-c", code, WRASSE="trace")
+    assert (result.code, result.out, result.err) == (0, "True\n", "")
+
+
+def test_importing_wrasse_brings_nothing_more() -> None:
+    code = "import sys; import wrasse; print([m for m in sys.modules if 'trace' in m or 'snapshot' in m])"
+    assert python("-c", code).out == "[]\n"
