@@ -77,7 +77,7 @@ class Snapshot:
 
     def dump(self, filename: str | PathLike[str]) -> None:
         """Write the snapshot to a file, which ``wrasse table`` and ``wrasse export`` read too."""
-        with open(filename, "wb") as file:
+        with open(filename, "wb") as file:  # noqa: PTH123 (pathlib would show in the next snapshot)
             file.write(self._sums.to_capture())
 
     @staticmethod
@@ -86,7 +86,7 @@ class Snapshot:
 
         Raises OSError if the file cannot be read, ValueError if it is something else.
         """
-        with open(filename, "rb") as file:
+        with open(filename, "rb") as file:  # noqa: PTH123
             content = file.read()
         try:
             return Snapshot(_core.Sums.of_capture(content))

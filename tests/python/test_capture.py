@@ -57,8 +57,11 @@ def table(file: Path, *options: str) -> dict:
 
 def line_bytes(file: Path, line: int, measure: str) -> int:
     rows = table(file, "--measure", measure, "-n", "1000")["rows"]
-    found = [row["bytes"] for row in rows if row["frames"][0]["file"].endswith("grow.py")
-             and row["frames"][0]["line"] == line]
+    found = [
+        row["bytes"]
+        for row in rows
+        if row["frames"][0]["file"].endswith("grow.py") and row["frames"][0]["line"] == line
+    ]
     return sum(found)
 
 
