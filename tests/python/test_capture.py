@@ -21,7 +21,7 @@ keep = []
 def leaf(count):
     return [object() for _ in range(count)]
 def grow():
-    for _ in range(100):
+    for _ in range(20):
         keep.append(leaf(1000))
 grow()
 spike = [bytes(10_000) for _ in range(2000)]
@@ -90,7 +90,7 @@ def test_the_peak_is_told_apart_from_the_end(finished: Path) -> None:
     assert line_bytes(finished, 10, "peak") > 19_000_000
     # The list itself waits to be used again.
     assert line_bytes(finished, 10, "end") < 100
-    kept = 100 * 1000 * object().__sizeof__()
+    kept = 20 * 1000 * object().__sizeof__()
     assert kept <= line_bytes(finished, LEAF, "end") < kept * 1.5
 
 
@@ -145,7 +145,7 @@ def test_however_it_ends_the_file_can_be_read(
     found = stats(file)
     assert ending in found["ending"]
     assert found["timeline"]
-    assert line_bytes(file, LEAF, "end") >= 100 * 1000 * object().__sizeof__()
+    assert line_bytes(file, LEAF, "end") >= 20 * 1000 * object().__sizeof__()
 
 
 def test_a_crash_says_what_it_says_without_a_capture(tmp_path: Path) -> None:

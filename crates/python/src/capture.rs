@@ -57,7 +57,7 @@ struct Running {
     writer: Writer,
     process: u32,
     begun: Instant,
-    /// When the last sample was done, and what it cost.
+    /// When the last sample was done, and what it cost of the processor's time.
     last: Duration,
     cost: Duration,
     /// What all samples have cost.
@@ -235,6 +235,7 @@ impl Running {
 
     fn sample(&mut self) -> Result<(), String> {
         let begun = self.begun.elapsed();
+        let busy = processor_time();
         let moment = Moment {
             time: nanoseconds(begun),
             resident_bytes: resident_bytes(),
@@ -252,7 +253,7 @@ impl Running {
         self.pauses.clear();
         self.flush()?;
         self.last = self.begun.elapsed();
-        self.cost = self.last.saturating_sub(begun);
+        self.cost = processor_time().saturating_sub(busy);
         self.total_cost += self.cost;
         Ok(())
     }
@@ -262,6 +263,18 @@ impl Running {
         self.writer.written();
         Ok(())
     }
+}
+
+/// The processor's time that this thread has used. Other processes do not make a
+/// sample dearer.
+fn processor_time() -> Duration {
+    let mut used = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: `used` is a place for the answer.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut used) };
+    Duration::new(used.tv_sec as u64, used.tv_nsec as u32)
 }
 
 fn nanoseconds(duration: Duration) -> u64 {
