@@ -10,7 +10,10 @@ use std::ptr;
 
 use pyo3_ffi::*;
 
-use crate::{boot, cli, finder, heap_graph, hooks, options, run, small_objects, status, sums_type};
+use crate::{
+    boot, cli, finder, heap_graph, hooks, options, run, small_objects, status, sums_type,
+    tracemalloc_module,
+};
 
 /// A static that CPython reads and nobody writes.
 pub struct Shared<T>(pub T);
@@ -31,7 +34,7 @@ const fn method(
     }
 }
 
-static METHODS: Shared<[PyMethodDef; 15]> = Shared([
+static METHODS: Shared<[PyMethodDef; 16]> = Shared([
     method(
         c"boot",
         METH_O,
@@ -79,6 +82,14 @@ static METHODS: Shared<[PyMethodDef; 15]> = Shared([
         METH_NOARGS,
         PyMethodDefPointer { PyCFunction: status::proof },
         c"proof($module, /)\n--\n\nReturn collections by wrasse and by the stock collector, and starts of the tracer.",
+    ),
+    method(
+        c"profile_traces",
+        METH_NOARGS,
+        PyMethodDefPointer {
+            PyCFunction: profile_traces,
+        },
+        c"profile_traces($module, /)\n--\n\nList every block that the profile sees as (domain, size, traceback, number of frames).",
     ),
     method(
         c"refuse",
@@ -212,6 +223,11 @@ unsafe extern "C" fn boot_process(module: *mut PyObject, value: *mut PyObject) -
         }
         Py_NewRef(Py_None())
     }
+}
+
+unsafe extern "C" fn profile_traces(_: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called from Python.
+    unsafe { tracemalloc_module::profile_traces() }
 }
 
 unsafe extern "C" fn refuse(_module: *mut PyObject, message: *mut PyObject) -> *mut PyObject {

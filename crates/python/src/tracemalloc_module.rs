@@ -425,10 +425,31 @@ unsafe extern "C" fn get_traces(module: *mut PyObject, _: *mut PyObject) -> *mut
     }
 }
 
-unsafe fn fill(module: *mut PyObject, list: *mut PyObject) -> bool {
+/// What wrasse's own profile sees, as `_get_traces` lists it; null and an
+/// exception if there is no memory.
+///
+/// # Safety
+/// Call with the GIL held and no exception set.
+pub unsafe fn profile_traces() -> *mut PyObject {
+    // SAFETY: the GIL is held.
+    unsafe {
+        let list = PyList_New(0);
+        if list.is_null() || fill_with(View::Profile, list) {
+            return list;
+        }
+        if PyErr_Occurred().is_null() {
+            PyErr_NoMemory();
+        }
+        Py_DECREF(list);
+        ptr::null_mut()
+    }
+}
+
+/// Append what a view sees to a list.
+unsafe fn fill_with(view: View, list: *mut PyObject) -> bool {
     let snapshot = match hooks::state().as_ref() {
         None => Snapshot::default(),
-        Some(state) => match state.tracer.snapshot(VIEW) {
+        Some(state) => match state.tracer.snapshot(view) {
             Ok(snapshot) => snapshot,
             Err(_) => return false,
         },
@@ -451,6 +472,17 @@ unsafe fn fill(module: *mut PyObject, list: *mut PyObject) -> bool {
                 return false;
             }
         }
+    }
+    true
+}
+
+unsafe fn fill(module: *mut PyObject, list: *mut PyObject) -> bool {
+    // SAFETY: the GIL is held.
+    unsafe {
+        if !fill_with(VIEW, list) {
+            return false;
+        }
+        let _silence = Silence::begin();
         let Some(stock) = sidecar::stock() else {
             return true;
         };
