@@ -45,7 +45,11 @@ fn main() {
 
     println!("How the program got there:");
     let ours = after.filter_traces(&[Filter::include(&format!("*{}", file!()))]);
-    let most = &ours.statistics(Key::Traceback)[0];
+    let tracebacks = ours.statistics(Key::Traceback);
+    let Some(most) = tracebacks.first() else {
+        println!("  not known: build with debug = \"line-tables-only\"");
+        return;
+    };
     print!("{}", most.traceback.format());
 
     let (current, peak) = tracemalloc::get_traced_memory();

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::record;
-use super::symbols::is_library;
+use super::symbols::{is_library, may_be_library};
 use super::traceback::Frame;
 
 /// The frames of a return address that are the program's, the most recent first.
@@ -85,7 +85,7 @@ fn frames_of(ip: usize, names: &mut Names) -> Resolved {
         let library = match (&file, &function) {
             (Some(file), Some(name)) => is_library_file(file) || inside(name),
             (Some(file), None) => is_library_file(file),
-            (None, Some(name)) => is_library(name),
+            (None, Some(name)) => is_library(name) || may_be_library(name),
             (None, None) => true,
         };
         let function = function.as_deref().unwrap_or("");

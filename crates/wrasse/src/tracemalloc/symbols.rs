@@ -90,6 +90,12 @@ pub fn is_library(name: &str) -> bool {
         || crate_of(name).is_some_and(|name| LIBRARY.contains(&name))
 }
 
+/// Whether a function without a file may be from the standard library's own copy
+/// of another crate.
+pub fn may_be_library(name: &str) -> bool {
+    crate_of(name).is_some_and(|name| PERHAPS_LIBRARY.contains(&name))
+}
+
 /// The origin of a function with this demangled name.
 fn origin_of(name: &str) -> Origin {
     if name.starts_with("wrasse::tracemalloc::record::")
