@@ -38,6 +38,7 @@ class Case:
 
 CASES = (
     Case("Collector (`WRASSE=gc`)", "gc", "gc", 0, 1.0),
+    Case("Allocator, with the collector (`WRASSE=gc,alloc`)", "gc,alloc", "alloc", 0, 1.0),
     Case("Tracer (`WRASSE=tracemalloc`, 1 frame)", "tracemalloc", "tracemalloc", 1, 0.4),
 )
 
