@@ -137,12 +137,11 @@ impl Heap {
     /// The caller has the heap for itself.
     #[inline(always)]
     pub unsafe fn allocate_at_hand(&self, size: usize) -> *mut u8 {
-        if size > LARGEST {
+        let Some(class) = size_class::of_common_size(size) else {
             return ptr::null_mut();
-        }
-        // SAFETY: the size was just compared; a bin always leads to a record.
+        };
+        // SAFETY: the class is one; a bin always leads to a record.
         unsafe {
-            let class = size_class::of_size_unchecked(size);
             let record = &*self.bins.get_unchecked(class).first.get();
             let block = record.free.get();
             if block.is_null() {

@@ -53,6 +53,17 @@ pub(crate) unsafe fn of_size_unchecked(size: usize) -> usize {
     unsafe { *OF_UNITS.get_unchecked((size + (ALIGNMENT - 1)) >> ALIGNMENT.ilog2()) as usize }
 }
 
+/// The class for blocks of at least `size` bytes, without a look at the table for
+/// small ones; `None` for 0 and for what pools have no blocks of.
+#[inline(always)]
+pub(crate) fn of_common_size(size: usize) -> Option<usize> {
+    if size.wrapping_sub(1) < FINE_LIMIT {
+        return Some((size - 1) / ALIGNMENT);
+    }
+    // SAFETY: just compared.
+    (size.wrapping_sub(1) < LARGEST).then(|| unsafe { of_size_unchecked(size) })
+}
+
 /// The class for blocks of at least `size` bytes, if pools have blocks of that size.
 #[inline]
 pub fn of_size(size: usize) -> Option<usize> {
@@ -79,7 +90,9 @@ mod tests {
             let class = of_size(size).unwrap();
             assert!(block_size(class) >= size);
             assert!(class == 0 || block_size(class - 1) < size);
+            assert_eq!(of_common_size(size), (size > 0).then_some(class));
         }
+        assert_eq!(of_common_size(LARGEST + 1), None);
         assert_eq!(of_size(LARGEST + 1), None);
     }
 

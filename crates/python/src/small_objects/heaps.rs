@@ -249,7 +249,10 @@ mod search {
         unsafe {
             let known = &*KNOWN.0.get();
             if (*known.head).load(Ordering::Relaxed) == known.main {
-                return main();
+                let heap = main();
+                debug_assert!(heap.is_some());
+                // `prepare` set it before it made this comparison possible.
+                return Some(heap.unwrap_unchecked());
             }
         }
         None
