@@ -133,14 +133,14 @@ proptest! {
         let retained = tree.retained(&graph).unwrap();
         let sums = tree.retained_by_kind(&graph, &retained, 3).unwrap();
         let mut expected = [0; 3];
-        for place in 1..tree.len() {
+        for (place, bytes) in retained.iter().enumerate().skip(1) {
             let own = kind(tree.node(place));
             let mut above = tree.dominator(place);
             while above != 0 && kind(tree.node(above)) != own {
                 above = tree.dominator(above);
             }
             if above == 0 {
-                expected[own as usize] += retained[place];
+                expected[own as usize] += bytes;
             }
         }
         prop_assert_eq!(sums, expected);
