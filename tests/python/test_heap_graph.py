@@ -181,7 +181,8 @@ def test_what_c_holds_is_counted():
 
 def test_many_holders_are_summed_up():
     target = Plain()
-    holders = [[target] for _ in range(1000)]
+    # No comprehension: in 3.11 that is a function, with a cell for the variable.
+    holders = list(map(list, zip([target] * 1000, strict=True)))
     shown = wrasse.explain(target, limit=7).to_dict()
     assert sum(holder["text"] == "list[0]" for holder in shown["holders"]) == 7
     assert shown["others"] == [{"type": "list", "objects": 993}]
