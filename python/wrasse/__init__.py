@@ -16,6 +16,7 @@ from wrasse._core import allocator_stats, set_limit
 # For type checkers; at run time it is imported when it is used.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from wrasse._core import GcStats
     from wrasse._snapshot import Snapshot
     from wrasse.picture import Explanation, Heap, Reason, explain, heap, why_alive
 
@@ -27,6 +28,7 @@ __all__ = [
     "__version__",
     "allocator_stats",
     "explain",
+    "gc_stats",
     "heap",
     "install",
     "set_limit",
@@ -58,6 +60,25 @@ def status() -> dict[str, object]:
     ``notes``, what is on but limited here.
     """
     return _core.status()
+
+
+def gc_stats() -> "GcStats":
+    """Says what wrasse's collector has done in this interpreter; times are in seconds.
+
+    Keys: ``generations``, youngest first, each with ``collections``,
+    ``candidates`` (objects looked at), ``collected``, ``uncollectable``,
+    ``duration`` and ``longest``; ``reasons``, how many collections ran because
+    they were ``asked`` for, a ``threshold`` was passed that the program has set,
+    the ``nursery`` was full, the process had seen ``growth``, the nursery had
+    come of ``age``, the ``middle`` generation was due, or new objects were a
+    large enough ``share`` of the old ones; ``pause_p50``, ``pause_p99`` (both to
+    about a fifth) and ``pause_max``; ``duration`` of all collections, and the
+    ``time`` since the collector was turned on; ``nursery``, how many objects the
+    youngest generation may hold now, or None if the program has set thresholds.
+
+    Raises RuntimeError if the collector is not on.
+    """
+    return _core.gc_stats()
 
 
 def snapshot(source: str | None = None) -> "Snapshot":

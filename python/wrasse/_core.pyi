@@ -124,12 +124,33 @@ class AllocatorStats(TypedDict):
     reserved: int
     classes: list[SizeClass]
 
+@type_check_only
+class GenerationStats(TypedDict):
+    collections: int
+    candidates: int
+    collected: int
+    uncollectable: int
+    duration: float
+    longest: float
+
+@type_check_only
+class GcStats(TypedDict):
+    generations: list[GenerationStats]
+    reasons: dict[str, int]
+    pause_p50: float
+    pause_p99: float
+    pause_max: float
+    duration: float
+    time: float
+    nursery: int | None
+
 def boot(value: str, /) -> None: ...
 def install(value: str, /) -> dict[str, object]: ...
 def find_spec(name: str, path: object = None, target: object = None, /) -> ModuleSpec | None: ...
 def create_module(spec: ModuleSpec, /) -> ModuleType | None: ...
 def exec_module(module: ModuleType, /) -> None: ...
 def status() -> dict[str, object]: ...
+def gc_stats() -> GcStats: ...
 def proof() -> Proof: ...
 def set_limit(size: int | str | None, /) -> None: ...
 def allocator_stats() -> AllocatorStats: ...

@@ -805,3 +805,99 @@ def test_a_look_that_only_waits_loses_nothing():
         print(gc.collect() >= 40_000)
     """)
     assert (result.returncode, result.stdout, result.stderr) == (0, "True\n", ""), result.stderr
+
+
+def test_gc_stats_say_what_was_collected_and_why():
+    result = run("""
+        import gc, wrasse
+        before = wrasse.gc_stats()
+        kept = [[i] for i in range(300_000)]
+        for _ in range(50_000):
+            cycle = []; cycle.append(cycle)
+        middle = wrasse.gc_stats()
+        assert middle["nursery"] > 0
+        gc.disable()
+        del kept
+        cycles = [[] for _ in range(1_000)]
+        for cycle in cycles: cycle.append(cycle)
+        del cycle, cycles
+        found = gc.collect()
+        after = wrasse.gc_stats()
+        old, new = middle["generations"][2], after["generations"][2]
+        assert new["collections"] == old["collections"] + 1
+        assert new["collected"] == old["collected"] + found, (found, old, new)
+        assert new["candidates"] - old["candidates"] >= found >= 1_000
+        assert after["reasons"]["asked"] == middle["reasons"]["asked"] + 1
+        assert sum(middle["reasons"].values()) > sum(before["reasons"].values())
+        for generation, stock in zip(after["generations"], gc.get_stats()):
+            assert {key: generation[key] for key in stock} == stock
+            assert 0 <= generation["longest"] <= generation["duration"]
+        assert 0 < after["pause_p50"] <= after["pause_p99"] <= after["pause_max"] <= after["duration"]
+        assert after["duration"] < after["time"]
+        gc.set_threshold(700, 10, 10); gc.enable()
+        more = [[i] for i in range(10_000)]
+        last = wrasse.gc_stats()
+        assert last["nursery"] is None
+        assert last["reasons"]["threshold"] >= 10
+    """)
+    assert (result.returncode, result.stderr) == (0, ""), result.stderr
+
+
+def test_gc_stats_need_the_collector():
+    result = run(
+        """
+        import wrasse
+        try:
+            wrasse.gc_stats()
+        except RuntimeError as error:
+            print(error)
+        """,
+        STOCK,
+    )
+    assert result.stdout == "wrasse's collector is not on in this interpreter\n", result.stderr
+
+
+def test_a_thread_and_its_locals_survive_full_collections():
+    result = run("""
+        import gc, threading, weakref
+        class Node: pass
+        def work(number):
+            local = [Node() for _ in range(2_000)]
+            for a, b in zip(local, local[1:]): a.b = b; b.a = a
+            watch = weakref.ref(local[0])
+            for _ in range(20):
+                local = [node for node in local]
+                for _ in range(200):
+                    cycle = []; cycle.append(cycle)
+                if number % 3 == 0: gc.collect()
+            assert watch() is local[0] and local[-1].a is local[-2]
+            results.append(number)
+        results = []
+        threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+        print(sorted(results))
+        del threads, thread
+        gc.collect()
+        print(sum(type(o) is Node for o in gc.get_objects()))
+    """)
+    assert result.stdout == "[0, 1, 2, 3, 4, 5, 6, 7]\n0\n", result.stderr
+
+
+def test_marking_leaves_no_trace_on_frozen_objects():
+    result = run("""
+        import gc
+        class Node: pass
+        kept = [Node() for _ in range(1_000)]
+        gc.freeze()
+        more = [[node, (1, 2)] for node in kept]
+        for _ in range(3): gc.collect()
+        gc.unfreeze()
+        assert all(gc.is_tracked(node) for node in kept)
+        del kept
+        gc.collect()
+        more.clear()
+        gc.collect()
+        print(sum(type(o) is Node for o in gc.get_objects()))
+    """)
+    assert (result.stdout, result.stderr) == ("0\n", ""), result.stderr

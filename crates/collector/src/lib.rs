@@ -34,4 +34,4 @@ pub use policy::{
     LARGEST_NURSERY, LARGEST_SHARE, LEAST_GROWTH, LONGEST_WAIT, Policy, Reading, Step,
     WORKING_NURSERY,
 };
-pub use stats::{GenerationStats, Stats};
+pub use stats::{GenerationStats, Pauses, Reason, Stats};

@@ -31,6 +31,7 @@
 
 use crate::collect::Outcome;
 use crate::generation::{Generations, OLDEST};
+use crate::stats::Reason;
 
 /// Objects in a nursery in which garbage is found.
 pub const WORKING_NURSERY: usize = 10_000;
@@ -123,6 +124,8 @@ pub struct Policy {
     bytes_seen: Option<usize>,
     /// The count for the next look.
     next_look: usize,
+    /// Why what was decided last was decided.
+    reason: Reason,
 }
 
 impl Policy {
@@ -147,12 +150,18 @@ impl Policy {
             bytes: None,
             bytes_seen: None,
             next_look: base,
+            reason: Reason::Nursery,
         }
     }
 
     /// The count above which the host should ask again.
     pub fn next_look(&self) -> usize {
         self.next_look
+    }
+
+    /// Why the last [`look`](Self::look) did not end with [`Step::Wait`].
+    pub fn reason(&self) -> Reason {
+        self.reason
     }
 
     /// Objects that the nursery may hold now.
@@ -167,13 +176,20 @@ impl Policy {
         if !full && !old && !self.has_grown(&reading) {
             return Step::Wait;
         }
+        self.reason = match (full, old) {
+            (true, _) => Reason::Nursery,
+            (false, true) => Reason::Age,
+            (false, false) => Reason::Growth,
+        };
         let (total, pending) = generations.long_lived();
         // As many as CPython's thresholds amount to at the least.
         let least = self.base * 11 * 11;
         if pending > least && pending as f64 >= total as f64 * self.share {
+            self.reason = Reason::Share;
             return Step::Collect(OLDEST);
         }
         if self.suspect {
+            self.reason = Reason::Middle;
             return Step::Collect(OLDEST - 1);
         }
         let known = total + pending + self.middle;
@@ -191,6 +207,7 @@ impl Policy {
             }
         }
         if self.middle > self.middle_limit && !skipping {
+            self.reason = Reason::Middle;
             return Step::Collect(OLDEST - 1);
         }
         self.largest = WORKING_NURSERY.max(known / NURSERY_PART);

@@ -11,7 +11,7 @@ use std::cell::Cell;
 use std::sync::OnceLock;
 use std::time::Instant;
 
-use wrasse_collector::{Generations, Outcome, Policy, Reading, Step, Thresholds};
+use wrasse_collector::{Generations, Outcome, Policy, Reading, Reason, Step, Thresholds};
 
 use crate::interpreter::Interpreter;
 
@@ -53,6 +53,16 @@ impl Adaptation {
     /// Asks the policy, with `count` objects in the youngest generation.
     pub fn look(&self, count: i32, generations: &Generations) -> Step {
         self.update(|policy| policy.look(read(count), generations))
+    }
+
+    /// Why the policy last wanted something.
+    pub fn reason(&self) -> Reason {
+        self.policy.get().reason()
+    }
+
+    /// Objects that the youngest generation may hold now.
+    pub fn nursery(&self) -> usize {
+        self.policy.get().nursery()
     }
 
     /// `generation` and younger were moved, the youngest of `count` objects;

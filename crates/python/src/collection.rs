@@ -28,6 +28,7 @@ impl Interpreter {
             debug_assert_ne!((*self.state).collecting, 0);
             debug_assert!(!self.active.get());
             self.active.set(true);
+            let reason = self.reason.take();
             if self.pass.get().is_some() {
                 // Without the memory for its argument CPython does not call
                 // the hook: what it would have put back is put back now.
@@ -45,6 +46,7 @@ impl Interpreter {
             let seconds = begin.elapsed().as_secs_f64();
             let mut stats = self.stats.get();
             stats.record(generation, &outcome, seconds);
+            stats.reasons[reason as usize] += 1;
             self.stats.set(stats);
             statistics::record(generation, &outcome, seconds);
             self.notice_thresholds();

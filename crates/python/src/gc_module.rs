@@ -14,7 +14,7 @@ use std::ffi::{CStr, c_int};
 use std::ptr;
 
 use pyo3_ffi::*;
-use wrasse_collector::GENERATIONS;
+use wrasse_collector::{GENERATIONS, Reason};
 
 use crate::interpreter::{self, Interpreter};
 use crate::module::Shared;
@@ -204,6 +204,7 @@ unsafe extern "C" fn collect(
             return PyLong_FromLong(0);
         }
         (*state).collecting = 1;
+        interpreter.reason.set(Reason::Asked);
         let outcome = interpreter.collect(generation as usize);
         (*state).collecting = 0;
         PyLong_FromSize_t(outcome.collected + outcome.uncollectable)

@@ -9,9 +9,10 @@ use std::cell::{Cell, RefCell};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use pyo3_ffi::*;
-use wrasse_collector::{Generations, MarkStack, Stats};
+use wrasse_collector::{Generations, MarkStack, Reason, Stats};
 
 use crate::adaptation::Adaptation;
 
@@ -50,6 +51,10 @@ pub struct Interpreter {
     pub active: Cell<bool>,
     /// What was set aside for CPython's own pass after ours.
     pub pass: Cell<Option<StockPass>>,
+    /// Why the next collection runs.
+    pub reason: Cell<Reason>,
+    /// When wrasse's collector was installed here.
+    pub since: Instant,
     /// The oldest generation while CPython's own pass runs.
     pub parked: List,
     /// The youngest generation while CPython's own pass runs, if it is not due.

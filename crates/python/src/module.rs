@@ -34,7 +34,7 @@ const fn method(
     }
 }
 
-static METHODS: Shared<[PyMethodDef; 16]> = Shared([
+static METHODS: Shared<[PyMethodDef; 17]> = Shared([
     method(
         c"boot",
         METH_O,
@@ -76,6 +76,12 @@ static METHODS: Shared<[PyMethodDef; 16]> = Shared([
         METH_NOARGS,
         PyMethodDefPointer { PyCFunction: status::status },
         c"status($module, /)\n--\n\nReturn what runs on wrasse in this interpreter and what is stock, and why.",
+    ),
+    method(
+        c"gc_stats",
+        METH_NOARGS,
+        PyMethodDefPointer { PyCFunction: status::gc_stats },
+        c"gc_stats($module, /)\n--\n\nReturn what wrasse's collector has done in this interpreter.",
     ),
     method(
         c"proof",

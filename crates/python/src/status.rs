@@ -4,6 +4,7 @@
 use std::ptr;
 
 use pyo3_ffi::*;
+use wrasse_collector::Reason;
 
 use crate::{boot, interpreter, profile, small_objects, tracemalloc_module};
 
@@ -56,6 +57,73 @@ fn words(part: &str, on: bool) -> String {
         (true, _) => "wrasse".into(),
         (false, Some(reason)) => format!("stock: {reason}"),
         (false, None) => "stock: not turned on".into(),
+    }
+}
+
+/// `_core.gc_stats()`.
+pub unsafe extern "C" fn gc_stats(_module: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called from Python; formats and arguments agree.
+    unsafe {
+        let Some(interpreter) = interpreter::current() else {
+            PyErr_SetString(
+                PyExc_RuntimeError,
+                c"wrasse's collector is not on in this interpreter".as_ptr(),
+            );
+            return ptr::null_mut();
+        };
+        // Read before anything is allocated: an allocation may collect.
+        let stats = interpreter.stats.get();
+        let adaptation = &interpreter.adaptation;
+        let generations = PyList_New(0);
+        for generation in &stats.generations {
+            let item = Py_BuildValue(
+                c"{snsnsnsnsdsd}".as_ptr(),
+                c"collections".as_ptr(),
+                generation.collections as Py_ssize_t,
+                c"candidates".as_ptr(),
+                generation.candidates as Py_ssize_t,
+                c"collected".as_ptr(),
+                generation.collected as Py_ssize_t,
+                c"uncollectable".as_ptr(),
+                generation.uncollectable as Py_ssize_t,
+                c"duration".as_ptr(),
+                generation.seconds,
+                c"longest".as_ptr(),
+                generation.longest,
+            );
+            let good =
+                !generations.is_null() && !item.is_null() && PyList_Append(generations, item) == 0;
+            Py_XDECREF(item);
+            if !good {
+                Py_XDECREF(generations);
+                return ptr::null_mut();
+            }
+        }
+        let mut reasons = Dict(PyDict_New());
+        for reason in Reason::ALL {
+            let name = format!("{reason:?}").to_lowercase();
+            reasons.set(&name, PyLong_FromSize_t(stats.reasons[reason as usize]));
+        }
+        let mut dict = Dict(PyDict_New());
+        dict.set("generations", generations);
+        dict.set("reasons", reasons.0);
+        let pauses = &stats.pauses;
+        for (name, value) in [
+            ("pause_p50", pauses.quantile(0.5)),
+            ("pause_p99", pauses.quantile(0.99)),
+            ("pause_max", pauses.longest),
+            ("duration", pauses.total),
+            ("time", interpreter.since.elapsed().as_secs_f64()),
+        ] {
+            dict.set(name, PyFloat_FromDouble(value));
+        }
+        let nursery = if adaptation.is_on() {
+            PyLong_FromSize_t(adaptation.nursery())
+        } else {
+            Py_NewRef(Py_None())
+        };
+        dict.set("nursery", nursery);
+        dict.0
     }
 }
 

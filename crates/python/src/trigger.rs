@@ -21,9 +21,10 @@
 
 use std::ffi::c_void;
 use std::ptr;
+use std::time::Instant;
 
 use pyo3_ffi::*;
-use wrasse_collector::{Generations, Model, OLDEST, Step};
+use wrasse_collector::{Generations, Model, OLDEST, Reason, Step};
 
 use crate::adaptation::Adaptation;
 use crate::heap::DEBUG_SAVEALL;
@@ -107,6 +108,8 @@ pub unsafe fn install(state: *mut GcState, module: *mut PyObject) -> Result<(), 
             heads: Heads::new(),
             active: false.into(),
             pass: None.into(),
+            reason: Reason::Asked.into(),
+            since: Instant::now(),
             parked: List::new(),
             parked_young: List::new(),
             adaptation: Adaptation::new(std::array::from_fn(|g| (*state).generations[g].threshold)),
@@ -197,11 +200,18 @@ impl Interpreter {
     fn step(&self, count: i32, asked: usize) -> Step {
         let thresholds = self.thresholds();
         if asked != OLDEST && self.adaptation.is_on() {
-            return match self.adaptation.look(count, &self.generations.get()) {
+            let step = self.adaptation.look(count, &self.generations.get());
+            self.reason.set(self.adaptation.reason());
+            return match step {
                 Step::Collect(due) => Step::Collect(due.max(asked)),
                 step => step,
             };
         }
+        self.reason.set(if asked == OLDEST {
+            Reason::Asked
+        } else {
+            Reason::Threshold
+        });
         let due = self.generations.get().due(count, &thresholds);
         Step::Collect(due.unwrap_or(asked).max(asked))
     }
