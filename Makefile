@@ -78,7 +78,7 @@ $(B)/venv-%/.stamp-wheel: $(B)/venv-%/.stamp-tools $(B)/sources.list $(SOURCES)
 	@touch $@
 
 lints := lint-format lint-clippy lint-doc lint-ruff lint-types
-.PHONY: FORCE help build demo test test-start test-rust test-examples test-sanitizers test-end fuzz stress bench lint $(lints) clean
+.PHONY: FORCE help build demo test test-start test-rust test-examples test-sanitizers test-end fuzz stress bench bench-python bench-rust lint $(lints) clean
 FORCE:
 
 build: $(KEYS:%=$(B)/venv-%/.stamp-wheel) ## build the wheel and install it in .build/venv-*
@@ -189,9 +189,17 @@ lint-types: $(B)/venv-$(DEFAULT)/.stamp-lint $(B)/venv-$(DEFAULT)/.stamp-wheel
 # --- Benchmarks --------------------------------------------------------------------------------
 
 WORKLOADS ?= $(firstword $(wildcard ../shared/workloads) benches/programs)
-bench: $(B)/venv-$(DEFAULT)/.stamp-wheel ## stock against wrasse: CPU time, memory, start-up
+bench: bench-python bench-rust ## stock against wrasse, and Gc<T> against its peers
+
+bench-python: $(B)/venv-$(DEFAULT)/.stamp-wheel
 	@$(V)/python benches/bench.py --python $(V)/python --wheels $(B)/wheels/$(DEFAULT) \
 	    --directory $(WORKLOADS) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SCALE),--scale $(SCALE)) $(BENCH)
+
+# The peers are a package of their own: cargo fetches them the first time. ROWS names single rows.
+bench-rust:
+	@echo; echo "== Gc<T> and its peers"
+	@CARGO_TARGET_DIR=$(B)/peers cargo build --quiet --release --manifest-path crates/wrasse/peers/Cargo.toml
+	@$(B)/peers/release/peers $(ROUNDS) $(ROWS)
 
 # --- The rest ----------------------------------------------------------------------------------
 
@@ -209,4 +217,5 @@ help:
 	@echo "  CPYTHON_TESTS=\"test_gc\"  test: only these of CPython's test files"
 	@echo "  ROUNDS=7 SCALE=1         bench: pairs of processes for each figure, and how much work each does"
 	@echo "  SECONDS=60 TARGETS=gc_heap  fuzz: how long each target, and which"
+	@echo "  ROWS='\"live 1e6\" trees'   bench-rust: only these rows of the table of Gc<T>"
 	@echo "  WORKLOADS=DIR BENCH=NAME bench: another directory of programs, and which of them"

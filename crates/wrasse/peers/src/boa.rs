@@ -3,7 +3,7 @@
 
 use boa_gc::{Finalize, Gc, GcRefCell, Trace, force_collect};
 
-use crate::peer::{List, Peer, now};
+use crate::peer::{Peer, nodes_with_borrows};
 
 pub struct BoaGc;
 
@@ -14,19 +14,8 @@ pub struct Node {
 }
 
 impl Peer for BoaGc {
-    type Node = Gc<Node>;
-
-    fn node(value: u64) -> Gc<Node> {
-        Gc::new(Node {
-            value,
-            edges: GcRefCell::new([None, None, None]),
-        })
-    }
-
-    fn link(from: &Gc<Node>, edge: usize, to: &Gc<Node>) {
-        debug_assert!(from.value < u64::MAX);
-        from.edges.borrow_mut()[edge] = Some(to.clone());
-    }
+    nodes_with_borrows!(Gc, Node, GcRefCell);
+    const COUNTS: bool = false;
 
     fn collect() -> bool {
         force_collect();
@@ -35,21 +24,5 @@ impl Peer for BoaGc {
 
     fn set_automatic(_: bool) -> bool {
         true
-    }
-
-    fn list(count: u64, what: List) -> Option<f64> {
-        let mut first = Self::node(0);
-        for value in 1..count {
-            let node = Self::node(value);
-            Self::link(&node, 0, &first);
-            first = node;
-        }
-        let alive = (what == List::Live).then(|| first.clone());
-        let begin = now();
-        drop(first);
-        force_collect();
-        let time = now() - begin;
-        drop(alive);
-        Some(time / count as f64)
     }
 }

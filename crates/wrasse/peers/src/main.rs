@@ -1,54 +1,69 @@
 //! `Gc<T>` against its peers: CPU time for each object, in nanoseconds.
 //!
-//! `peers` runs every benchmark of every peer, each in a process of its own and
-//! in turn, and prints medians; `peers BENCHMARK PEER` runs one and prints one
-//! number. What is compared, and where a comparison is not quite fair, is said
-//! in `README.md`.
-
-use std::collections::BTreeMap;
-use std::process::Command;
+//! `peers [ROUNDS] [BENCHMARK …]` runs benchmarks (all of them, if none is
+//! named) of every peer, each in a process of its own and in turn, and prints a
+//! table; `peers run BENCHMARK PEER` runs one and prints one number. What is
+//! compared, and where a comparison is not quite fair, is said in `README.md`.
 
 mod boa;
 mod graph;
+mod memory;
 mod others;
 mod peer;
 mod rc;
 mod rustcc;
+mod table;
 mod tracing;
 mod wrasse_gc;
 
-use peer::Peer;
+use peer::{List, Peer};
+use table::{Goal, Row};
 
-/// The benchmarks, in the order of the table.
-const BENCHMARKS: [&str; 12] = [
-    "at once",
-    "batch",
-    "clone",
-    "cycles",
-    "live 1e5",
-    "live 1e6",
-    "again 1e5",
-    "again 1e6",
-    "trees",
-    "list drop",
-    "list live",
-    "list dead",
+/// The benchmarks, in the order of the table, with the goals for wrasse.
+const ROWS: [Row; 17] = [
+    row("at once", Goal::Times(0.6, "Rc")),
+    row("batch 1e6", Goal::Times(0.7, "Rc")),
+    row("clone", Goal::Times(1.1, "Rc")),
+    row("cycles", Goal::Times(0.7, "rust-cc")),
+    row("live 1e5", Goal::Times(1.0, "gc-arena")),
+    row("live 1e6", Goal::Times(1.0, "gc-arena")),
+    row("live 5e6", Goal::Times(1.0, "gc-arena")),
+    row("again 1e5", Goal::Value(5.0)),
+    row("again 1e6", Goal::Value(5.0)),
+    row("again 5e6", Goal::Value(5.0)),
+    row("trees", Goal::Times(0.7, "boa_gc")),
+    // A node is 32 bytes where an edge is in a plain cell.
+    row("bytes", Goal::Value(32.0 + 16.0)),
+    row("extra bytes", Goal::Value(1.0)),
+    row("list 1e7 drop", Goal::Ends),
+    row("list 1e7 live", Goal::Ends),
+    row("list 1e7 dead", Goal::Ends),
+    row("list 1e5 drop", Goal::Ends),
 ];
+
+const fn row(name: &'static str, goal: Goal) -> Row {
+    Row { name, goal }
+}
 
 fn measure<P: Peer>(benchmark: &str) -> Option<f64> {
     match benchmark {
         "at once" => P::at_once(10_000_000),
-        "batch" => P::batch(1_000_000),
+        "batch 1e6" => P::batch(1_000_000),
         "clone" => P::clone_one(50_000_000),
         "cycles" => P::cycles(1_000_000),
         "live 1e5" => P::live(100_000, false),
         "live 1e6" => P::live(1_000_000, false),
+        "live 5e6" => P::live(5_000_000, false),
         "again 1e5" => P::live(100_000, true),
         "again 1e6" => P::live(1_000_000, true),
+        "again 5e6" => P::live(5_000_000, true),
         "trees" => P::trees(),
-        "list drop" => P::list(1_000_000, peer::List::Drop),
-        "list live" => P::list(1_000_000, peer::List::Live),
-        "list dead" => P::list(1_000_000, peer::List::Dead),
+        "bytes" => P::bytes(4_000_000),
+        "extra bytes" => P::extra_bytes(4_000_000),
+        "list 1e7 drop" => P::list(10_000_000, List::Drop),
+        "list 1e7 live" => P::list(10_000_000, List::Live),
+        "list 1e7 dead" => P::list(10_000_000, List::Dead),
+        "list 1e5 drop" => P::list(100_000, List::Drop),
         _ => panic!("no such benchmark: {benchmark}"),
     }
 }
@@ -68,48 +83,64 @@ const PEERS: [Entry; 9] = [
     ("gcmodule", measure::<others::GcModule>),
 ];
 
+/// The stack of every run, whatever the system's limit is.
+const STACK: usize = 8 << 20;
+
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [benchmark, peer] = arguments.as_slice() {
-        let (_, run) = PEERS
-            .iter()
-            .find(|(name, _)| name == peer)
-            .expect("no such peer");
-        if let Some(value) = run(benchmark) {
-            println!("{value}");
-        }
-        return;
+    if let [run, benchmark, peer] = arguments.as_slice()
+        && run == "run"
+    {
+        return one(benchmark.clone(), peer);
     }
-    let rounds: usize = arguments
-        .first()
-        .map_or(5, |n| n.parse().expect("a number of rounds"));
-    let program = std::env::current_exe().expect("the path of this program");
-    let mut values: BTreeMap<(usize, usize), Vec<f64>> = BTreeMap::new();
-    for _ in 0..rounds {
-        for (row, benchmark) in BENCHMARKS.iter().enumerate() {
-            for (column, (peer, _)) in PEERS.iter().enumerate() {
-                let output = Command::new(&program).args([benchmark, peer]).output();
-                let text = String::from_utf8(output.expect("it runs").stdout).expect("a number");
-                if let Ok(value) = text.trim().parse() {
-                    values.entry((row, column)).or_default().push(value);
-                }
+    let (rounds, named) = match arguments.split_first() {
+        Some((first, rest)) if first.parse::<usize>().is_ok_and(|n| n > 0) => {
+            (first.parse().expect("just parsed"), rest)
+        }
+        _ => (3, arguments.as_slice()),
+    };
+    if let Some(unknown) = named
+        .iter()
+        .find(|name| ROWS.iter().all(|row| row.name != **name))
+    {
+        let names: Vec<_> = ROWS.iter().map(|row| row.name).collect();
+        eprintln!(
+            "peers: no benchmark \"{unknown}\"; there are: {}",
+            names.join(", ")
+        );
+        std::process::exit(2);
+    }
+    let rows: Vec<Row> = ROWS
+        .into_iter()
+        .filter(|row| named.is_empty() || named.iter().any(|name| name == row.name))
+        .collect();
+    let peers: Vec<_> = PEERS.iter().map(|(peer, _)| *peer).collect();
+    table::print(&rows, &peers, rounds);
+}
+
+/// Runs one benchmark of one peer.
+fn one(benchmark: String, peer: &str) {
+    let Some((_, run)) = PEERS.iter().find(|(name, _)| *name == peer) else {
+        eprintln!("peers: no peer \"{peer}\"");
+        std::process::exit(2);
+    };
+    // Stacks do overflow, and nobody wants to see the cores.
+    let none = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: only a limit of this process is set.
+    unsafe { libc::setrlimit(libc::RLIMIT_CORE, &none) };
+    let runner = std::thread::Builder::new()
+        .stack_size(STACK)
+        .spawn(move || {
+            if let Some(value) = run(&benchmark) {
+                println!("{value}");
             }
-        }
-    }
-    print!("{:12}", "ns/object");
-    PEERS.iter().for_each(|(peer, _)| print!("{peer:>10}"));
-    println!();
-    for (row, benchmark) in BENCHMARKS.iter().enumerate() {
-        print!("{benchmark:12}");
-        for column in 0..PEERS.len() {
-            match values.get_mut(&(row, column)) {
-                Some(values) => {
-                    values.sort_by(f64::total_cmp);
-                    print!("{:10.1}", values[values.len() / 2]);
-                }
-                None => print!("{:>10}", "-"),
-            }
-        }
-        println!();
-    }
+            // What is left is not taken apart: that might overflow the stack.
+            // SAFETY: nothing is to be done any more; the line is written out.
+            unsafe { libc::_exit(0) }
+        });
+    let ended = runner.expect("a thread can be started").join();
+    std::process::exit(i32::from(ended.is_err()));
 }

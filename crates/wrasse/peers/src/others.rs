@@ -4,7 +4,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use crate::peer::Peer;
+use crate::peer::{Peer, nodes_with_borrows, nodes_with_cells};
 
 /// dumpster, which finds cycles from references that were dropped.
 pub struct Dumpster;
@@ -16,20 +16,7 @@ pub struct DumpsterNode {
 }
 
 impl Peer for Dumpster {
-    type Node = dumpster::unsync::Gc<DumpsterNode>;
-    const LONG_LISTS: bool = false;
-
-    fn node(value: u64) -> Self::Node {
-        dumpster::unsync::Gc::new(DumpsterNode {
-            value,
-            edges: RefCell::new([None, None, None]),
-        })
-    }
-
-    fn link(from: &Self::Node, edge: usize, to: &Self::Node) {
-        debug_assert!(from.value < u64::MAX);
-        from.edges.borrow_mut()[edge] = Some(to.clone());
-    }
+    nodes_with_borrows!(dumpster::unsync::Gc, DumpsterNode, RefCell);
 
     fn collect() -> bool {
         dumpster::unsync::collect();
@@ -66,20 +53,7 @@ impl bacon_rajan_cc::Trace for BaconNode {
 }
 
 impl Peer for Bacon {
-    type Node = bacon_rajan_cc::Cc<BaconNode>;
-    const LONG_LISTS: bool = false;
-
-    fn node(value: u64) -> Self::Node {
-        bacon_rajan_cc::Cc::new(BaconNode {
-            value,
-            edges: [const { Cell::new(None) }; 3],
-        })
-    }
-
-    fn link(from: &Self::Node, edge: usize, to: &Self::Node) {
-        debug_assert!(from.value < u64::MAX);
-        from.edges[edge].set(Some(to.clone()));
-    }
+    nodes_with_cells!(bacon_rajan_cc::Cc, BaconNode);
 
     fn collect() -> bool {
         bacon_rajan_cc::collect_cycles();
@@ -113,20 +87,7 @@ impl jrsonnet_gcmodule::Trace for GcModuleNode {
 }
 
 impl Peer for GcModule {
-    type Node = jrsonnet_gcmodule::Cc<GcModuleNode>;
-    const LONG_LISTS: bool = false;
-
-    fn node(value: u64) -> Self::Node {
-        jrsonnet_gcmodule::Cc::new(GcModuleNode {
-            value,
-            edges: [const { Cell::new(None) }; 3],
-        })
-    }
-
-    fn link(from: &Self::Node, edge: usize, to: &Self::Node) {
-        debug_assert!(from.value < u64::MAX);
-        from.edges[edge].set(Some(to.clone()));
-    }
+    nodes_with_cells!(jrsonnet_gcmodule::Cc, GcModuleNode);
 
     fn collect() -> bool {
         let _freed = jrsonnet_gcmodule::collect_thread_cycles();
@@ -148,19 +109,8 @@ pub struct ManishearthNode {
 }
 
 impl Peer for Manishearth {
-    type Node = gc::Gc<ManishearthNode>;
-
-    fn node(value: u64) -> Self::Node {
-        gc::Gc::new(ManishearthNode {
-            value,
-            edges: gc::GcCell::new([None, None, None]),
-        })
-    }
-
-    fn link(from: &Self::Node, edge: usize, to: &Self::Node) {
-        debug_assert!(from.value < u64::MAX);
-        from.edges.borrow_mut()[edge] = Some(to.clone());
-    }
+    nodes_with_borrows!(gc::Gc, ManishearthNode, gc::GcCell);
+    const COUNTS: bool = false;
 
     fn collect() -> bool {
         gc::force_collect();

@@ -1,9 +1,10 @@
 //! What a peer is asked to do.
 
 use std::hint::black_box;
-use std::mem::MaybeUninit;
+use std::mem::{ManuallyDrop, MaybeUninit};
 
 use crate::graph::Random;
+use crate::memory;
 
 /// What is done to a list.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -29,10 +30,8 @@ pub trait Peer: Sized + 'static {
     fn collect() -> bool;
     /// Whether collections run by themselves.
     fn set_automatic(automatic: bool) -> bool;
-    /// Whether references keep their nodes alive by counting.
+    /// Whether a node goes with its last reference; else with the next collection.
     const COUNTS: bool = true;
-    /// Whether a list of a million nodes can be dropped on this stack.
-    const LONG_LISTS: bool = true;
 
     /// Allocate and drop at once.
     fn at_once(count: u64) -> Option<f64> {
@@ -83,9 +82,9 @@ pub trait Peer: Sized + 'static {
         }))
     }
 
-    /// A full collection of a random graph in which everything is alive.
-    fn live(count: u64, again: bool) -> Option<f64> {
-        Self::set_automatic(false);
+    /// A random graph in which everything is alive, by its root; each node has
+    /// lost a reference.
+    fn graph(count: u64) -> Self::Node {
         let nodes: Vec<Self::Node> = (0..count).map(Self::node).collect();
         let mut random = Random::new();
         for (index, node) in nodes.iter().enumerate() {
@@ -95,11 +94,14 @@ pub trait Peer: Sized + 'static {
             }
             Self::link(node, 2, &nodes[random.below(count) as usize]);
         }
-        let _root = nodes[0].clone();
-        drop(nodes);
-        if !Self::COUNTS {
-            return None;
-        }
+        nodes[0].clone()
+    }
+
+    /// A full collection of the graph; or one more, when nothing has changed.
+    fn live(count: u64, again: bool) -> Option<f64> {
+        Self::set_automatic(false);
+        // Never dropped: for some peers that would overflow the stack.
+        let _root = ManuallyDrop::new(Self::graph(count));
         if again && !Self::collect() {
             return None;
         }
@@ -108,6 +110,25 @@ pub trait Peer: Sized + 'static {
             return None;
         }
         Some((now() - begin) / count as f64)
+    }
+
+    /// Bytes of memory for a node of the graph.
+    fn bytes(count: u64) -> Option<f64> {
+        Self::set_automatic(false);
+        let before = memory::resident()?;
+        let _root = ManuallyDrop::new(Self::graph(count));
+        Some((memory::resident()? - before) / count as f64)
+    }
+
+    /// Bytes of memory for a node of the graph that a collection needs besides.
+    fn extra_bytes(count: u64) -> Option<f64> {
+        Self::set_automatic(false);
+        let _root = ManuallyDrop::new(Self::graph(count));
+        let before = memory::begin_peak()?;
+        if !Self::collect() {
+            return None;
+        }
+        Some((memory::peak()? - before) / count as f64)
     }
 
     /// Trees whose nodes know their parents; many that die young, one that stays.
@@ -144,9 +165,6 @@ pub trait Peer: Sized + 'static {
     /// A long list.
     fn list(count: u64, what: List) -> Option<f64> {
         Self::set_automatic(false);
-        if !Self::LONG_LISTS {
-            return None;
-        }
         let last = Self::node(0);
         let mut first = last.clone();
         for value in 1..count {
@@ -160,7 +178,7 @@ pub trait Peer: Sized + 'static {
         let alive = (what == List::Live).then(|| first.clone());
         let begin = now();
         drop((first, last));
-        if what != List::Drop && !Self::collect() {
+        if (what != List::Drop || !Self::COUNTS) && !Self::collect() {
             return None;
         }
         let time = now() - begin;
@@ -168,6 +186,46 @@ pub trait Peer: Sized + 'static {
         Some(time / count as f64)
     }
 }
+
+/// The nodes of a peer whose pointer can be in a `Cell`.
+macro_rules! nodes_with_cells {
+    ($($pointer:ident)::+, $node:ident) => {
+        type Node = $($pointer)::+<$node>;
+
+        fn node(value: u64) -> Self::Node {
+            $($pointer)::+::new($node {
+                value,
+                edges: [const { Cell::new(None) }; 3],
+            })
+        }
+
+        fn link(from: &Self::Node, edge: usize, to: &Self::Node) {
+            debug_assert!(from.value < u64::MAX);
+            from.edges[edge].set(Some(to.clone()));
+        }
+    };
+}
+
+/// The nodes of a peer that needs a cell which is borrowed.
+macro_rules! nodes_with_borrows {
+    ($($pointer:ident)::+, $node:ident, $($cell:ident)::+) => {
+        type Node = $($pointer)::+<$node>;
+
+        fn node(value: u64) -> Self::Node {
+            $($pointer)::+::new($node {
+                value,
+                edges: $($cell)::+::new([None, None, None]),
+            })
+        }
+
+        fn link(from: &Self::Node, edge: usize, to: &Self::Node) {
+            debug_assert!(from.value < u64::MAX);
+            from.edges.borrow_mut()[edge] = Some(to.clone());
+        }
+    };
+}
+
+pub(crate) use {nodes_with_borrows, nodes_with_cells};
 
 /// Nanoseconds for each of `count`; the second of two runs.
 fn per(count: u64, mut run: impl FnMut()) -> f64 {

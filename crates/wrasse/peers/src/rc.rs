@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use crate::peer::Peer;
+use crate::peer::{Peer, nodes_with_cells};
 
 pub struct StdRc;
 
@@ -13,20 +13,7 @@ pub struct Node {
 }
 
 impl Peer for StdRc {
-    type Node = Rc<Node>;
-    const LONG_LISTS: bool = false;
-
-    fn node(value: u64) -> Rc<Node> {
-        Rc::new(Node {
-            value,
-            edges: [const { Cell::new(None) }; 3],
-        })
-    }
-
-    fn link(from: &Rc<Node>, edge: usize, to: &Rc<Node>) {
-        debug_assert!(from.value < u64::MAX);
-        from.edges[edge].set(Some(Rc::clone(to)));
-    }
+    nodes_with_cells!(Rc, Node);
 
     fn collect() -> bool {
         false

@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use rust_cc::{Cc, Context, Finalize, Trace, collect_cycles, config::config};
 
-use crate::peer::Peer;
+use crate::peer::{Peer, nodes_with_cells};
 
 pub struct RustCc;
 
@@ -26,20 +26,7 @@ unsafe impl Trace for Node {
 }
 
 impl Peer for RustCc {
-    type Node = Cc<Node>;
-    const LONG_LISTS: bool = false;
-
-    fn node(value: u64) -> Cc<Node> {
-        Cc::new(Node {
-            value,
-            edges: [const { Cell::new(None) }; 3],
-        })
-    }
-
-    fn link(from: &Cc<Node>, edge: usize, to: &Cc<Node>) {
-        debug_assert!(from.value < u64::MAX);
-        from.edges[edge].set(Some(to.clone()));
-    }
+    nodes_with_cells!(Cc, Node);
 
     fn collect() -> bool {
         collect_cycles();

@@ -8,6 +8,7 @@ use gc_arena::lock::Lock;
 use gc_arena::{Arena, Collect, Gc, Mutation, Rootable};
 
 use crate::graph::Random;
+use crate::memory;
 use crate::peer::{List, Peer, now};
 
 pub struct GcArena;
@@ -48,6 +49,21 @@ fn link<'gc>(mc: &Mutation<'gc>, from: Gc<'gc, Node<'gc>>, edge: usize, to: Gc<'
 
 fn heap() -> Heap {
     Arena::new(|_| Root { nodes: Vec::new() })
+}
+
+/// The graph of [`Peer::graph`].
+fn graph(heap: &mut Heap, count: u64) {
+    heap.mutate_root(|mc, root| {
+        let nodes: Vec<_> = (0..count).map(|value| node(mc, value)).collect();
+        let mut random = Random::new();
+        for (index, &node) in nodes.iter().enumerate() {
+            if index > 0 {
+                link(mc, nodes[(index - 1) / 2], (index - 1) % 2, node);
+            }
+            link(mc, node, 2, nodes[random.below(count) as usize]);
+        }
+        root.nodes.push(nodes[0]);
+    });
 }
 
 impl Peer for GcArena {
@@ -115,23 +131,28 @@ impl Peer for GcArena {
 
     fn live(count: u64, again: bool) -> Option<f64> {
         let mut heap = heap();
-        heap.mutate_root(|mc, root| {
-            let nodes: Vec<_> = (0..count).map(|value| node(mc, value)).collect();
-            let mut random = Random::new();
-            for (index, &node) in nodes.iter().enumerate() {
-                if index > 0 {
-                    link(mc, nodes[(index - 1) / 2], (index - 1) % 2, node);
-                }
-                link(mc, node, 2, nodes[random.below(count) as usize]);
-            }
-            root.nodes.push(nodes[0]);
-        });
+        graph(&mut heap, count);
         if again {
             heap.finish_cycle();
         }
         let begin = now();
         heap.finish_cycle();
         Some((now() - begin) / count as f64)
+    }
+
+    fn bytes(count: u64) -> Option<f64> {
+        let before = memory::resident()?;
+        let mut heap = heap();
+        graph(&mut heap, count);
+        Some((memory::resident()? - before) / count as f64)
+    }
+
+    fn extra_bytes(count: u64) -> Option<f64> {
+        let mut heap = heap();
+        graph(&mut heap, count);
+        let before = memory::begin_peak()?;
+        heap.finish_cycle();
+        Some((memory::peak()? - before) / count as f64)
     }
 
     fn trees() -> Option<f64> {

@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use wrasse::{Gc, Trace, gc};
 
-use crate::peer::Peer;
+use crate::peer::{Peer, nodes_with_cells};
 
 pub struct Wrasse;
 
@@ -15,19 +15,7 @@ pub struct Node {
 }
 
 impl Peer for Wrasse {
-    type Node = Gc<Node>;
-
-    fn node(value: u64) -> Gc<Node> {
-        Gc::new(Node {
-            value,
-            edges: [const { Cell::new(None) }; 3],
-        })
-    }
-
-    fn link(from: &Gc<Node>, edge: usize, to: &Gc<Node>) {
-        debug_assert!(from.value < u64::MAX);
-        from.edges[edge].set(Some(to.clone()));
-    }
+    nodes_with_cells!(Gc, Node);
 
     fn collect() -> bool {
         gc::collect();
