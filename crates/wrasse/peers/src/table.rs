@@ -44,9 +44,8 @@ enum End {
 /// Runs `rows` of `peers`, in turn, so many `rounds`, and prints them; the first
 /// peer is wrasse.
 pub fn print(rows: &[Row], peers: &[&'static str], rounds: usize) {
-    println!(
-        "CPU nanoseconds for each object: the median of {rounds} processes, and their range.\n"
-    );
+    println!("CPU nanoseconds for each object, or bytes where the row says so; median and range");
+    println!("of {rounds} processes each.\n");
     println!("| | {} | goal | today |", peers.join(" | "));
     println!("|---|{}---|---:|", "---:|".repeat(peers.len()));
     for row in rows {
