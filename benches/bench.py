@@ -40,6 +40,10 @@ CASES = (
     Case("Collector (`WRASSE=gc`)", "gc", "gc", 0, 1.0),
     Case("Allocator, with the collector (`WRASSE=gc,alloc`)", "gc,alloc", "alloc", 0, 1.0),
     Case("Tracer (`WRASSE=tracemalloc`, 1 frame)", "tracemalloc", "tracemalloc", 1, 0.4),
+    # An exact profile against stock that traces nothing.
+    Case("Allocator (`WRASSE=gc,alloc`)", "gc,alloc", "alloc", 0, 0.4),
+    Case("Profile, 1 frame, against untraced stock", "gc,alloc,trace=1", "profile", 0, 0.4),
+    Case("Profile, 25 frames, against untraced stock", "gc,alloc,trace=25", "profile", 0, 0.4),
 )
 
 
@@ -74,7 +78,7 @@ def body(python: Path, program: Path, case: Case, scale: float, switch: str | No
         raise SystemExit(f"{program.name} failed with WRASSE={switch}:\n{run.stderr}")
     result = json.loads(run.stdout.splitlines()[-1])
     served = str(result["status"].get(case.part, "stock"))
-    if served.startswith("wrasse") != (switch is not None):
+    if served.startswith(("wrasse", "on")) != (switch is not None):
         raise SystemExit(f"{program.name}: WRASSE={switch}, but {case.part} was served by {served}")
     return Cost(result["cpu"], result["peak_kib"])
 
@@ -186,7 +190,7 @@ def heap(python: Path, shape: str, objects: int, garbage: int, switch: str | Non
         raise SystemExit(f"a heap of the shape {shape} failed with WRASSE={switch}:\n{run.stderr}")
     result = json.loads(run.stdout.splitlines()[-1])
     served = str(result["status"].get("gc", "stock"))
-    if served.startswith("wrasse") != (switch is not None):
+    if served.startswith(("wrasse", "on")) != (switch is not None):
         raise SystemExit(f"{shape}: WRASSE={switch}, but gc was served by {served}")
     return [result["seconds"] / result["tracked"] * 1e9, result["found"]]
 
