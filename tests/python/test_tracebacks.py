@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from command import start
 
-PROGRAM = r'''
+PROGRAM = r"""
 import asyncio, functools, gc, pickle, random, sys, threading
 
 mode, limit, seed, out = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
@@ -212,7 +212,7 @@ for domain, size, traceback, total in traces:
         found[size] = (domain, traceback, total)
 with open(out, "wb") as file:
     pickle.dump((len(kept), found), file)
-'''
+"""
 
 
 def traces(
