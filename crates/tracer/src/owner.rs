@@ -7,6 +7,8 @@
 //! those change, a new *epoch* begins and the same tracebacks get new owners.
 //! An owner from before goes with its last block.
 
+use std::collections::HashMap;
+
 use crate::exhausted::Exhausted;
 use crate::traceback::TracebackId;
 use crate::view::{View, ViewSet};
@@ -34,6 +36,19 @@ pub struct Owner {
     pub bytes: usize,
     /// The most bytes there ever were.
     pub peak: usize,
+    /// Blocks ever allocated.
+    pub allocated_blocks: u64,
+    /// Bytes ever allocated.
+    pub allocated_bytes: u64,
+}
+
+/// What owners that are gone had allocated, for wrasse's own profile.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Past {
+    /// Blocks.
+    pub blocks: u64,
+    /// Bytes.
+    pub bytes: u64,
 }
 
 /// The epoch of owners that are never handed out again.
@@ -48,6 +63,8 @@ const NOBODY: Owner = Owner {
     blocks: 0,
     bytes: 0,
     peak: 0,
+    allocated_blocks: 0,
+    allocated_bytes: 0,
 };
 
 /// All owners.
@@ -59,6 +76,8 @@ pub struct Owners {
     /// The owner of each traceback in this epoch.
     current: Vec<u32>,
     epoch: u32,
+    /// By traceback. Without memory for it they are forgotten.
+    past: HashMap<u32, Past>,
 }
 
 impl Default for Owners {
@@ -68,6 +87,7 @@ impl Default for Owners {
             free: Vec::new(),
             current: Vec::new(),
             epoch: NEVER + 1,
+            past: HashMap::new(),
         }
     }
 }
@@ -101,12 +121,16 @@ impl Owners {
         self.list = Vec::new();
         self.free = Vec::new();
         self.begin_epoch();
+        self.past = HashMap::new();
     }
 
     /// `view` no longer sees anybody's blocks.
     pub fn hide_from(&mut self, view: View) {
         for owner in &mut self.list {
             owner.views = owner.views.without(view);
+        }
+        if view == View::Profile {
+            self.past = HashMap::new();
         }
     }
 
@@ -145,6 +169,7 @@ impl Owners {
             ..NOBODY
         };
         if let Some(number) = self.free.pop() {
+            self.remember(number);
             self.list[number as usize] = owner;
             return Ok(OwnerId(number));
         }
@@ -171,6 +196,8 @@ impl Owners {
         };
         owner.blocks = owner.blocks.wrapping_add(1);
         owner.bytes = owner.bytes.wrapping_add(size);
+        owner.allocated_blocks += 1;
+        owner.allocated_bytes = owner.allocated_bytes.wrapping_add(size as u64);
         if owner.bytes > owner.peak {
             owner.peak = owner.bytes;
         }
@@ -202,6 +229,28 @@ impl Owners {
         }
     }
 
+    /// The number is about to be another owner's.
+    fn remember(&mut self, number: u32) {
+        let owner = self.list[number as usize];
+        let is_seen = owner.views.contains(View::Profile) && owner.allocated_blocks > 0;
+        if is_seen && self.past.try_reserve(1).is_ok() {
+            let past = self.past.entry(owner.traceback.0).or_default();
+            past.blocks += owner.allocated_blocks;
+            past.bytes = past.bytes.wrapping_add(owner.allocated_bytes);
+        }
+    }
+
+    /// Every owner, also those that have nothing alive.
+    pub fn all(&self) -> impl Iterator<Item = &Owner> {
+        self.list.iter().skip(1)
+    }
+
+    /// What owners that are gone had allocated, by traceback.
+    pub fn past(&self) -> impl Iterator<Item = (TracebackId, Past)> {
+        let each = |(&traceback, &past): (&u32, &Past)| (TracebackId(traceback), past);
+        self.past.iter().map(each)
+    }
+
     /// Every owner that has blocks alive.
     pub fn iter(&self) -> impl Iterator<Item = &Owner> {
         self.list.iter().skip(1).filter(|owner| owner.blocks != 0)
@@ -211,6 +260,7 @@ impl Owners {
     pub fn memory(&self) -> usize {
         self.list.capacity() * size_of::<Owner>()
             + (self.free.capacity() + self.current.capacity()) * size_of::<u32>()
+            + self.past.capacity() * size_of::<(u32, Past)>()
     }
 }
 

@@ -17,14 +17,14 @@ pub struct Totals {
     pub allocated_bytes: u64,
     /// Blocks ever allocated; 0 where [`Tracer::COUNTS_ALLOCATIONS`] says no.
     pub allocated_blocks: u64,
-    /// Blocks that were freed before the next one was allocated; 0 where
-    /// [`Tracer::COUNTS_ALLOCATIONS`] says no.
+    /// Blocks that were freed before the next one was allocated; 0 where that is
+    /// not counted.
     pub temporary_blocks: u64,
 }
 
 impl<S: SideTable> Tracer<S> {
     /// Are allocations counted that are not alive any more?
-    pub const COUNTS_ALLOCATIONS: bool = false;
+    pub const COUNTS_ALLOCATIONS: bool = true;
 
     /// What `view` sees of the allocators' own domain, 0, by traceback: the
     /// place in `into` is the [`TracebackId`]. It takes no longer the more
@@ -34,12 +34,21 @@ impl<S: SideTable> Tracer<S> {
         into.clear();
         into.try_reserve(self.tracebacks.len())?;
         into.resize(self.tracebacks.len(), Totals::default());
-        for owner in self.owners.iter().filter(|o| o.views.contains(view)) {
+        for owner in self.owners.all().filter(|o| o.views.contains(view)) {
             let totals = &mut into[owner.traceback.0 as usize];
+            totals.allocated_bytes += owner.allocated_bytes;
+            totals.allocated_blocks += owner.allocated_blocks;
             totals.live_bytes += owner.bytes as u64;
             totals.live_blocks += u64::from(owner.blocks);
         }
-        // Owners count all their blocks.
+        if view == View::Profile {
+            for (traceback, past) in self.owners.past() {
+                let totals = &mut into[traceback.0 as usize];
+                totals.allocated_bytes += past.bytes;
+                totals.allocated_blocks += past.blocks;
+            }
+        }
+        // Owners count the blocks of all domains.
         for (_, traceback, size) in self.reported(view) {
             let totals = &mut into[traceback.0 as usize];
             totals.live_bytes -= size as u64;
@@ -87,6 +96,24 @@ mod tests {
         assert_eq!(live(&tracer, View::Program), [(0, 0), (7, 1)]);
         tracer.release(0x20);
         assert_eq!(live(&tracer, View::Profile), [(5, 1), (7, 1)]);
+        let allocated = |tracer: &Tracer| {
+            let mut totals = Vec::new();
+            tracer.totals(View::Profile, &mut totals).unwrap();
+            let each = |t: &Totals| (t.allocated_bytes, t.allocated_blocks);
+            totals.iter().map(each).collect::<Vec<_>>()
+        };
+        assert_eq!(allocated(&tracer), [(11, 2), (7, 1)]);
+        // Owners give way to others when the views change; their past does not.
+        tracer.release(0x10);
+        tracer.stop(View::Program);
+        for line in 3..9 {
+            let id = traceback(&mut tracer, &[line]);
+            tracer.record(0x100 * line as usize, 1, id).unwrap();
+        }
+        tracer.record(0x20, 100, a).unwrap();
+        assert_eq!(allocated(&tracer)[..2], [(111, 3), (7, 1)]);
+        tracer.start(View::Program, 1);
+        tracer.track(View::Program, 9, 0x40, 8, b).unwrap();
         assert_eq!(tracer.reported(View::Profile).count(), 0);
         let reported: Vec<_> = tracer.reported(View::Program).collect();
         assert_eq!(reported, [(9, b, 8)]);
