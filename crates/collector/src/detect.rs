@@ -111,12 +111,8 @@ pub fn detect<M: Model>(
 
     let found = candidates - revived;
     if found != 0 {
-        if revived == 0 {
-            host.merge(set, unreachable);
-        } else {
-            let moved = host.partition(set, true, unreachable);
-            debug_assert_eq!(moved, found, "an object was revived twice or not counted");
-        }
+        let moved = host.partition(set, true, unreachable);
+        debug_assert_eq!(moved, found, "an object was revived twice or not counted");
     }
     Verdict {
         candidates,
