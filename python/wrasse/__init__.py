@@ -101,12 +101,16 @@ def snapshot(source: str | None = None) -> "Snapshot":
 
 def __getattr__(name: str) -> object:
     """What is imported when it is first asked for."""
+    value: object
     if name == "Snapshot":
-        from wrasse import _snapshot as home
+        from wrasse import _snapshot
+
+        value = _snapshot.Snapshot
     elif name in ("Explanation", "Heap", "Reason", "explain", "heap", "why_alive"):
-        from wrasse import picture as home
+        from wrasse import picture
+
+        value = getattr(picture, name)
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(home, name)
     globals()[name] = value
     return value

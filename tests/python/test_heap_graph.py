@@ -720,10 +720,11 @@ def test_too_little_memory_is_an_exception():
         import resource, wrasse
         wrasse.heap()
         kept = [[i] for i in range(300_000)]
-        with open("/proc/self/statm") as file:
-            pages = int(file.read().split()[0])
-        limit = pages * 4096 + 3_000_000
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        # Not the address space: the C library may have reserved some of it already.
+        with open("/proc/self/status") as file:
+            data = next(int(line.split()[1]) for line in file if line.startswith("VmData"))
+        limit = data * 1024 + 1_000_000
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
         try:
             wrasse.heap()
         except MemoryError:

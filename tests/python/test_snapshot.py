@@ -9,6 +9,7 @@ from command import python
 
 PROGRAM = """
 import json, tracemalloc, sys, wrasse, linecache
+wrasse.Snapshot  # imported now: compiling it between two snapshots would take from free lists
 tracemalloc.start(7)
 def make(count):
     return [object() for _ in range(count)]

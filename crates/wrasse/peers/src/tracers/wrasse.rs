@@ -8,7 +8,9 @@ use wrasse::tracemalloc;
 static ALLOCATOR: tracemalloc::Allocator = tracemalloc::Allocator::new();
 
 fn main() {
-    let frames = std::env::args().nth(2).map_or(1, |n| n.parse().expect("a number"));
+    let frames = std::env::args()
+        .nth(2)
+        .map_or(1, |n| n.parse().expect("a number"));
     if frames > 0 {
         tracemalloc::start(frames);
     }
