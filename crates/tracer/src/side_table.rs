@@ -23,7 +23,7 @@ const MOST_OWNERS: u32 = (1 << (32 - SLACK_BITS)) - 1;
 
 /// Words by the place of a block, kept by the host.
 ///
-/// Words are [`UNKNOWN`] until they are set.
+/// Words are 0, for a block that nothing is known about, until they are set.
 pub trait SideTable {
     /// Where the words of a block are.
     type Place: Copy;
@@ -40,9 +40,9 @@ pub trait SideTable {
     fn second(&self, place: Self::Place) -> u32;
     /// Set it.
     fn set_second(&mut self, place: Self::Place, word: u32);
-    /// Call `visit` with every place whose word is not [`UNKNOWN`].
+    /// Call `visit` with every place whose word is not 0.
     fn for_each(&self, visit: &mut dyn FnMut(Self::Place));
-    /// Make all words [`UNKNOWN`] and give their memory back.
+    /// Make all words 0 and give their memory back.
     fn wipe(&mut self);
     /// Bytes held, about.
     fn memory(&self) -> usize;
