@@ -8,7 +8,7 @@ import pytest
 from command import python
 
 PROGRAM = """
-import json, tracemalloc, sys, wrasse, linecache
+import gc, json, tracemalloc, sys, wrasse, linecache
 wrasse.Snapshot  # imported now: compiling it between two snapshots would take from free lists
 tracemalloc.start(7)
 def make(count):
@@ -19,10 +19,10 @@ def deep(level):
 first = make(1000); second = [make(10) for _ in range(50)]
 tree = json.loads(json.dumps({"x": [str(i) for i in range(100)]}))
 exec(compile("import sys\\nodd = [bytes(i) for i in range(40)]", "caf\\xe9 \\u2603", "exec"))
-chain = deep(30)
+chain = deep(30); gc.collect()  # empties free lists, from which a snapshot would take
 theirs = [tracemalloc.take_snapshot()]
 ours = [wrasse.snapshot("tracemalloc")]
-third = make(3000); first.clear(); more = deep(10)
+third = make(3000); first.clear(); more = deep(10); gc.collect()
 ours.append(wrasse.snapshot("tracemalloc"))
 theirs.append(tracemalloc.take_snapshot())
 tracemalloc.stop()
