@@ -41,7 +41,6 @@ CASES = (
     Case("Allocator, with the collector (`WRASSE=gc,alloc`)", "gc,alloc", "alloc", 0, 1.0),
     Case("Tracer (`WRASSE=tracemalloc`, 1 frame)", "tracemalloc", "tracemalloc", 1, 0.4),
     # An exact profile against stock that traces nothing.
-    Case("Allocator (`WRASSE=gc,alloc`)", "gc,alloc", "alloc", 0, 0.4),
     Case("Profile, 1 frame, against untraced stock", "gc,alloc,trace=1", "profile", 0, 0.4),
     Case("Profile, 25 frames, against untraced stock", "gc,alloc,trace=25", "profile", 0, 0.4),
 )
