@@ -170,3 +170,18 @@ print(len(wrasse.snapshot().statistics("lineno")) > 1)
 def test_importing_wrasse_brings_nothing_more() -> None:
     code = "import sys; import wrasse; print([m for m in sys.modules if 'trace' in m or 'snapshot' in m or m == '__future__'])"
     assert python("-c", code).out == "[]\n"
+
+
+def test_small_blocks_in_the_place_of_large_ones_are_counted_once() -> None:
+    # Blocks above 1 KiB have a second word beside their pool; what it said must not be
+    # taken for the first word of smaller blocks that the pool holds later.
+    code = """
+import wrasse
+large = [bytes(3000) for _ in range(20_000)]
+del large
+small = [object() for _ in range(500_000)]
+counts = [each.count for each in wrasse.snapshot().statistics("lineno")]
+print(max(counts) < 2**31, 500_000 <= max(counts) < 510_000)
+"""
+    result = python("-c", code, WRASSE="alloc,trace")
+    assert (result.code, result.out, result.err) == (0, "True True\n", "")

@@ -325,12 +325,24 @@ impl<S: SideTable> Tracer<S> {
             if word == UNKNOWN {
                 return None;
             }
-            self.side.set_word(place, UNKNOWN);
             if word != ELSEWHERE {
-                return Some(self.read(place, word));
+                let block = self.read(place, word);
+                self.erase(place, UNKNOWN);
+                return Some(block);
             }
+            self.side.set_word(place, UNKNOWN);
         }
         self.blocks.remove(address)
+    }
+
+    /// A place says no more than `word` from now on. The second word goes too: when
+    /// the host puts smaller blocks there, it is the first word of one of them.
+    #[inline(always)]
+    fn erase(&mut self, place: S::Place, word: u32) {
+        self.side.set_word(place, word);
+        if self.side.room(place) > side_table::FINE {
+            self.side.set_second(place, 0);
+        }
     }
 
     /// Put a block in where none is, without a change to any sum.
@@ -501,7 +513,7 @@ impl<S: SideTable> Tracer<S> {
                 word => {
                     let block = self.read(place, word);
                     self.blocks.insert(address, block)?;
-                    self.side.set_word(place, ELSEWHERE);
+                    self.erase(place, ELSEWHERE);
                 }
             }
         }

@@ -42,8 +42,8 @@ impl<S: SideTable> Tracer<S> {
         if word == ELSEWHERE {
             return false;
         }
-        self.side.set_word(place, UNKNOWN);
         let block = self.read(place, word);
+        self.erase(place, UNKNOWN);
         self.discount(block.owner, block.size);
         true
     }
