@@ -4,7 +4,8 @@ use serde::Serialize;
 use wrasse_capture::{Difference, compare};
 
 use crate::recording::{Measure, Recording};
-use crate::table::{By, Place};
+use crate::summary::Frame;
+use crate::table::{By, width, write_hidden, write_row};
 use crate::text::line;
 use crate::units::{count, size};
 
@@ -30,7 +31,7 @@ struct DiffRow {
     blocks: u64,
     blocks_more: i64,
     /// The most recent first.
-    frames: Vec<Place>,
+    frames: Vec<Frame>,
 }
 
 impl Diff {
@@ -55,7 +56,7 @@ impl Diff {
             bytes_more: each.size_difference,
             blocks: each.count,
             blocks_more: each.count_difference,
-            frames: Place::all(&each.frames),
+            frames: Frame::all(&each.frames),
         };
         Ok(Diff {
             schema: 1,
@@ -90,9 +91,6 @@ impl Diff {
             .iter()
             .map(|r| signed(r.blocks_more, count))
             .collect();
-        let width = |cells: &[String], least: usize| {
-            cells.iter().map(String::len).max().unwrap_or(0).max(least)
-        };
         let (size_width, block_width) = (width(&sizes, 4), width(&blocks, 6));
         if !self.rows.is_empty() {
             let head = format!("{:>size_width$}  {:>block_width$}", "size", "blocks");
@@ -100,25 +98,12 @@ impl Diff {
         }
         for ((row, bytes), blocks) in self.rows.iter().zip(&sizes).zip(&blocks) {
             let figures = format!("{bytes:>size_width$}  {blocks:>block_width$}");
-            let indent = " ".repeat(figures.len());
-            let mut places = row.frames.iter().map(Place::shown);
-            let first = places.next().unwrap_or_else(|| "no frame".into());
-            line(&mut text, &format!("{figures}  {first}"));
-            for place in places {
-                line(&mut text, &format!("{indent}  {place}"));
-            }
+            write_row(&mut text, &figures, &row.frames);
         }
         if self.rows.is_empty() {
             line(&mut text, "no difference");
         }
-        if self.hidden > 0 {
-            let more = format!(
-                "and {} more {}",
-                count(self.hidden as u64),
-                self.by.plural()
-            );
-            line(&mut text, &more);
-        }
+        write_hidden(&mut text, self.hidden, self.by);
         text
     }
 

@@ -103,11 +103,11 @@ pub struct Traceback {
 }
 
 /// One line of a traceback.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Frame {
     /// File of the line, as its code object names it.
     pub file: String,
-    /// Line number.
+    /// Line number; 0 stands for all of the file, where files are summed up.
     pub line: u32,
 }
 

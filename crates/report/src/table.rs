@@ -4,6 +4,7 @@ use serde::Serialize;
 use wrasse_capture::{Key, Statistic};
 
 use crate::recording::{Measure, Recording};
+use crate::summary::Frame;
 use crate::text::{line, printable};
 use crate::units::{count, size};
 
@@ -27,7 +28,7 @@ impl By {
         }
     }
 
-    pub(crate) fn plural(self) -> &'static str {
+    fn plural(self) -> &'static str {
         match self {
             By::Line => "lines",
             By::File => "files",
@@ -56,32 +57,47 @@ struct TableRow {
     bytes: u64,
     blocks: u64,
     /// The most recent first.
-    frames: Vec<Place>,
+    frames: Vec<Frame>,
 }
 
-/// A frame of a row.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Place {
-    /// The file.
-    pub file: String,
-    /// The line; 0 stands for all of them.
-    pub line: u32,
-}
-
-impl Place {
-    pub(crate) fn all(frames: &[(&[u8], u32)]) -> Vec<Place> {
-        let place = |&(file, line): &(&[u8], u32)| Place {
+impl Frame {
+    pub(crate) fn all(frames: &[(&[u8], u32)]) -> Vec<Frame> {
+        let frame = |&(file, line): &(&[u8], u32)| Frame {
             file: String::from_utf8_lossy(file).into_owned(),
             line,
         };
-        frames.iter().map(place).collect()
+        frames.iter().map(frame).collect()
     }
 
-    pub(crate) fn shown(&self) -> String {
+    fn shown(&self) -> String {
         match self.line {
             0 => printable(&self.file),
             line => format!("{}:{line}", printable(&self.file)),
         }
+    }
+}
+
+/// How wide a column is that has at least `least` characters.
+pub(crate) fn width(cells: &[String], least: usize) -> usize {
+    cells.iter().map(String::len).max().unwrap_or(0).max(least)
+}
+
+/// A row: its figures and first frame, and the frame's callers below that.
+pub(crate) fn write_row(text: &mut String, figures: &str, frames: &[Frame]) {
+    let indent = " ".repeat(figures.len());
+    let mut frames = frames.iter().map(Frame::shown);
+    let first = frames.next().unwrap_or_else(|| "no frame".into());
+    line(text, &format!("{figures}  {first}"));
+    for frame in frames {
+        line(text, &format!("{indent}  {frame}"));
+    }
+}
+
+/// How many rows are not shown, if there are any.
+pub(crate) fn write_hidden(text: &mut String, hidden: usize, by: By) {
+    if hidden > 0 {
+        let more = format!("and {} more {}", count(hidden as u64), by.plural());
+        line(text, &more);
     }
 }
 
@@ -107,7 +123,7 @@ impl Table {
         let row = |each: &Statistic<'_>| TableRow {
             bytes: each.size,
             blocks: each.count,
-            frames: Place::all(&each.frames),
+            frames: Frame::all(&each.frames),
         };
         Ok(Table {
             schema: 1,
@@ -133,9 +149,6 @@ impl Table {
         line(&mut text, &whole);
         let sizes: Vec<String> = self.rows.iter().map(|row| size(row.bytes)).collect();
         let blocks: Vec<String> = self.rows.iter().map(|row| count(row.blocks)).collect();
-        let width = |cells: &[String], least: usize| {
-            cells.iter().map(String::len).max().unwrap_or(0).max(least)
-        };
         let (size_width, block_width) = (width(&sizes, 4), width(&blocks, 6));
         if !self.rows.is_empty() {
             let head = format!("{:>size_width$}  share  {:>block_width$}", "size", "blocks");
@@ -144,22 +157,9 @@ impl Table {
         for ((row, bytes), blocks) in self.rows.iter().zip(&sizes).zip(&blocks) {
             let share = row.bytes as f64 * 100.0 / self.total_bytes.max(1) as f64;
             let figures = format!("{bytes:>size_width$}  {share:4.1}%  {blocks:>block_width$}");
-            let indent = " ".repeat(figures.len());
-            let mut places = row.frames.iter().map(Place::shown);
-            let first = places.next().unwrap_or_else(|| "no frame".into());
-            line(&mut text, &format!("{figures}  {first}"));
-            for place in places {
-                line(&mut text, &format!("{indent}  {place}"));
-            }
+            write_row(&mut text, &figures, &row.frames);
         }
-        if self.hidden > 0 {
-            let more = format!(
-                "and {} more {}",
-                count(self.hidden as u64),
-                self.by.plural()
-            );
-            line(&mut text, &more);
-        }
+        write_hidden(&mut text, self.hidden, self.by);
         text
     }
 
