@@ -17,81 +17,75 @@ use pyo3_ffi::*;
 use wrasse_collector::{GENERATIONS, Reason};
 
 use crate::interpreter::{self, Interpreter};
-use crate::module::Shared;
+use crate::module::{Shared, method};
 use crate::{probe, trigger};
 
 static METHODS: Shared<[PyMethodDef; 6]> = Shared([
-    PyMethodDef {
-        ml_name: c"collect".as_ptr(),
-        ml_meth: PyMethodDefPointer {
+    method(
+        c"collect",
+        METH_FASTCALL | METH_KEYWORDS,
+        PyMethodDefPointer {
             PyCFunctionFastWithKeywords: collect,
         },
-        ml_flags: METH_FASTCALL | METH_KEYWORDS,
-        ml_doc: c"collect($module, /, generation=2)\n--\n\n\
+        c"collect($module, /, generation=2)\n--\n\n\
             Collect a generation, 0 to 2, and everything younger; by default everything.\n\n\
             Returns the number of unreachable objects that were found.  Raises\n\
             ValueError for a generation that does not exist.\n\n\
-            Runs on wrasse."
-            .as_ptr(),
-    },
-    PyMethodDef {
-        ml_name: c"get_stats".as_ptr(),
-        ml_meth: PyMethodDefPointer {
+            Runs on wrasse.",
+    ),
+    method(
+        c"get_stats",
+        METH_NOARGS,
+        PyMethodDefPointer {
             PyCFunction: get_stats,
         },
-        ml_flags: METH_NOARGS,
-        ml_doc: c"get_stats($module, /)\n--\n\n\
+        c"get_stats($module, /)\n--\n\n\
             Return a list of one dictionary a generation with its totals:\n\
             collections, collected, uncollectable.\n\n\
-            Runs on wrasse."
-            .as_ptr(),
-    },
-    PyMethodDef {
-        ml_name: c"get_count".as_ptr(),
-        ml_meth: PyMethodDefPointer {
+            Runs on wrasse.",
+    ),
+    method(
+        c"get_count",
+        METH_NOARGS,
+        PyMethodDefPointer {
             PyCFunction: get_count,
         },
-        ml_flags: METH_NOARGS,
-        ml_doc: c"get_count($module, /)\n--\n\n\
+        c"get_count($module, /)\n--\n\n\
             Return the three counts that are compared with the thresholds.\n\n\
-            Runs on wrasse."
-            .as_ptr(),
-    },
-    PyMethodDef {
-        ml_name: c"freeze".as_ptr(),
-        ml_meth: PyMethodDefPointer {
+            Runs on wrasse.",
+    ),
+    method(
+        c"freeze",
+        METH_NOARGS,
+        PyMethodDefPointer {
             PyCFunction: freeze,
         },
-        ml_flags: METH_NOARGS,
-        ml_doc: c"freeze($module, /)\n--\n\n\
+        c"freeze($module, /)\n--\n\n\
             Set all tracked objects aside, so that no later collection looks at them.\n\n\
-            Runs on wrasse."
-            .as_ptr(),
-    },
-    PyMethodDef {
-        ml_name: c"get_threshold".as_ptr(),
-        ml_meth: PyMethodDefPointer {
+            Runs on wrasse.",
+    ),
+    method(
+        c"get_threshold",
+        METH_NOARGS,
+        PyMethodDefPointer {
             PyCFunction: get_threshold,
         },
-        ml_flags: METH_NOARGS,
-        ml_doc: c"get_threshold($module, /)\n--\n\n\
+        c"get_threshold($module, /)\n--\n\n\
             Return the three thresholds that the counts are compared with.\n\n\
-            Runs on wrasse."
-            .as_ptr(),
-    },
-    PyMethodDef {
-        ml_name: c"set_threshold".as_ptr(),
-        ml_meth: PyMethodDefPointer {
+            Runs on wrasse.",
+    ),
+    method(
+        c"set_threshold",
+        METH_FASTCALL,
+        PyMethodDefPointer {
             PyCFunctionFast: set_threshold,
         },
-        ml_flags: METH_FASTCALL,
-        ml_doc: c"set_threshold(threshold0, [threshold1, [threshold2]])\n\
+        c"set_threshold(threshold0, [threshold1, [threshold2]])\n\
             Set the thresholds of the generations; the first 0 turns automatic\n\
             collections off.\n\n\
             Until this is called, wrasse adapts them to the program; from then on\n\
-            they hold exactly. Runs on wrasse."
-            .as_ptr(),
-    },
+            they hold exactly. Runs on wrasse.",
+    ),
 ]);
 
 /// Makes the stock module `gc` wrasse's, and the collector behind it, once in

@@ -31,6 +31,7 @@ use std::collections::{BinaryHeap, HashMap, HashSet};
 use pyo3_ffi::*;
 use wrasse_graph::{AddressIndex, Builder, Exhausted, Graph, Node, Paths};
 
+use crate::module::raise;
 pub use explain::explain;
 pub use table::heap;
 pub use why_alive::why_alive;
@@ -139,15 +140,52 @@ unsafe fn look(
             Err(Failure::Memory) => PyErr_NoMemory(),
             Err(Failure::Raised) => std::ptr::null_mut(),
             Err(Failure::Unknown(reason)) => {
-                let text = answer::Value::from(format!("the heap cannot be read here: {reason}"));
-                let text = text.into_object();
-                if !text.is_null() {
-                    PyErr_SetObject(PyExc_RuntimeError, text);
-                    Py_DECREF(text);
-                }
-                std::ptr::null_mut()
+                let text = format!("the heap cannot be read here: {reason}");
+                raise(PyExc_RuntimeError, &text)
             }
         }
+    }
+}
+
+/// As [`look`], for a function of an object and a limit: with the object's node.
+unsafe fn look_at(
+    arguments: *mut *mut PyObject,
+    count: Py_ssize_t,
+    answer: impl FnOnce(&mut Picture, *mut PyObject, Node, usize) -> Result<answer::Value, Failure>,
+) -> *mut PyObject {
+    // SAFETY: the caller passes its arguments on.
+    unsafe {
+        if count != 2 {
+            return raise(PyExc_TypeError, "two arguments are expected");
+        }
+        let object = *arguments;
+        let Some(limit) = limit(*arguments.add(1)) else {
+            return std::ptr::null_mut();
+        };
+        look(arguments.add(2), |picture| {
+            let Some(node) = picture.node(object) else {
+                return Err(Failure::Unknown(
+                    "the object is not where it should be".into(),
+                ));
+            };
+            answer(picture, object, node, limit)
+        })
+    }
+}
+
+/// A limit among the arguments. Without one an exception is set.
+unsafe fn limit(argument: *mut PyObject) -> Option<usize> {
+    // SAFETY: the GIL is held, and arguments are alive.
+    unsafe {
+        let limit = PyLong_AsSsize_t(argument);
+        if limit == -1 && !PyErr_Occurred().is_null() {
+            return None;
+        }
+        let limit = usize::try_from(limit).ok();
+        if limit.is_none() {
+            raise(PyExc_ValueError, "limit cannot be negative");
+        }
+        limit
     }
 }
 

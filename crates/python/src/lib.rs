@@ -25,6 +25,7 @@ mod profile;
 mod run;
 #[cfg(feature = "sanity")]
 mod sanity;
+mod self_check;
 mod small_objects;
 mod statistics;
 mod status;

@@ -20,7 +20,8 @@ pub struct Shared<T>(pub T);
 // SAFETY: wraps C tables of constant pointers, which are only read.
 unsafe impl<T> Sync for Shared<T> {}
 
-const fn method(
+/// One line of a table of methods.
+pub const fn method(
     name: &'static CStr,
     flags: i32,
     call: PyMethodDefPointer,

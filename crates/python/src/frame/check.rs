@@ -13,6 +13,7 @@ use pyo3_ffi::*;
 use crate::frame::{current_thread, read_all};
 use crate::hooks::lock::Lock;
 use crate::module::Shared;
+use crate::self_check;
 
 const PROGRAM: &std::ffi::CStr = c"\
 def outer(call):
@@ -44,36 +45,11 @@ static METHOD: Shared<PyMethodDef> = Shared(PyMethodDef {
 /// Call with the GIL held and no exception set.
 pub unsafe fn run() -> Result<(), String> {
     *OUTCOME.lock() = None;
-    // SAFETY: the GIL is held; every reference made here is released here.
-    unsafe {
-        let code = Py_CompileString(PROGRAM.as_ptr(), c"<wrasse check>".as_ptr(), Py_file_input);
-        let names = PyDict_New();
-        let function = PyCFunction_NewEx(
-            (&raw const METHOD.0).cast_mut(),
-            ptr::null_mut(),
-            ptr::null_mut(),
-        );
-        let mut result = ptr::null_mut();
-        if !code.is_null()
-            && !names.is_null()
-            && !function.is_null()
-            && PyDict_SetItemString(names, c"call".as_ptr(), function) == 0
-        {
-            result = PyEval_EvalCode(code, names, names);
-        }
-        let ran = !result.is_null();
-        PyErr_Clear();
-        if !names.is_null() {
-            // Its functions refer to it.
-            PyDict_Clear(names);
-        }
-        for object in [result, function, names, code] {
-            Py_XDECREF(object);
-        }
-        match OUTCOME.lock().take() {
-            Some(outcome) if ran => outcome,
-            _ => Err("the frame check could not run".into()),
-        }
+    // SAFETY: the caller's contract.
+    let ran = unsafe { self_check::run(PROGRAM, &METHOD, &[], |ran, _| ran) };
+    match OUTCOME.lock().take() {
+        Some(outcome) if ran => outcome,
+        _ => Err("the frame check could not run".into()),
     }
 }
 

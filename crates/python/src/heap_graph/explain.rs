@@ -10,7 +10,7 @@ use super::answer::Value;
 use super::path::Words;
 use super::referents::{is_eternal, referents};
 use super::stack::Place;
-use super::{Failure, Picture, edge, look, names};
+use super::{Failure, Picture, edge, look_at, names};
 
 /// `_core.explain(obj, limit)`.
 pub unsafe extern "C" fn explain(
@@ -20,33 +20,9 @@ pub unsafe extern "C" fn explain(
 ) -> *mut PyObject {
     // SAFETY: CPython's calling convention for METH_FASTCALL.
     unsafe {
-        let Some((object, limit)) = object_and_limit(arguments, count) else {
-            return std::ptr::null_mut();
-        };
-        look(arguments.add(2), |picture| answer(picture, object, limit))
-    }
-}
-
-/// The arguments of [`explain`] and of `why_alive`.
-pub unsafe fn object_and_limit(
-    arguments: *mut *mut PyObject,
-    count: Py_ssize_t,
-) -> Option<(*mut PyObject, usize)> {
-    // SAFETY: the callers pass their arguments on.
-    unsafe {
-        if count != 2 {
-            PyErr_SetString(PyExc_TypeError, c"two arguments are expected".as_ptr());
-            return None;
-        }
-        let limit = PyLong_AsSsize_t(*arguments.add(1));
-        if limit == -1 && !PyErr_Occurred().is_null() {
-            return None;
-        }
-        let Ok(limit) = usize::try_from(limit) else {
-            PyErr_SetString(PyExc_ValueError, c"limit cannot be negative".as_ptr());
-            return None;
-        };
-        Some((*arguments, limit))
+        look_at(arguments, count, |picture, object, node, limit| {
+            answer(picture, object, node, limit)
+        })
     }
 }
 
@@ -61,15 +37,11 @@ struct Holder {
 unsafe fn answer(
     picture: &mut Picture,
     object: *mut PyObject,
+    node: Node,
     limit: usize,
 ) -> Result<Value, Failure> {
     // SAFETY: called by `look`.
     unsafe {
-        let Some(node) = picture.node(object) else {
-            return Err(Failure::Unknown(
-                "the object is not where it should be".into(),
-            ));
-        };
         let size = picture.kinds.size(object)?;
         let stack = &picture.stack;
         let own = stack.references.iter().filter(|reference| {

@@ -14,6 +14,7 @@ use super::edge::{self, Access};
 use crate::frame;
 use crate::layout::FRAME;
 use crate::module::Shared;
+use crate::self_check;
 
 /// `_PyInterpreterFrame`: the function object, a reference of the frame's.
 pub const FRAME_FUNCTION: usize = if cfg!(Py_3_12) { 16 } else { 0 };
@@ -124,33 +125,19 @@ pub unsafe fn check() -> Result<(), String> {
 unsafe fn run() -> Result<(), String> {
     // SAFETY: the GIL is held; references made here are released here.
     unsafe {
-        let code = Py_CompileString(PROGRAM.as_ptr(), c"<wrasse check>".as_ptr(), Py_file_input);
-        let names = PyDict_New();
-        let function = PyCFunction_NewEx(
-            (&raw const METHOD.0).cast_mut(),
-            ptr::null_mut(),
-            ptr::null_mut(),
-        );
         let marker = PyList_New(0);
-        let mut result = ptr::null_mut();
-        if [code, names, function, marker].iter().all(|o| !o.is_null())
-            && PyDict_SetItemString(names, c"call".as_ptr(), function) == 0
-            && PyDict_SetItemString(names, c"marker".as_ptr(), marker) == 0
-        {
-            result = PyEval_EvalCode(code, names, names);
-        }
-        let good =
-            !result.is_null() && PyDict_GetItemString(names, c"outcome".as_ptr()) == Py_True();
-        let item = |name: &CStr| PyDict_GetItemString(names, name.as_ptr());
-        let attributes = attributes_read_as_expected(item(c"instance"), item(c"other"), marker);
-        PyErr_Clear();
-        if !names.is_null() {
-            // Its functions refer to it.
-            PyDict_Clear(names);
-        }
-        for object in [result, marker, function, names, code] {
-            Py_XDECREF(object);
-        }
+        let (good, attributes) =
+            self_check::run(PROGRAM, &METHOD, &[(c"marker", marker)], |ran, names| {
+                if !ran {
+                    return (false, false);
+                }
+                let item = |name: &CStr| PyDict_GetItemString(names, name.as_ptr());
+                (
+                    item(c"outcome") == Py_True(),
+                    attributes_read_as_expected(item(c"instance"), item(c"other"), marker),
+                )
+            });
+        Py_XDECREF(marker);
         let found = [
             (good, "frames or code objects"),
             (attributes, "attributes"),

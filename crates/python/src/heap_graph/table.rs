@@ -27,12 +27,7 @@ pub unsafe extern "C" fn heap(
             PyErr_SetString(PyExc_TypeError, c"one argument is expected".as_ptr());
             return std::ptr::null_mut();
         }
-        let limit = PyLong_AsSsize_t(*arguments);
-        if limit == -1 && !PyErr_Occurred().is_null() {
-            return std::ptr::null_mut();
-        }
-        let Ok(limit) = usize::try_from(limit) else {
-            PyErr_SetString(PyExc_ValueError, c"limit cannot be negative".as_ptr());
+        let Some(limit) = super::limit(*arguments) else {
             return std::ptr::null_mut();
         };
         look(arguments.add(1), |picture| answer(picture, limit))

@@ -7,10 +7,9 @@ use pyo3_ffi::*;
 use wrasse_graph::{Node, shortest_cycle};
 
 use super::answer::Value;
-use super::explain::object_and_limit;
 use super::path::Words;
 use super::referents::is_eternal;
-use super::{Failure, Picture, edge, look, names};
+use super::{Failure, Picture, edge, look_at, names};
 
 /// How far up from an unreachable object a cycle is looked for.
 const CLIMB: usize = 20;
@@ -23,25 +22,20 @@ pub unsafe extern "C" fn why_alive(
 ) -> *mut PyObject {
     // SAFETY: CPython's calling convention for METH_FASTCALL.
     unsafe {
-        let Some((object, limit)) = object_and_limit(arguments, count) else {
-            return std::ptr::null_mut();
-        };
-        look(arguments.add(2), |picture| answer(picture, object, limit))
+        look_at(arguments, count, |picture, object, node, limit| {
+            answer(picture, object, node, limit)
+        })
     }
 }
 
 unsafe fn answer(
     picture: &mut Picture,
     object: *mut PyObject,
+    node: Node,
     limit: usize,
 ) -> Result<Value, Failure> {
     // SAFETY: called by `look`.
     unsafe {
-        let Some(node) = picture.node(object) else {
-            return Err(Failure::Unknown(
-                "the object is not where it should be".into(),
-            ));
-        };
         let kind = names::full_type(object);
         let label = names::label(object);
         if is_eternal(object) {

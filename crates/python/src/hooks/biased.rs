@@ -12,9 +12,10 @@
 //! As with `lock.rs`, nothing here allocates, and a fork handler may hold it.
 
 use std::cell::UnsafeCell;
-use std::hint;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering, compiler_fence};
+
+use super::lock::{Lock, wait_until};
 
 /// Turns that the favoured threads take in the ordinary way before the lock is
 /// biased again: in sum about what it costs to take a bias away.
@@ -22,7 +23,7 @@ const TURNS: u32 = 1024;
 
 /// A value that one thread at a time may use.
 pub struct Biased<T> {
-    taken: AtomicBool,
+    lock: Lock<()>,
     is_biased: AtomicBool,
     /// A favoured thread uses the value without having taken the lock.
     is_busy: AtomicBool,
@@ -32,7 +33,7 @@ pub struct Biased<T> {
 }
 
 // SAFETY: the value is reached only through a guard. One that has taken the lock
-// is alone: the flag lets only one exist, and with it taken and the bias gone
+// is alone: the lock lets only one exist, and with it taken and the bias gone
 // nobody is busy. A favoured one is alone while the lock is biased, as the caller
 // of `enter` vouches for the others like it.
 unsafe impl<T: Send> Sync for Biased<T> {}
@@ -50,7 +51,7 @@ impl<T> Biased<T> {
     /// A lock that nobody holds.
     pub const fn new(value: T) -> Self {
         Biased {
-            taken: AtomicBool::new(false),
+            lock: Lock::new(()),
             is_biased: AtomicBool::new(false),
             is_busy: AtomicBool::new(false),
             can_be_biased: AtomicBool::new(false),
@@ -136,9 +137,7 @@ impl<T> Biased<T> {
     /// Wait for the lock and keep it, without a guard.
     #[inline]
     pub fn acquire(&self) {
-        if self.taken.swap(true, Ordering::Acquire) {
-            self.wait_until(|| !self.taken.swap(true, Ordering::Acquire));
-        }
+        self.lock.acquire();
         if self.is_biased.load(Ordering::Relaxed) {
             self.take_bias();
         }
@@ -147,7 +146,7 @@ impl<T> Biased<T> {
     /// Give back what [`Biased::acquire`] took.
     #[inline]
     pub fn release(&self) {
-        self.taken.store(false, Ordering::Release);
+        self.lock.release();
     }
 
     #[cold]
@@ -157,40 +156,14 @@ impl<T> Biased<T> {
         // After it every thread either sees that the bias is gone, or its being
         // busy is seen here.
         barrier::pass();
-        self.wait_until(|| !self.is_busy.load(Ordering::Acquire));
+        wait_until(|| !self.is_busy.load(Ordering::Acquire));
     }
-
-    #[cold]
-    fn wait_until(&self, is_done: impl Fn() -> bool) {
-        let mut rounds = 0u32;
-        while !is_done() {
-            rounds += 1;
-            if rounds < 100 {
-                hint::spin_loop();
-            } else if rounds < 200 {
-                // SAFETY: takes no arguments and touches no memory.
-                unsafe { libc::sched_yield() };
-            } else {
-                // The holder is copying or growing a table: that takes a while.
-                pause(50_000);
-            }
-        }
-    }
-}
-
-fn pause(nanoseconds: libc::c_long) {
-    let pause = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: nanoseconds,
-    };
-    // SAFETY: `pause` is valid; no remainder is asked for.
-    unsafe { libc::nanosleep(&pause, std::ptr::null_mut()) };
 }
 
 mod barrier {
     //! A memory barrier in all threads of the process.
 
-    use super::pause;
+    use crate::hooks::lock::pause;
 
     const PRIVATE_EXPEDITED: libc::c_int = 1 << 3;
     const REGISTER_PRIVATE_EXPEDITED: libc::c_int = 1 << 4;

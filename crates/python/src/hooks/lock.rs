@@ -1,6 +1,6 @@
-//! The lock around the tracer's tables.
+//! A lock for what allocator hooks use; `biased.rs` builds on it.
 //!
-//! It is taken in allocator hooks, so it must not allocate, must be cheap when
+//! It is taken in those hooks, so it must not allocate, must be cheap when
 //! nobody else wants it (one atomic exchange to take it, a plain store to give
 //! it back), and must be usable in the child of a `fork`: [`Lock::acquire`] and
 //! [`Lock::release`] let a fork handler hold it across the call, so that the
@@ -58,30 +58,38 @@ impl<T> Lock<T> {
 
     #[cold]
     fn wait(&self) {
-        let mut rounds = 0u32;
-        loop {
-            while self.taken.load(Ordering::Relaxed) {
-                rounds += 1;
-                if rounds < 100 {
-                    hint::spin_loop();
-                } else if rounds < 200 {
-                    // SAFETY: takes no arguments and touches no memory.
-                    unsafe { libc::sched_yield() };
-                } else {
-                    // The holder is copying or growing a table: that takes a while.
-                    let pause = libc::timespec {
-                        tv_sec: 0,
-                        tv_nsec: 50_000,
-                    };
-                    // SAFETY: `pause` is valid; no remainder is asked for.
-                    unsafe { libc::nanosleep(&pause, std::ptr::null_mut()) };
-                }
-            }
-            if !self.taken.swap(true, Ordering::Acquire) {
-                return;
-            }
+        wait_until(|| {
+            !self.taken.load(Ordering::Relaxed) && !self.taken.swap(true, Ordering::Acquire)
+        });
+    }
+}
+
+/// Wait for something that another thread is about to do, without a lock.
+#[cold]
+pub fn wait_until(is_done: impl Fn() -> bool) {
+    let mut rounds = 0u32;
+    while !is_done() {
+        rounds += 1;
+        if rounds < 100 {
+            hint::spin_loop();
+        } else if rounds < 200 {
+            // SAFETY: takes no arguments and touches no memory.
+            unsafe { libc::sched_yield() };
+        } else {
+            // The holder is copying or growing a table: that takes a while.
+            pause(50_000);
         }
     }
+}
+
+/// Sleep, for less than a second.
+pub fn pause(nanoseconds: libc::c_long) {
+    let pause = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: nanoseconds,
+    };
+    // SAFETY: `pause` is valid; no remainder is asked for.
+    unsafe { libc::nanosleep(&pause, std::ptr::null_mut()) };
 }
 
 impl<T> Deref for Guard<'_, T> {

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use pyo3_ffi::*;
 use wrasse_allocator::size_class::{CLASSES, LARGEST};
 
-use crate::module::Shared;
+use crate::module::{Shared, method};
 use crate::small_objects::region;
 
 const COUNT: usize = 2;
@@ -18,26 +18,24 @@ const COUNT: usize = 2;
 static STOCK: [AtomicPtr<()>; COUNT] = [const { AtomicPtr::new(ptr::null_mut()) }; COUNT];
 
 static METHODS: Shared<[PyMethodDef; COUNT]> = Shared([
-    PyMethodDef {
-        ml_name: c"getallocatedblocks".as_ptr(),
-        ml_meth: PyMethodDefPointer {
+    method(
+        c"getallocatedblocks",
+        METH_NOARGS,
+        PyMethodDefPointer {
             PyCFunction: get_allocated_blocks,
         },
-        ml_flags: METH_NOARGS,
-        ml_doc: c"getallocatedblocks($module, /)\n--\n\n\
-            Return the number of memory blocks currently allocated, by wrasse and before it."
-            .as_ptr(),
-    },
-    PyMethodDef {
-        ml_name: c"_debugmallocstats".as_ptr(),
-        ml_meth: PyMethodDefPointer {
+        c"getallocatedblocks($module, /)\n--\n\n\
+            Return the number of memory blocks currently allocated, by wrasse and before it.",
+    ),
+    method(
+        c"_debugmallocstats",
+        METH_NOARGS,
+        PyMethodDefPointer {
             PyCFunction: debug_malloc_stats,
         },
-        ml_flags: METH_NOARGS,
-        ml_doc: c"_debugmallocstats($module, /)\n--\n\n\
-            Print debug info to stderr about the state of the memory allocator."
-            .as_ptr(),
-    },
+        c"_debugmallocstats($module, /)\n--\n\n\
+            Print debug info to stderr about the state of the memory allocator.",
+    ),
 ]);
 
 type NoArguments = unsafe extern "C" fn(*mut PyObject, *mut PyObject) -> *mut PyObject;

@@ -8,21 +8,7 @@ use wrasse_capture::{Capture, Key, Meta, Moment, Writer, compare};
 
 use super::frames::{Frames, list, tuple};
 use super::{instance, no_memory, sums_of, text};
-use crate::module::{Shared, raise};
-
-const fn method(
-    name: &'static CStr,
-    flags: i32,
-    call: PyMethodDefPointer,
-    doc: &'static CStr,
-) -> PyMethodDef {
-    PyMethodDef {
-        ml_name: name.as_ptr(),
-        ml_meth: call,
-        ml_flags: flags,
-        ml_doc: doc.as_ptr(),
-    }
-}
+use crate::module::{Shared, method, raise};
 
 /// The table of methods.
 pub static METHODS: Shared<[PyMethodDef; 8]> = Shared([
