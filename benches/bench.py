@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -62,9 +63,12 @@ def environment(switch: str | None) -> dict[str, str]:
     return kept
 
 
-def body(python: Path, program: Path, case: Case, scale: float, switch: str | None) -> Cost:
-    """Runs one program once and makes sure that it ran on what it should have run on."""
-    command = [str(python), str(HERE / "body.py"), str(program), str(scale), str(case.frames)]
+def measured(
+    python: Path, script: str, arguments: list[object], part: str, switch: str | None
+) -> dict[str, Any]:
+    """Runs one of the scripts beside this one, and makes sure that it ran on what it should
+    have run on. Returns what it says."""
+    command = [str(python), str(HERE / script), *map(str, arguments)]
     run = subprocess.run(
         command,
         env=environment(switch),
@@ -74,11 +78,19 @@ def body(python: Path, program: Path, case: Case, scale: float, switch: str | No
         check=False,
     )
     if run.returncode != 0:
-        raise SystemExit(f"{program.name} failed with WRASSE={switch}:\n{run.stderr}")
-    result = json.loads(run.stdout.splitlines()[-1])
-    served = str(result["status"].get(case.part, "stock"))
+        raise SystemExit(f"{' '.join(command[1:])} failed with WRASSE={switch}:\n{run.stderr}")
+    result: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
+    served = str(result["status"].get(part, "stock"))
     if served.startswith(("wrasse", "on")) != (switch is not None):
-        raise SystemExit(f"{program.name}: WRASSE={switch}, but {case.part} was served by {served}")
+        raise SystemExit(
+            f"{' '.join(command[1:])}: WRASSE={switch}, but {part} was served by {served}"
+        )
+    return result
+
+
+def body(python: Path, program: Path, case: Case, scale: float, switch: str | None) -> Cost:
+    """Runs one program once."""
+    result = measured(python, "body.py", [program, scale, case.frames], case.part, switch)
     return Cost(result["cpu"], result["peak_kib"])
 
 
@@ -176,21 +188,7 @@ HEAPS = (
 
 def heap(python: Path, shape: str, objects: int, garbage: int, switch: str | None) -> list[float]:
     """One full collection: nanoseconds for each tracked object, and what it found."""
-    command = [str(python), str(HERE / "heaps.py"), shape, str(objects), str(garbage)]
-    run = subprocess.run(
-        command,
-        env=environment(switch),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if run.returncode != 0:
-        raise SystemExit(f"a heap of the shape {shape} failed with WRASSE={switch}:\n{run.stderr}")
-    result = json.loads(run.stdout.splitlines()[-1])
-    served = str(result["status"].get("gc", "stock"))
-    if served.startswith(("wrasse", "on")) != (switch is not None):
-        raise SystemExit(f"{shape}: WRASSE={switch}, but gc was served by {served}")
+    result = measured(python, "heaps.py", [shape, objects, garbage], "gc", switch)
     return [result["seconds"] / result["tracked"] * 1e9, result["found"]]
 
 

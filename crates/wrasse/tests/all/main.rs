@@ -27,6 +27,7 @@
 //! | 19. several threads | `threads::heaps_are_separate`, `ui::fail_send`, `ui::fail_static` |
 //! | 20. effort | `soundness::collections_are_linear` |
 
+mod at_drop;
 mod basics;
 mod cycles;
 mod deep;

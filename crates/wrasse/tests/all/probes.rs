@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
+use crate::at_drop::AtDrop;
 use wrasse::{Gc, Trace, Weak, WeakKeyMap, WeakValueMap, coerce, gc};
 
 #[derive(Trace, Default)]
@@ -14,19 +15,8 @@ struct Node {
     at_drop: AtDrop,
 }
 
-#[derive(Default)]
-struct AtDrop(RefCell<Option<Box<dyn FnOnce()>>>);
-
-impl Drop for AtDrop {
-    fn drop(&mut self) {
-        if let Some(action) = self.0.take() {
-            action();
-        }
-    }
-}
-
 fn at_drop(node: &Node, action: impl FnOnce() + 'static) {
-    *node.at_drop.0.borrow_mut() = Some(Box::new(action));
+    node.at_drop.set(action);
 }
 
 /// An object in a cycle with itself.

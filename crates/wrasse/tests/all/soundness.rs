@@ -7,6 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use crate::at_drop::AtDrop;
 use wrasse::{Finalize, Gc, Trace, Weak, coerce, gc};
 
 /// A value that notices if it is used after its end.
@@ -47,17 +48,6 @@ struct Node {
     at_drop: AtDrop,
 }
 
-#[derive(Default)]
-struct AtDrop(RefCell<Option<Box<dyn FnOnce()>>>);
-
-impl Drop for AtDrop {
-    fn drop(&mut self) {
-        if let Some(action) = self.0.take() {
-            action();
-        }
-    }
-}
-
 impl Finalize for Node {
     fn finalize(&self) {
         self.alive.check();
@@ -83,7 +73,7 @@ impl Node {
     }
 
     fn at_drop(&self, action: impl FnOnce() + 'static) {
-        *self.at_drop.0.borrow_mut() = Some(Box::new(action));
+        self.at_drop.set(action);
     }
 }
 
