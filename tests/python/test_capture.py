@@ -269,6 +269,26 @@ gc.collect()
     assert 0 < pauses["longest_seconds"] <= pauses["total_seconds"]
 
 
+def test_a_sample_after_a_collection_leaves_errno_alone(tmp_path: Path) -> None:
+    # With its file closed, the sample meets an error.
+    end = """
+import ctypes, gc
+gc.disable()
+location = ctypes.CDLL(None).__errno_location
+location.restype = ctypes.POINTER(ctypes.c_int)
+errno = location()
+for _ in range(10):
+    time.sleep(0.1)
+    os.closerange(3, 5000)
+    errno[0] = 77
+    gc.collect()
+    assert errno[0] == 77, errno[0]
+"""
+    file, result = capture(tmp_path, end)
+    assert (result.code, result.err) == (0, "")
+    assert stats(file)["ending"] == "finished"
+
+
 # --- Bad input ----------------------------------------------------------------------------------
 
 

@@ -9,11 +9,12 @@
 
 use std::cell::Cell;
 use std::sync::OnceLock;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use wrasse_collector::{Generations, Outcome, Policy, Reading, Reason, Step, Thresholds};
 
 use crate::interpreter::Interpreter;
+use crate::process;
 
 /// CPython's thresholds in this version.
 const DEFAULTS: Thresholds = if cfg!(Py_3_13) {
@@ -72,8 +73,9 @@ impl Adaptation {
         self.update(|policy| policy.promoted(generation, objects, read(0)))
     }
 
-    /// A collection took `nanoseconds`.
-    pub fn collected(&self, generation: usize, outcome: &Outcome, nanoseconds: u64) {
+    /// A collection took so much of the processor's `time`.
+    pub fn collected(&self, generation: usize, outcome: &Outcome, time: Duration) {
+        let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         self.update(|policy| policy.collected(generation, outcome, nanoseconds, read(0)));
     }
 
@@ -156,46 +158,7 @@ fn read(count: i32) -> Reading {
     let now = START.get_or_init(Instant::now).elapsed().as_nanos();
     Reading {
         count: usize::try_from(count).unwrap_or(0),
-        bytes: resident_bytes(),
+        bytes: process::resident_bytes(),
         now: u64::try_from(now).unwrap_or(u64::MAX),
     }
-}
-
-/// CPU time of this thread.
-pub fn thread_nanoseconds() -> u64 {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    // SAFETY: writes the struct that is passed.
-    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
-}
-
-/// Bytes of the process that are in memory, where the system says so.
-fn resident_bytes() -> Option<usize> {
-    const PAGE: usize = 4096;
-    let mut text = [0u8; 64];
-    // SAFETY: opens, reads into `text` at most its length, and closes. `errno`
-    // is the program's: this runs between two of its instructions.
-    let length = unsafe {
-        let errno = libc::__errno_location();
-        let saved = *errno;
-        let file = libc::open(
-            c"/proc/self/statm".as_ptr(),
-            libc::O_RDONLY | libc::O_CLOEXEC,
-        );
-        let length = if file < 0 {
-            -1
-        } else {
-            let length = libc::read(file, text.as_mut_ptr().cast(), text.len());
-            libc::close(file);
-            length
-        };
-        *errno = saved;
-        usize::try_from(length).ok()?
-    };
-    let mut fields = text[..length].split(|byte| *byte == b' ');
-    let pages = std::str::from_utf8(fields.nth(1)?).ok()?;
-    pages.parse::<usize>().ok().map(|pages| pages * PAGE)
 }

@@ -24,6 +24,7 @@ use wrasse_capture::{Ending, Meta, Moment, Pause, Source, Writer};
 use wrasse_collector::Outcome;
 use wrasse_tracer::{Tracer, View};
 
+use crate::process::{self, Errno};
 use crate::{boot, hooks};
 use file::OutputFile;
 
@@ -84,14 +85,12 @@ pub fn spent(size: usize) {
 
 #[cold]
 fn look() {
-    let errno = Errno::keep();
     if !is_on() {
         BUDGET.store(i64::MAX, Ordering::Relaxed);
         return;
     }
     BUDGET.store(STEP as i64, Ordering::Relaxed);
     with_running(|running| running.sample_if_due());
-    drop(errno);
 }
 
 /// A collection of `generation` is over that took `seconds`.
@@ -187,8 +186,10 @@ fn stop() {
 }
 
 /// Calls `act` with the capture, unless another thread is at it. A capture that
-/// cannot go on is given up, which is said once.
+/// cannot go on is given up, which is said once. `errno` stays as it was: whoever
+/// allocates, or lets the collector run, does not expect it to change.
 fn with_running(act: impl FnOnce(&mut Running) -> Result<(), String>) {
+    let _errno = Errno::keep();
     let mut guard: MutexGuard<'_, Option<Running>> = match RUNNING.try_lock() {
         Ok(guard) => guard,
         Err(TryLockError::WouldBlock) => return,
@@ -235,10 +236,10 @@ impl Running {
 
     fn sample(&mut self) -> Result<(), String> {
         let begun = self.begun.elapsed();
-        let busy = processor_time();
+        let busy = process::thread_time();
         let moment = Moment {
             time: nanoseconds(begun),
-            resident_bytes: resident_bytes(),
+            resident_bytes: process::resident_bytes().unwrap_or(0) as u64,
         };
         if let Some(state) = hooks::state().as_ref() {
             let live = state.tracer.counters(View::Profile).current() as u64;
@@ -253,7 +254,7 @@ impl Running {
         self.pauses.clear();
         self.flush()?;
         self.last = self.begun.elapsed();
-        self.cost = processor_time().saturating_sub(busy);
+        self.cost = process::thread_time().saturating_sub(busy);
         self.total_cost += self.cost;
         Ok(())
     }
@@ -263,18 +264,6 @@ impl Running {
         self.writer.written();
         Ok(())
     }
-}
-
-/// The processor's time that this thread has used. Other processes do not make a
-/// sample dearer.
-fn processor_time() -> Duration {
-    let mut used = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    // SAFETY: `used` is a place for the answer.
-    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut used) };
-    Duration::new(used.tv_sec as u64, used.tv_nsec as u32)
 }
 
 fn nanoseconds(duration: Duration) -> u64 {
@@ -289,34 +278,4 @@ fn command_line() -> Vec<String> {
     parts
         .map(|part| String::from_utf8_lossy(part).into_owned())
         .collect()
-}
-
-/// Physical memory of the process, or 0.
-fn resident_bytes() -> u64 {
-    use std::io::Read;
-
-    let mut text = [0; 128];
-    let read = std::fs::File::open("/proc/self/statm").and_then(|mut file| file.read(&mut text));
-    let text = std::str::from_utf8(&text[..read.unwrap_or(0)]).unwrap_or_default();
-    let pages = text.split(' ').nth(1).and_then(|field| field.parse().ok());
-    // SAFETY: asks for a constant of the system.
-    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-    pages.unwrap_or(0) * u64::try_from(page).unwrap_or(4096)
-}
-
-/// Puts `errno` back when dropped: whoever allocates does not expect it to change.
-struct Errno(i32);
-
-impl Errno {
-    fn keep() -> Self {
-        // SAFETY: the address of this thread's own variable.
-        Errno(unsafe { *libc::__errno_location() })
-    }
-}
-
-impl Drop for Errno {
-    fn drop(&mut self) {
-        // SAFETY: as in `keep`.
-        unsafe { *libc::__errno_location() = self.0 };
-    }
 }

@@ -11,7 +11,7 @@ use crate::heap::Heap;
 use crate::interpreter::Interpreter;
 use crate::layout::{GcState, INSTANCE};
 use crate::list::{Link, List};
-use crate::{adaptation, capture, statistics, unraisable};
+use crate::{capture, process, statistics, unraisable};
 
 /// `gc.DEBUG_STATS`.
 const DEBUG_STATS: i32 = 1;
@@ -38,9 +38,9 @@ impl Interpreter {
             #[cfg(feature = "sanity")]
             crate::sanity::check(self.state, "before");
             let begin = Instant::now();
-            let cpu = adaptation::thread_nanoseconds();
+            let cpu = process::thread_time();
             let outcome = self.collect_quietly(generation);
-            let cpu = adaptation::thread_nanoseconds().saturating_sub(cpu);
+            let cpu = process::thread_time().saturating_sub(cpu);
             #[cfg(feature = "sanity")]
             crate::sanity::check(self.state, "after");
             let seconds = begin.elapsed().as_secs_f64();

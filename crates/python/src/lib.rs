@@ -21,6 +21,7 @@ mod list;
 mod module;
 mod options;
 mod probe;
+mod process;
 mod profile;
 mod run;
 #[cfg(feature = "sanity")]

@@ -164,20 +164,16 @@ mod barrier {
     //! A memory barrier in all threads of the process.
 
     use crate::hooks::lock::pause;
+    use crate::process::Errno;
 
     const PRIVATE_EXPEDITED: libc::c_int = 1 << 3;
     const REGISTER_PRIVATE_EXPEDITED: libc::c_int = 1 << 4;
 
     fn membarrier(command: libc::c_int) -> bool {
-        // SAFETY: touches no memory; errno, which somebody above us may be about
-        // to read, is put back.
-        unsafe {
-            let errno = libc::__errno_location();
-            let before = *errno;
-            let done = libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0;
-            *errno = before;
-            done
-        }
+        // Somebody above us may be about to read it.
+        let _errno = Errno::keep();
+        // SAFETY: touches no memory.
+        unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
     }
 
     /// Whether the system can do it for this process.

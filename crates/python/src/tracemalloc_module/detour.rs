@@ -14,6 +14,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::mappings;
+use crate::process::page_size;
 use crate::symbols;
 
 const JUMP: usize = 12;
@@ -134,16 +135,11 @@ pub struct Detour {
     before: [u64; 2],
 }
 
-fn page() -> usize {
-    // SAFETY: asks the system for a number.
-    usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)
-}
-
 /// Replace two words of code: first a jump to itself, in one store, so that a
 /// thread that comes by waits there; then the rest; then the final first word.
 unsafe fn write(address: usize, words: [u64; 2]) -> Result<(), String> {
     const WAIT: u64 = 0xfeeb; // jmp to itself
-    let first = address & !(page() - 1);
+    let first = address & !(page_size() - 1);
     let size = address + 16 - first;
     // SAFETY: the address is code of the interpreter, found by `target`; the
     // two words are aligned, so each store is seen whole.

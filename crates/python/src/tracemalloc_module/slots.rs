@@ -28,6 +28,7 @@ use wrasse_tracer::MAX_ADDRESS;
 
 use super::mappings::{self, Mapping};
 use super::{VIEW, is_on, traceback_of};
+use crate::process::page_size;
 use crate::{hooks, symbols};
 
 const NOT_TRACING: c_int = -2;
@@ -285,14 +286,9 @@ impl Object {
     }
 }
 
-fn page() -> usize {
-    // SAFETY: asks the system for a number.
-    usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)
-}
-
 /// Let the page of an address be written to, or no longer.
 fn protect(address: usize, rights: c_int) -> bool {
-    let page = page();
+    let page = page_size();
     let start = address & !(page - 1);
     // SAFETY: the page belongs to a loaded object's data; reading stays allowed.
     unsafe { libc::mprotect(start as *mut c_void, page, rights) == 0 }
