@@ -269,6 +269,30 @@ gc.collect()
     assert 0 < pauses["longest_seconds"] <= pauses["total_seconds"]
 
 
+def test_the_collection_when_python_goes_down_does_not_change_the_end(tmp_path: Path) -> None:
+    # A sample would be due after it: its cycle is large, and takes its time.
+    end = """
+import gc
+class Node:
+    def __del__(self, sleep=time.sleep):
+        sleep(1)
+gc.disable()
+node = Node()
+node.itself, node.kept = node, bytearray(30_000_000)
+del node
+gc.enable()
+gc.set_threshold(10**9)
+"""
+    summary = tmp_path / "summary.json"
+    file, result = capture(tmp_path, end, f"--json={summary}")
+    assert (result.code, result.err) == (0, "")
+    live = json.loads(summary.read_text())["trace"]["current_bytes"]
+    found = stats(file)
+    assert found["end_bytes"] == live > 30_000_000
+    # The collection itself is in the file.
+    assert found["pauses"]["longest_seconds"] >= 1
+
+
 def test_a_sample_after_a_collection_leaves_errno_alone(tmp_path: Path) -> None:
     # With its file closed, the sample meets an error.
     end = """

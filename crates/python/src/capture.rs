@@ -66,6 +66,9 @@ struct Running {
     /// The most bytes that were alive at a sample.
     highest: u64,
     pauses: Vec<Pause>,
+    /// What was live at the end is in the file: what goes while the interpreter
+    /// is taken down does not show.
+    is_last_taken: bool,
 }
 
 /// Does this process write a capture?
@@ -148,6 +151,7 @@ pub fn begin(path: &Path, host: &str, frames: u16) -> Result<(), String> {
         total_cost: Duration::ZERO,
         highest: 0,
         pauses: Vec::new(),
+        is_last_taken: false,
     });
     IS_RUNNING.store(true, Ordering::Relaxed);
     BUDGET.store(STEP as i64, Ordering::Relaxed);
@@ -157,7 +161,10 @@ pub fn begin(path: &Path, host: &str, frames: u16) -> Result<(), String> {
 /// The last sample: what is live now is what was live at the end.
 pub fn take_last_sample() {
     if is_on() {
-        with_running(Running::sample);
+        with_running(|running| {
+            running.is_last_taken = true;
+            running.sample()
+        });
         BUDGET.store(i64::MAX, Ordering::Relaxed);
     }
 }
@@ -213,6 +220,9 @@ fn with_running(act: impl FnOnce(&mut Running) -> Result<(), String>) {
 
 impl Running {
     fn sample_if_due(&mut self) -> Result<(), String> {
+        if self.is_last_taken {
+            return Ok(());
+        }
         let now = self.begun.elapsed();
         let since = now.saturating_sub(self.last);
         let interval = SHORTEST
