@@ -385,10 +385,11 @@ fn apply(mut changes: Reader<'_>, totals: &mut Vec<Totals>, tracebacks: usize) -
             &mut total.live_blocks,
             &mut total.allocated_bytes,
             &mut total.allocated_blocks,
-            &mut total.temporary_blocks,
         ] {
             *place = place.checked_add_signed(changes.signed()?)?;
         }
+        // Blocks freed before the next one was allocated: nobody counts them.
+        changes.signed()?;
     }
     Some(())
 }

@@ -211,7 +211,8 @@ impl Writer {
             bytes.signed(difference(now.live_blocks, before.live_blocks))?;
             bytes.signed(difference(now.allocated_bytes, before.allocated_bytes))?;
             bytes.signed(difference(now.allocated_blocks, before.allocated_blocks))?;
-            bytes.signed(difference(now.temporary_blocks, before.temporary_blocks))?;
+            // Blocks freed before the next one was allocated: nobody counts them.
+            bytes.signed(0)?;
         }
         std::mem::swap(&mut self.now, &mut self.written);
         self.frame(Kind::Sample)
@@ -255,16 +256,6 @@ impl Writer {
         self.pending.try_reserve(frame.len())?;
         self.pending.extend_from_slice(&frame);
         Ok(())
-    }
-
-    /// Bytes held.
-    pub fn memory(&self) -> usize {
-        let totals = self.totals.capacity() + self.now.capacity() + self.written.capacity();
-        self.pending.capacity()
-            + self.payload.0.capacity()
-            + totals * size_of::<Totals>()
-            + (self.known_locations.capacity() + self.known_tracebacks.capacity()) * 4
-            + (self.locations.len() + self.nodes.len() + self.tracebacks.len()) * 16
     }
 
     /// Close the payload that was gathered.
@@ -374,7 +365,6 @@ fn add(into: &mut Totals, more: &Totals) {
     into.live_blocks += more.live_blocks;
     into.allocated_bytes += more.allocated_bytes;
     into.allocated_blocks += more.allocated_blocks;
-    into.temporary_blocks += more.temporary_blocks;
 }
 
 fn remember(known: &mut Vec<u32>, id: usize, number: u32) -> Result<(), Exhausted> {

@@ -139,13 +139,3 @@ fn place(snapshot: &Snapshot, location: LocationId) -> (String, u32) {
     let name = &snapshot.names()[file.0 as usize];
     (String::from_utf8_lossy(name).into_owned(), line)
 }
-
-/// End the profile and forget it.
-///
-/// # Safety
-/// Call with the GIL held.
-#[allow(dead_code, reason = "so far a profile lasts as long as its process")]
-pub unsafe fn stop() {
-    // SAFETY: the GIL is held.
-    unsafe { hooks::stop(View::Profile) };
-}

@@ -48,9 +48,6 @@ pub struct Row {
     pub end: Amount,
     /// Ever allocated; 0 where that was not counted.
     pub allocated: Amount,
-    /// Blocks freed before the next one was allocated; 0 where that was not
-    /// counted.
-    pub temporary_blocks: u64,
 }
 
 impl Row {
@@ -135,7 +132,6 @@ impl Recording {
                     bytes: end.allocated_bytes,
                     blocks: end.allocated_blocks,
                 },
-                temporary_blocks: end.temporary_blocks,
             }
         });
         let has_figures = |row: &Row| row.peak.blocks + row.end.blocks + row.allocated.blocks > 0;

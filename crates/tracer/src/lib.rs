@@ -25,10 +25,9 @@ mod tracer;
 mod view;
 
 pub use counters::Counters;
-pub use domain::Domains;
 pub use exhausted::Exhausted;
 pub use location::{FileId, LocationId, Locations};
-pub use owner::{Owner, OwnerId};
+pub use owner::OwnerId;
 pub use side_table::{FINE, NoSideTable, Nowhere, SideTable};
 pub use snapshot::{LineTotal, Snapshot, SnapshotBlock, TracebackTotal};
 pub use table::MAX_ADDRESS;

@@ -34,8 +34,6 @@ pub struct Owner {
     pub blocks: u32,
     /// Bytes in them.
     pub bytes: usize,
-    /// The most bytes there ever were.
-    pub peak: usize,
     /// Blocks ever allocated.
     pub allocated_blocks: u64,
     /// Bytes ever allocated.
@@ -62,7 +60,6 @@ const NOBODY: Owner = Owner {
     epoch: NEVER,
     blocks: 0,
     bytes: 0,
-    peak: 0,
     allocated_blocks: 0,
     allocated_bytes: 0,
 };
@@ -198,9 +195,6 @@ impl Owners {
         owner.bytes = owner.bytes.wrapping_add(size);
         owner.allocated_blocks += 1;
         owner.allocated_bytes = owner.allocated_bytes.wrapping_add(size as u64);
-        if owner.bytes > owner.peak {
-            owner.peak = owner.bytes;
-        }
         owner.views
     }
 
@@ -289,7 +283,7 @@ mod tests {
             first,
             "used again"
         );
-        assert_eq!(owners.get(first).peak, 0);
+        assert_eq!(owners.get(first).allocated_blocks, 0);
     }
 
     #[test]

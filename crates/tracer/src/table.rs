@@ -167,17 +167,6 @@ impl BlockTable {
             .map(|position| self.read(self.slots[position]))
     }
 
-    /// Give the block at an address another owner; is there one?
-    pub fn set_owner(&mut self, address: usize, owner: OwnerId) -> bool {
-        match self.find(address as u64) {
-            Some(position) => {
-                self.slots[position].owner = owner.0;
-                true
-            }
-            None => false,
-        }
-    }
-
     /// Ask to be told of the release of the block at this address, known or not.
     pub fn watch(&mut self, address: usize) -> Result<(), Exhausted> {
         let block = self.get(address).unwrap_or(Block {
@@ -261,16 +250,6 @@ impl BlockTable {
             .map(|&slot| (slot.address() as usize, self.read(slot)))
     }
 
-    /// How many blocks there are, watched ones that no view sees included.
-    pub fn len(&self) -> usize {
-        self.used
-    }
-
-    /// Is the table empty?
-    pub fn is_empty(&self) -> bool {
-        self.used == 0
-    }
-
     /// Forget all blocks and give their memory back.
     pub fn clear(&mut self) {
         *self = Self::default();
@@ -339,7 +318,7 @@ mod tests {
         assert!(table.large.is_empty());
         table.insert(0x1000, block(1 << 40, 3)).unwrap();
         assert_eq!(table.remove(0x1000), Some(block(1 << 40, 3)));
-        assert!(table.large.is_empty() && table.is_empty());
+        assert!(table.large.is_empty() && table.used == 0);
     }
 
     #[test]
@@ -358,7 +337,6 @@ mod tests {
     enum Step {
         Insert(usize, usize, u32),
         Remove(usize),
-        Retag(usize, u32),
         Watch(usize),
         DropOdd,
     }
@@ -370,7 +348,6 @@ mod tests {
             900 => (address.clone(), prop_oneof![0usize..100, Just(1 << 35)], 0u32..50)
                 .prop_map(|(a, s, t)| Step::Insert(a, s, t)),
             400 => address.clone().prop_map(Step::Remove),
-            100 => (address.clone(), 0u32..50).prop_map(|(a, t)| Step::Retag(a, t)),
             100 => address.prop_map(Step::Watch),
             // Rarely, so that the table grows in between.
             1 => Just(Step::DropOdd),
@@ -392,14 +369,6 @@ mod tests {
                     Step::Remove(address) => {
                         prop_assert_eq!(table.remove(address), model.remove(&address));
                     }
-                    Step::Retag(address, id) => {
-                        let known = model.get_mut(&address);
-                        prop_assert_eq!(
-                            table.set_owner(address, OwnerId(id)), known.is_some());
-                        if let Some(known) = known {
-                            known.owner = OwnerId(id);
-                        }
-                    }
                     Step::Watch(address) => {
                         table.watch(address).unwrap();
                         let known = model.entry(address).or_insert(Block {
@@ -411,7 +380,7 @@ mod tests {
                         model.retain(|_, b| b.owner.0 % 2 == 0);
                     }
                 }
-                prop_assert_eq!(table.len(), model.len());
+                prop_assert_eq!(table.used, model.len());
             }
             let all: HashMap<usize, Block> = table.iter().collect();
             prop_assert_eq!(all, model);

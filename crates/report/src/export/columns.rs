@@ -53,7 +53,6 @@ pub fn columns(recording: &Recording) -> Vec<Column> {
     if recording.counts_allocations() {
         all.push(number("allocated_bytes", &|row| row.allocated.bytes));
         all.push(number("allocated_blocks", &|row| row.allocated.blocks));
-        all.push(number("temporary_blocks", &|row| row.temporary_blocks));
     }
     all.push(text("traceback", &|row| {
         let frames = recording.oldest_first(row);

@@ -17,9 +17,6 @@ pub struct Totals {
     pub allocated_bytes: u64,
     /// Blocks ever allocated; 0 where [`Tracer::COUNTS_ALLOCATIONS`] says no.
     pub allocated_blocks: u64,
-    /// Blocks that were freed before the next one was allocated; 0 where that is
-    /// not counted.
-    pub temporary_blocks: u64,
 }
 
 impl<S: SideTable> Tracer<S> {
