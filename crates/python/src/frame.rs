@@ -23,7 +23,7 @@ use std::sync::OnceLock;
 use pyo3_ffi::*;
 use wrasse_tracer::Exhausted;
 
-use crate::layout::FRAME;
+use crate::layout::{FRAME, OWNED_BY_C_STACK, OWNED_BY_GENERATOR, load};
 pub use reader::FrameReader;
 use text::text_of;
 pub use thread::{current_thread, this_thread, thread_with_gil};
@@ -59,16 +59,6 @@ const ITEMS: usize = 16;
 
 /// From a code object's file name to its qualified name, in every version.
 const QUALIFIED_NAME: usize = 16;
-
-const OWNED_BY_GENERATOR: u8 = 1;
-#[cfg(Py_3_12)]
-const OWNED_BY_C_STACK: u8 = 3;
-
-#[inline]
-unsafe fn load<T: Copy>(base: *const u8, offset: usize) -> T {
-    // SAFETY: the caller vouches that `base` is a live struct with a `T` there.
-    unsafe { base.add(offset).cast::<T>().read() }
-}
 
 /// The innermost frame of a thread; null if it runs none.
 ///
@@ -123,11 +113,10 @@ pub unsafe fn read_all(thread: *mut PyThreadState) -> Result<Vec<Seen>, Exhauste
             let (instruction, owner): (usize, u8) =
                 (load(frame, FRAME.instruction), load(frame, FRAME.owner));
             let object: *mut PyObject = load(frame, FRAME.code);
-            #[cfg(Py_3_12)]
-            let skip = owner == OWNED_BY_C_STACK;
-            #[cfg(not(Py_3_12))]
-            let skip = false;
-            if !skip && !object.is_null() && Py_TYPE(object) == &raw mut PyCode_Type {
+            if owner != OWNED_BY_C_STACK
+                && !object.is_null()
+                && Py_TYPE(object) == &raw mut PyCode_Type
+            {
                 let key = instruction | usize::from(owner == OWNED_BY_GENERATOR);
                 if let Some(line) = decode::line_of(object, decode::read_code(object), key) {
                     let mut file = Vec::new();

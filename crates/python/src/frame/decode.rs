@@ -6,10 +6,8 @@ use std::ffi::c_int;
 use pyo3_ffi::*;
 use wrasse_tracer::{Exhausted, FileId, LocationId, SideTable, Tracer};
 
-#[cfg(Py_3_12)]
-use super::OWNED_BY_C_STACK;
-use super::{CODE, ITEMS, OWNED_BY_GENERATOR, QUALIFIED_NAME, load, text_of};
-use crate::layout::FRAME;
+use super::{CODE, ITEMS, QUALIFIED_NAME, text_of};
+use crate::layout::{FRAME, OWNED_BY_C_STACK, OWNED_BY_GENERATOR, load};
 
 const CACHE_BITS: u32 = 14;
 /// Not a location: the frame does not count.
@@ -142,10 +140,7 @@ impl Decoder {
         key: usize,
         owner: u8,
     ) -> Result<Cached, Exhausted> {
-        #[cfg(Py_3_12)]
         let is_shim = owner == OWNED_BY_C_STACK;
-        #[cfg(not(Py_3_12))]
-        let is_shim = false;
         let mut meaning = Cached {
             key,
             location: SKIP,

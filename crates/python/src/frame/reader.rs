@@ -5,8 +5,8 @@ use wrasse_tracer::{Exhausted, LocationId, OwnerId, SideTable, TracebackBuilder,
 
 use super::decode::Decoder;
 use super::stack::{Level, NEVER, Stack};
-use super::{load, top_frame};
-use crate::layout::FRAME;
+use super::top_frame;
+use crate::layout::{FRAME, load};
 
 const STEPS_BITS: u32 = 12;
 const STEPS: usize = 1 << STEPS_BITS;

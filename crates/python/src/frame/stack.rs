@@ -12,8 +12,7 @@
 //! With a limit of frames, only as many are compared as the top's traceback
 //! keeps; levels further down may be out of date, but agree with one another.
 
-use super::load;
-use crate::layout::FRAME;
+use crate::layout::{FRAME, load};
 
 /// Not an instruction: has to be looked up each time.
 pub const NEVER: usize = 1;

@@ -6,7 +6,7 @@
 use pyo3_ffi::*;
 use wrasse_tracer::Exhausted;
 
-use super::load;
+use crate::layout::load;
 
 // The fields before the characters, and where those begin: behind the fields if
 // all are ASCII, behind some more if not, or elsewhere in memory.

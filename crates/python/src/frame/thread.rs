@@ -9,7 +9,7 @@ use std::{mem, ptr};
 use pyo3_ffi::*;
 
 #[cfg(not(Py_3_12))]
-use super::load;
+use crate::layout::load;
 use crate::symbols;
 
 /// Offset of `PyThreadState.thread_id` (public struct).

@@ -7,17 +7,11 @@
 
 use pyo3_ffi::*;
 
-use crate::layout::{CODE_LOCALS, FRAME, FRAME_LOCALS};
+use crate::frame::top_frame;
+use crate::layout::{CODE_LOCALS, FRAME, FRAME_LOCALS, OWNED_BY_C_STACK, load};
 
 /// Frames of a thread that are looked at, at most.
 const MOST_FRAMES: usize = 100_000;
-/// Who owns a frame that is no Python function's (3.12 and later).
-const OWNED_BY_C_STACK: u8 = 3;
-
-unsafe fn load<T: Copy>(base: *mut u8, offset: usize) -> T {
-    // SAFETY: the caller vouches for the field.
-    unsafe { base.add(offset).cast::<T>().read() }
-}
 
 unsafe extern "C" {
     #[cfg_attr(not(Py_3_13), link_name = "_Py_IsFinalizing")]
@@ -81,13 +75,7 @@ unsafe fn frames(thread: *mut PyThreadState, visit: &mut impl FnMut(*mut PyObjec
     // references of the frame's own or null at any safe point, and so is the
     // stack up to `stacktop`, which is negative while it is not saved.
     unsafe {
-        let mut frame: *mut u8 = load(thread.cast(), FRAME.thread_current);
-        if let Some(offset) = FRAME.cframe_current {
-            if frame.is_null() {
-                return;
-            }
-            frame = load(frame, offset);
-        }
+        let mut frame = top_frame(thread);
         for _ in 0..MOST_FRAMES {
             if frame.is_null() {
                 return;

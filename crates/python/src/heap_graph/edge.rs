@@ -10,7 +10,9 @@ use pyo3_ffi::*;
 use super::layout::*;
 use super::names;
 use super::referents::with_type_dict;
-use crate::layout::FRAME;
+#[cfg(Py_3_13)]
+use crate::layout::INLINE_VALUES;
+use crate::layout::{CODE_LOCALS, FRAME, FRAME_LOCALS, FRAME_OF_OBJECT, OWNED_BY_GENERATOR, load};
 
 unsafe extern "C" {
     fn _PyObject_GetDictPtr(object: *mut PyObject) -> *mut *mut PyObject;
@@ -28,7 +30,6 @@ pub enum Access {
 }
 
 const MANAGED: std::ffi::c_ulong = 1 << 4;
-const OWNED_BY_GENERATOR: u8 = 1;
 /// `T_OBJECT` and `T_OBJECT_EX`.
 const OBJECT_MEMBERS: [i32; 2] = [6, 16];
 /// `PyBaseExceptionObject` and `PyTracebackObject` (public structs).
@@ -124,7 +125,6 @@ unsafe fn inline_values(object: *mut PyObject) -> *const u8 {
         }
         #[cfg(Py_3_13)]
         {
-            const INLINE_VALUES: std::ffi::c_ulong = 1 << 2;
             let kind = Py_TYPE(object);
             let block = words.cast::<u8>().add((*kind).tp_basicsize as usize);
             let used =
@@ -322,7 +322,7 @@ pub unsafe fn suspended(object: *mut PyObject) -> *const u8 {
             return ptr::null();
         }
         let frame = object.cast::<u8>();
-        let frame = frame.add((*kind).tp_basicsize as usize - FRAME_SLOTS);
+        let frame = frame.add((*kind).tp_basicsize as usize - FRAME_LOCALS.values);
         let code: *mut PyObject = load(frame, FRAME.code);
         let found = load::<u8>(frame, FRAME.owner) == OWNED_BY_GENERATOR && is_code(object, code);
         if found { frame } else { ptr::null() }
@@ -347,8 +347,8 @@ unsafe fn variable(frame: *const u8, target: *mut PyObject) -> Option<Access> {
         if code.is_null() || Py_TYPE(code) != &raw mut PyCode_Type {
             return None;
         }
-        let count = load::<i32>(code.cast(), CODE_VARIABLES).max(0) as usize;
-        let slots = frame.add(FRAME_SLOTS).cast::<*mut PyObject>();
+        let count = load::<i32>(code.cast(), CODE_LOCALS.count).max(0) as usize;
+        let slots = frame.add(FRAME_LOCALS.values).cast::<*mut PyObject>();
         let number = (0..count).find(|slot| *slots.add(*slot) == target)?;
         let name = names::variable(code, number as u32);
         Some(Access::Words(format!("local '{name}'")))

@@ -12,30 +12,16 @@ use pyo3_ffi::*;
 
 use super::edge::{self, Access};
 use crate::frame;
-use crate::layout::FRAME;
+use crate::layout::{CODE_LOCALS, DICT, FRAME, FRAME_LOCALS, FRAME_OF_OBJECT, load};
 use crate::module::Shared;
 use crate::self_check;
 
 /// `_PyInterpreterFrame`: the function object, a reference of the frame's.
 pub const FRAME_FUNCTION: usize = if cfg!(Py_3_12) { 16 } else { 0 };
-/// `_PyInterpreterFrame`: the namespace of a module's or class's code; often null.
-pub const FRAME_NAMESPACE: usize = if cfg!(Py_3_12) { 40 } else { 24 };
 /// `_PyInterpreterFrame`: the frame object, if somebody asked for one.
 pub const FRAME_OBJECT: usize = if cfg!(Py_3_12) { 48 } else { 40 };
-/// `_PyInterpreterFrame`: how many of the slots hold something, or at most 0
-/// while the interpreter has that in a register.
-pub const FRAME_USED: usize = 64;
-/// `_PyInterpreterFrame`: the variables, and behind them the evaluation stack.
-pub const FRAME_SLOTS: usize = 72;
-/// `PyFrameObject`: the `_PyInterpreterFrame`.
-pub const FRAME_OF_OBJECT: usize = 24;
-
-/// `PyCodeObject`: how many variables it has, arguments, cells and all.
-pub const CODE_VARIABLES: usize = if cfg!(Py_3_12) { 72 } else { 76 };
 /// `PyCodeObject`: how deep its evaluation stack gets.
 pub const CODE_STACK: usize = if cfg!(Py_3_12) { 64 } else { 68 };
-/// `PyCodeObject`: the tuple of its variables' names.
-pub const CODE_VARIABLE_NAMES: usize = 96;
 /// `PyCodeObject`: a byte for each variable.
 pub const CODE_VARIABLE_KINDS: usize = 104;
 /// Of those bytes: a variable of an enclosing function.
@@ -61,25 +47,6 @@ pub const KEYS_ENTRIES: usize = 24;
 /// The table of keys: where the index is; behind it come the entries, each a
 /// key and a value.
 pub const KEYS_FIRST: usize = 32;
-
-/// `PyDictObject`: null, unless the values are apart from the keys.
-pub const DICT_VALUES: usize = 40;
-/// `PyDictObject`: the table of keys.
-pub const DICT_KEYS: usize = 32;
-/// The table of keys: 0 where `tp_traverse` visits the keys, too.
-pub const KEYS_KIND: usize = 10;
-
-const _: () = assert!(std::mem::offset_of!(PyDictObject, ma_keys) == DICT_KEYS);
-
-/// Reads a field.
-///
-/// # Safety
-/// There is a live `T` at `base + offset`.
-#[inline]
-pub unsafe fn load<T: Copy>(base: *const u8, offset: usize) -> T {
-    // SAFETY: the caller's contract.
-    unsafe { base.add(offset).cast::<T>().read() }
-}
 
 const PROGRAM: &CStr = c"\
 def outer(call, marker):
@@ -141,7 +108,7 @@ unsafe fn run() -> Result<(), String> {
         let found = [
             (good, "frames or code objects"),
             (attributes, "attributes"),
-            (dicts_read_as_expected(), "dicts"),
+            (DICT.check(), "dicts"),
         ];
         match found.iter().find(|(good, _)| !good) {
             Some((_, what)) => Err(format!("{what} do not read as expected")),
@@ -173,26 +140,6 @@ unsafe fn attributes_read_as_expected(
     }
 }
 
-unsafe fn dicts_read_as_expected() -> bool {
-    // SAFETY: as in `run`.
-    unsafe {
-        let (dict, number) = (PyDict_New(), PyLong_FromLong(7));
-        if dict.is_null() || number.is_null() {
-            PyErr_Clear();
-            return false;
-        }
-        let kind = |dict: *mut PyObject| load::<u8>(load(dict.cast(), DICT_KEYS), KEYS_KIND);
-        let mut good = PyDict_SetItemString(dict, c"a".as_ptr(), number) == 0
-            && kind(dict) != 0
-            && load::<usize>(dict.cast(), DICT_VALUES) == 0;
-        good = good && PyDict_SetItem(dict, number, number) == 0 && kind(dict) == 0;
-        PyErr_Clear();
-        Py_DECREF(dict);
-        Py_DECREF(number);
-        good
-    }
-}
-
 unsafe extern "C" fn call(
     _module: *mut PyObject,
     arguments: *mut *mut PyObject,
@@ -218,13 +165,13 @@ unsafe fn frame_reads_as_expected(arguments: *mut *mut PyObject) -> bool {
         let code: *mut PyObject = load(top, FRAME.code);
         if PyFunction_GetCode(outer) != code
             || !load::<*mut PyObject>(top, FRAME_OBJECT).is_null()
-            || !load::<*mut PyObject>(top, FRAME_NAMESPACE).is_null()
+            || !load::<*mut PyObject>(top, FRAME_LOCALS.mapping).is_null()
         {
             return false;
         }
         // call, marker, inner, and kept in a cell.
-        let variables: c_int = load(code.cast(), CODE_VARIABLES);
-        let names: *mut PyObject = load(code.cast(), CODE_VARIABLE_NAMES);
+        let variables: c_int = load(code.cast(), CODE_LOCALS.count);
+        let names: *mut PyObject = load(code.cast(), CODE_LOCALS.names);
         let kinds: *mut PyObject = load(code.cast(), CODE_VARIABLE_KINDS);
         if variables != 4
             || PyTuple_CheckExact(names) == 0
@@ -234,11 +181,11 @@ unsafe fn frame_reads_as_expected(arguments: *mut *mut PyObject) -> bool {
         {
             return false;
         }
-        let slots = top.add(FRAME_SLOTS).cast::<*mut PyObject>();
+        let slots = top.add(FRAME_LOCALS.values).cast::<*mut PyObject>();
         if *slots.add(1) != marker
             || *slots.add(2) != inner
             || Py_TYPE(*slots.add(3)) != &raw mut PyCell_Type
-            || load::<c_int>(top, FRAME_USED) > 0
+            || load::<c_int>(top, FRAME_LOCALS.stacktop) > 0
         {
             return false;
         }

@@ -6,9 +6,9 @@ use std::ptr;
 
 use pyo3_ffi::*;
 
-use super::layout::{CODE_VARIABLE_NAMES, load};
 use super::stack::Frame;
 use crate::census;
+use crate::layout::{CODE_LOCALS, load};
 
 /// Characters of a key that are shown.
 const SHOWN: usize = 40;
@@ -187,7 +187,7 @@ fn quoted(text: &str) -> String {
 pub unsafe fn variable(code: *mut PyObject, number: u32) -> String {
     // SAFETY: a live code object; the tuple of names has one for each variable.
     unsafe {
-        let names: *mut PyObject = load(code.cast(), CODE_VARIABLE_NAMES);
+        let names: *mut PyObject = load(code.cast(), CODE_LOCALS.names);
         let number = number as Py_ssize_t;
         if PyTuple_Check(names) == 0 || number >= PyTuple_GET_SIZE(names) {
             return "?".into();

@@ -6,9 +6,10 @@ use pyo3_ffi::*;
 use wrasse_graph::Node;
 
 use super::edge::{Access, access, attribute, namespace};
-use super::layout::*;
+use super::layout::{CODE_VARIABLE_KINDS, KIND_FREE};
 use super::stack::{Place, Reference};
 use super::{Picture, names};
+use crate::layout::load;
 
 /// Longer paths are shown with their middle left out.
 const SHOWN: usize = 40;

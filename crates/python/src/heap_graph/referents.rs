@@ -11,7 +11,8 @@ use std::{mem, ptr};
 
 use pyo3_ffi::*;
 
-use super::layout::{CODE_REFERENCES, DICT_KEYS, DICT_VALUES, KEYS_KIND, load};
+use super::layout::CODE_REFERENCES;
+use crate::layout::{DICT, load};
 use crate::list::{has_link, link_of};
 use crate::symbols;
 
@@ -131,9 +132,7 @@ unsafe fn keys<F: FnMut(*mut PyObject)>(dict: *mut PyObject, visit: &mut F) {
     // SAFETY: the caller passes a live dict; the layout was confirmed.
     // `PyDict_Next` runs no code of the program's.
     unsafe {
-        let table: *const u8 = load(dict.cast(), DICT_KEYS);
-        let apart: *const u8 = load(dict.cast(), DICT_VALUES);
-        if table.is_null() || !apart.is_null() || load::<u8>(table, KEYS_KIND) == 0 {
+        if !DICT.has_own_strings(dict) {
             return;
         }
         let (mut position, mut key, mut value) = (0, ptr::null_mut(), ptr::null_mut());

@@ -12,14 +12,13 @@ use pyo3_ffi::*;
 
 use super::Failure;
 use super::referents::with_type_dict;
+use crate::layout::INLINE_VALUES;
 
 const GC_HEAD: u64 = 16;
 /// What stands before an object of a type with a managed `__dict__` (3.11 and
 /// later) or managed weak references (3.12 and later).
 const PRE_HEADER: u64 = 16;
 const MANAGED: std::ffi::c_ulong = if cfg!(Py_3_12) { 0b11 << 3 } else { 1 << 4 };
-/// 3.13: the values of attributes stand behind the object.
-const INLINE_VALUES: std::ffi::c_ulong = 1 << 2;
 
 /// Modules whose `__sizeof__` only adds numbers up.
 const KNOWN: [&[u8]; 16] = [

@@ -11,11 +11,7 @@ use pyo3_ffi::*;
 use super::Failure;
 use super::layout::*;
 use crate::frame;
-use crate::layout::FRAME;
-
-const OWNED_BY_GENERATOR: u8 = 1;
-#[cfg(Py_3_12)]
-const OWNED_BY_C_STACK: u8 = 3;
+use crate::layout::{CODE_LOCALS, FRAME, FRAME_LOCALS, OWNED_BY_C_STACK, OWNED_BY_GENERATOR, load};
 
 /// One running frame. Its code object is alive as long as the GIL is held.
 pub struct Frame {
@@ -105,7 +101,6 @@ impl Stack {
         // SAFETY: a live frame of a thread; `layout::check` confirmed the offsets.
         unsafe {
             let owner: u8 = load(frame, FRAME.owner);
-            #[cfg(Py_3_12)]
             if owner == OWNED_BY_C_STACK {
                 return Ok(false);
             }
@@ -122,10 +117,10 @@ impl Stack {
                 is_current_thread,
                 is_own,
             });
-            let variables = load::<c_int>(code.cast(), CODE_VARIABLES).max(0) as usize;
+            let variables = load::<c_int>(code.cast(), CODE_LOCALS.count).max(0) as usize;
             let room = load::<c_int>(code.cast(), CODE_STACK).max(0) as usize;
-            let used = usize::try_from(load::<c_int>(frame, FRAME_USED)).unwrap_or(0);
-            let slots = frame.add(FRAME_SLOTS).cast::<*mut PyObject>();
+            let used = usize::try_from(load::<c_int>(frame, FRAME_LOCALS.stacktop)).unwrap_or(0);
+            let slots = frame.add(FRAME_LOCALS.values).cast::<*mut PyObject>();
             self.references
                 .try_reserve(variables + room + 4)
                 .map_err(|_| Failure::Memory)?;
@@ -158,7 +153,7 @@ impl Stack {
             for slot in variables..end.min(variables + room) {
                 add(Place::Temporary, *slots.add(slot));
             }
-            add(Place::Namespace, load(frame, FRAME_NAMESPACE));
+            add(Place::Namespace, load(frame, FRAME_LOCALS.mapping));
             add(Place::Frame, load(frame, FRAME_FUNCTION));
             add(Place::Frame, load(frame, FRAME_OBJECT));
             add(Place::Frame, code);

@@ -8,9 +8,11 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use pyo3_ffi::{
-    Py_DECREF, PyDict_New, PyDict_SetItem, PyDict_SetItemString, PyErr_Clear, PyLong_FromLong,
-    PyObject,
+    Py_DECREF, PyDict_New, PyDict_SetItem, PyDict_SetItemString, PyDictObject, PyErr_Clear,
+    PyLong_FromLong, PyObject,
 };
+
+use super::load;
 
 /// `PyDictObject` and `PyDictKeysObject`.
 pub struct DictLayout {
@@ -31,6 +33,8 @@ pub const DICT: DictLayout = DictLayout {
     entries_used: 24,
     index: 32,
 };
+
+const _: () = assert!(std::mem::offset_of!(PyDictObject, ma_keys) == DICT.keys);
 
 const KIND_GENERAL: u8 = 0;
 const KIND_STRINGS: u8 = 1;
@@ -53,7 +57,22 @@ impl DictLayout {
     #[inline]
     pub unsafe fn keys(&self, dict: *mut PyObject) -> *mut u8 {
         // SAFETY: a dict has these fields.
-        unsafe { dict.cast::<u8>().add(self.keys).cast::<*mut u8>().read() }
+        unsafe { load(dict.cast(), self.keys) }
+    }
+
+    /// Whether all keys of `dict` are strings and belong to it alone: those are
+    /// what its `tp_traverse` leaves out. [`check`](Self::check) has said yes.
+    ///
+    /// # Safety
+    /// `dict` is a live dict.
+    pub unsafe fn has_own_strings(&self, dict: *mut PyObject) -> bool {
+        // SAFETY: the layout was confirmed.
+        unsafe {
+            let keys = self.keys(dict);
+            load::<*mut u8>(dict.cast(), self.values).is_null()
+                && !keys.is_null()
+                && load::<u8>(keys, self.kind) != KIND_GENERAL
+        }
     }
 
     /// The first entry's value, the number of entries (some of them null), and
@@ -78,31 +97,32 @@ impl DictLayout {
     unsafe fn read(&self, dict: *mut PyObject) -> Option<(*mut *mut PyObject, usize, usize)> {
         // SAFETY: the caller's contract, and as the check has found.
         unsafe {
-            let dict: *mut u8 = dict.cast();
-            if !dict.add(self.values).cast::<*mut u8>().read().is_null() {
+            if !load::<*mut u8>(dict.cast(), self.values).is_null() {
                 return None;
             }
-            let keys = dict.add(self.keys).cast::<*mut u8>().read();
-            let stride = match keys.add(self.kind).read() {
+            let keys = self.keys(dict);
+            let stride = match load(keys, self.kind) {
                 KIND_GENERAL => GENERAL_STRIDE,
                 KIND_STRINGS => STRINGS_STRIDE,
                 _ => return None,
             };
-            let used = keys.add(self.entries_used).cast::<isize>().read();
-            let log2 = keys.add(self.log2_index_bytes).read();
+            let used: isize = load(keys, self.entries_used);
+            let log2: u8 = load(keys, self.log2_index_bytes);
             let entries = keys.add(self.index + (1usize << (log2 & 63)));
             let first = entries.cast::<*mut PyObject>().add(stride - 1);
             Some((first, usize::try_from(used).ok()?, stride))
         }
     }
 
-    /// Confirms the layout on two dicts of known content, once in the process.
+    /// Whether the layout reads two dicts of known content right, found out once
+    /// in the process.
     ///
     /// # Safety
     /// The GIL is held and no exception is set.
-    pub unsafe fn check(&self) {
-        if CHECKED.load(Ordering::Relaxed) != UNKNOWN {
-            return;
+    pub unsafe fn check(&self) -> bool {
+        match CHECKED.load(Ordering::Relaxed) {
+            UNKNOWN => {}
+            known => return known == GOOD,
         }
         // SAFETY: the caller's contract. What a wrong layout would read lies
         // within the first hundred bytes of live blocks of that size.
@@ -138,5 +158,6 @@ impl DictLayout {
             good
         };
         CHECKED.store(if good { GOOD } else { BAD }, Ordering::Relaxed);
+        good
     }
 }

@@ -11,6 +11,9 @@ use std::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 
 use pyo3_ffi::*;
 
+#[cfg(Py_3_13)]
+use super::INLINE_VALUES;
+
 /// The layout; it has no fields, because what differs between versions is more
 /// than an offset.
 pub struct InstanceLayout;
@@ -25,12 +28,9 @@ const DICT_WORD: usize = 3;
 const ENTRIES_USED: usize = 24;
 /// `Py_TPFLAGS_MANAGED_DICT`.
 const MANAGED_DICT: std::ffi::c_ulong = 1 << 4;
-/// `Py_TPFLAGS_INLINE_VALUES`.
-#[cfg(Py_3_13)]
-const INLINE_VALUES: std::ffi::c_ulong = 1 << 2;
 
 /// Instances with more attributes are left to `tp_traverse`.
-pub const MOST_VALUES: usize = 30;
+const MOST_VALUES: usize = 30;
 
 /// The `tp_traverse` of all classes made in Python, once it is known.
 static TRAVERSE: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());

@@ -3,11 +3,12 @@
 //! Everything here is an offset in bytes into a struct that CPython does not
 //! publish. Each number was read from the interpreter's own debug information;
 //! none of them is trusted at run time before a self-check has confirmed it on
-//! the running process (see `probe.rs` for the collector's, `frame.rs` for the
-//! frames'). The wheel is built per CPython version, so exactly one of the
+//! the running process: `probe.rs` the collector's, `frame/check.rs` and `heap_graph/layout.rs` all that
+//! the tracer and pictures of the heap read, `dict.rs` and `instance.rs` their
+//! own. The wheel is built per CPython version, so exactly one of the numbered
 //! files is compiled in.
 
-use std::ffi::{c_int, c_void};
+use std::ffi::{c_int, c_ulong, c_void};
 
 use pyo3_ffi::{Py_ssize_t, PyObject};
 
@@ -30,6 +31,26 @@ pub use v312::{CODE_LOCALS, FRAME, FRAME_LOCALS, GC};
 mod v313;
 #[cfg(Py_3_13)]
 pub use v313::{CODE_LOCALS, FRAME, FRAME_LOCALS, GC};
+
+/// [`FrameLayout::owner`]: a generator, coroutine or asynchronous generator.
+pub const OWNED_BY_GENERATOR: u8 = 1;
+/// [`FrameLayout::owner`]: C code, so that the frame is no Python function's. No
+/// frame of a 3.11 has it.
+pub const OWNED_BY_C_STACK: u8 = 3;
+/// `PyFrameObject`: its `_PyInterpreterFrame`.
+pub const FRAME_OF_OBJECT: usize = 24;
+/// `Py_TPFLAGS_INLINE_VALUES`: values of attributes stand behind the object (3.13).
+pub const INLINE_VALUES: c_ulong = 1 << 2;
+
+/// Reads a field.
+///
+/// # Safety
+/// There is a live `T` at `base + offset`.
+#[inline]
+pub unsafe fn load<T: Copy>(base: *const u8, offset: usize) -> T {
+    // SAFETY: the caller's contract.
+    unsafe { base.add(offset).cast::<T>().read() }
+}
 
 /// Where an interpreter keeps its collector.
 pub struct GcLayout {
@@ -56,10 +77,11 @@ pub struct FrameLayout {
 
 /// Where a frame keeps its variables.
 pub struct FrameLocals {
-    /// `_PyInterpreterFrame`: values of the stack that are saved, local
+    /// `_PyInterpreterFrame`: an `int`, the values of the stack that are saved, local
     /// variables included, or -1 while the frame runs.
     pub stacktop: usize,
-    /// `_PyInterpreterFrame`: the mapping of a class body's or module's names.
+    /// `_PyInterpreterFrame`: the mapping of a class body's or module's names; often
+    /// null.
     pub mapping: usize,
     /// `_PyInterpreterFrame`: local variables, then the stack.
     pub values: usize,
