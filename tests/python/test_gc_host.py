@@ -807,6 +807,45 @@ def test_a_look_that_only_waits_loses_nothing():
     assert (result.returncode, result.stdout, result.stderr) == (0, "True\n", ""), result.stderr
 
 
+@pytest.mark.parametrize("confirmed", [True, False])
+def test_frames_are_roots_once_they_were_found_to_read_as_expected(confirmed):
+    # In a thread that was begun without Python code there is no frame to look at
+    # when the collector is installed. What only a frame holds is then tried, and
+    # comes behind what a module holds; nothing else changes.
+    result = run(
+        f"""
+        import _thread, gc, sys, time
+        from wrasse import _core
+        if not {confirmed}:
+            _thread.start_new_thread(_core.install, ("gc",))
+        while _core.status()["gc"] != "wrasse":
+            time.sleep(0.01)
+        class Node:
+            pass
+        def held(depth):
+            global shared
+            mine = Node(), [depth]
+            if depth:
+                return [*held(depth - 1), mine[0].__class__ is Node and mine[1] == [depth]]
+            shared = [depth]
+            freed = Node()
+            freed.self = freed
+            del freed
+            found = gc.collect()
+            wanted = [mine[1], shared]
+            order = [o for o in gc.get_objects(2) if any(o is w for w in wanted)]
+            return [found >= 1, order[0] is mine[1], order[1] is shared, len(order)]
+        for _ in range(3):
+            first, *more = held(20)
+            print(first, *more[:3], all(more[3:]), len(more))
+            gc.collect()
+        """,
+        ENVIRONMENT if confirmed else STOCK,
+    )
+    line = f"True {confirmed} {confirmed} 2 True 23\n"
+    assert (result.returncode, result.stdout, result.stderr) == (0, 3 * line, ""), result
+
+
 def test_gc_stats_say_what_was_collected_and_why():
     result = run("""
         import gc, wrasse

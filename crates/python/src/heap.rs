@@ -20,7 +20,7 @@
 
 mod marking;
 mod referents;
-mod roots;
+pub mod roots;
 mod untrack;
 mod weak;
 

@@ -27,7 +27,7 @@ use pyo3_ffi::*;
 use wrasse_collector::{Generations, Model, OLDEST, Reason, Step};
 
 use crate::adaptation::Adaptation;
-use crate::heap::DEBUG_SAVEALL;
+use crate::heap::{DEBUG_SAVEALL, roots};
 use crate::interpreter::{self, Interpreter, StockFunctions, StockPass, Words};
 use crate::layout::{DICT, GcState, StockStats};
 use crate::list::{Heads, List, link_of};
@@ -52,6 +52,7 @@ pub unsafe fn install(state: *mut GcState, module: *mut PyObject) -> Result<(), 
     // SAFETY: the caller's contract; references are counted as noted.
     unsafe {
         DICT.check();
+        roots::check();
         let out_of_memory = || {
             PyErr_Clear();
             "no memory for the collector's own objects".to_string()

@@ -3,15 +3,28 @@
 //! Everything handed out here is held by a reference that no collection can
 //! take away: the interpreter's own dicts, and what the frames of its threads
 //! hold in local variables and on saved stacks. Missing something costs time
-//! only; so whatever does not read as expected is left out.
+//! only; so whatever does not read as expected is left out, and all frames are
+//! until [`check`] has found that they do.
+
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use pyo3_ffi::*;
 
 use crate::frame::top_frame;
-use crate::layout::{CODE_LOCALS, FRAME, FRAME_LOCALS, OWNED_BY_C_STACK, load};
+use crate::layout::{
+    CODE_LOCALS, FRAME, FRAME_LOCALS, FRAME_OF_OBJECT, OWNED_BY_C_STACK, OWNED_BY_GENERATOR, load,
+};
 
 /// Frames of a thread that are looked at, at most.
 const MOST_FRAMES: usize = 100_000;
+/// Frames that [`check`] looks at, at most.
+const CHECKED_FRAMES: usize = 8;
+
+/// Not looked yet, as expected, not as expected.
+static CHECKED: AtomicU8 = AtomicU8::new(UNKNOWN);
+const UNKNOWN: u8 = 0;
+const GOOD: u8 = 1;
+const BAD: u8 = 2;
 
 unsafe extern "C" {
     #[cfg_attr(not(Py_3_13), link_name = "_Py_IsFinalizing")]
@@ -49,7 +62,7 @@ pub unsafe fn each(mut visit: impl FnMut(*mut PyObject)) {
                 visit(object);
             }
         }
-        if Py_Version < FIRST_SOUND_FRAMES {
+        if CHECKED.load(Ordering::Relaxed) != GOOD || Py_Version < FIRST_SOUND_FRAMES {
             return;
         }
         let mut thread = PyInterpreterState_ThreadHead(interpreter);
@@ -71,7 +84,8 @@ const FIRST_SOUND_FRAMES: std::ffi::c_ulong = 0x030b_01f0;
 /// one had on their stacks.
 unsafe fn frames(thread: *mut PyThreadState, visit: &mut impl FnMut(*mut PyObject)) {
     // SAFETY: `thread` is one of the interpreter's and does not run, or runs
-    // this. The frames of its chain are live structs; local variables are
+    // this. The frames of its chain are live structs, which read as `check` has
+    // found; local variables are
     // references of the frame's own or null at any safe point, and so is the
     // stack up to `stacktop`, which is negative while it is not saved.
     unsafe {
@@ -102,6 +116,75 @@ unsafe fn frames(thread: *mut PyThreadState, visit: &mut impl FnMut(*mut PyObjec
             }
             frame = load(frame, FRAME.previous);
         }
+    }
+}
+
+/// Finds out, once in the process, whether frames read as expected: the running
+/// one and its nearest callers, compared with what CPython says of them. Where no
+/// Python code runs, nothing is found out.
+///
+/// # Safety
+/// The GIL is held and no exception is set.
+pub unsafe fn check() {
+    if CHECKED.load(Ordering::Relaxed) != UNKNOWN {
+        return;
+    }
+    // SAFETY: the caller's contract; the frame object is a reference of ours.
+    unsafe {
+        let object: *mut PyObject = PyThreadState_GetFrame(PyThreadState_Get()).cast();
+        if !object.is_null() {
+            let good = reads_as_expected(object);
+            Py_DECREF(object);
+            CHECKED.store(if good { GOOD } else { BAD }, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Whether the running frame, whose object is `object`, and its callers do.
+unsafe fn reads_as_expected(object: *mut PyObject) -> bool {
+    // SAFETY: `object` is the running frame's. The current frame is a field of the
+    // thread's state, a public struct. No address read from one place is followed
+    // before another place has said the same, but for the one byte that tells a
+    // frame of C code, of a caller of a frame that was confirmed.
+    unsafe {
+        let frame_of = |object: *mut PyObject| load::<*const u8>(object.cast(), FRAME_OF_OBJECT);
+        let top = top_frame(PyThreadState_Get());
+        if top.is_null() || top != frame_of(object) {
+            return false;
+        }
+        // The mapping stands behind the builtins, and those behind the globals.
+        let word = |offset| load::<*mut PyObject>(top, offset);
+        if word(FRAME_LOCALS.mapping - 16) != PyEval_GetGlobals()
+            || word(FRAME_LOCALS.mapping - 8) != PyEval_GetBuiltins()
+            || load::<i32>(top, FRAME_LOCALS.stacktop) != -1
+        {
+            return false;
+        }
+        let mut frame = top;
+        let mut object = Py_NewRef(object);
+        for _ in 0..CHECKED_FRAMES {
+            let code: *mut PyObject = PyFrame_GetCode(object.cast()).cast();
+            let good = load::<*mut PyObject>(frame, FRAME.code) == code
+                && load::<u8>(frame, FRAME.owner) <= OWNED_BY_GENERATOR
+                && locals_of(code).is_some();
+            Py_DECREF(code);
+            let caller: *mut PyObject = PyFrame_GetBack(object.cast()).cast();
+            Py_DECREF(object);
+            if !good || caller.is_null() {
+                return good;
+            }
+            object = caller;
+            frame = load(frame, FRAME.previous);
+            while !frame.is_null() && load::<u8>(frame, FRAME.owner) == OWNED_BY_C_STACK {
+                frame = load(frame, FRAME.previous);
+            }
+            if frame != frame_of(object) {
+                Py_DECREF(object);
+                return false;
+            }
+        }
+        Py_DECREF(object);
+        true
     }
 }
 

@@ -3,7 +3,8 @@
 //! Everything here is an offset in bytes into a struct that CPython does not
 //! publish. Each number was read from the interpreter's own debug information;
 //! none of them is trusted at run time before a self-check has confirmed it on
-//! the running process: `probe.rs` the collector's, `frame/check.rs` and `heap_graph/layout.rs` all that
+//! the running process: `probe.rs` the collector's, `heap/roots.rs` those that
+//! marking reads of frames, `frame/check.rs` and `heap_graph/layout.rs` all that
 //! the tracer and pictures of the heap read, `dict.rs` and `instance.rs` their
 //! own. The wheel is built per CPython version, so exactly one of the numbered
 //! files is compiled in.
