@@ -550,6 +550,34 @@ def test_an_extension_is_heard_as_by_stock() -> None:
     assert passes(EXTENSION) == stock.out
 
 
+def test_an_extension_may_name_an_address_where_no_block_is() -> None:
+    """The addresses that the allocator holds for later are no less good than any others."""
+    pytest.importorskip("_testcapi")
+    program = """\
+        import tracemalloc
+        from _testcapi import tracemalloc_track as track, tracemalloc_untrack as untrack
+        ranges = []
+        with open("/proc/self/maps") as maps:
+            for line in maps:
+                if " ---p " in line:
+                    begin, end = (int(word, 16) for word in line.split()[0].split("-"))
+                    ranges.append((end - begin, begin))
+        length, begin = max(ranges)
+        assert length >= 1 << 24, length
+        address = begin + length // 2 & ~15
+        tracemalloc.start()
+        before = tracemalloc.get_traced_memory()[0]
+        track(9, address, 1_000_000)
+        track(0, address, 10_000_000)
+        assert 11_000_000 <= tracemalloc.get_traced_memory()[0] - before < 12_000_000
+        untrack(9, address)
+        untrack(0, address)
+        assert tracemalloc.get_traced_memory()[0] - before < 1_000_000
+        """
+    done = start(["-c", textwrap.dedent(program)], None, None, WRASSE="alloc,tracemalloc")
+    assert (done.code, done.err) == (0, "")
+
+
 def test_what_an_extension_takes_back_stays_in_the_profile(tmp_path: Path) -> None:
     pytest.importorskip("_testcapi")
     _done, trace = profiled(

@@ -47,7 +47,7 @@ impl BlockIndex {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Use {
-    /// No memory behind it; the region's.
+    /// No memory behind it; the region's. The first, because records begin as zeros.
     Unused,
     /// Empty, with memory; kept by a heap for any class.
     Kept,
@@ -86,6 +86,7 @@ pub(crate) struct Pool {
 }
 
 const _: () = assert!(size_of::<Pool>() == 64);
+const _: () = assert!(Use::Unused as u8 == 0);
 
 impl Pool {
     #[inline(always)]

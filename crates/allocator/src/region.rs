@@ -8,6 +8,10 @@
 //! for use in steps; memory comes behind them when a pool is first touched and
 //! goes when a heap gives the pool back. The region's lock is held only to move a
 //! pool or make a heap.
+//!
+//! All records can be read from the start, so that any address of the region has
+//! one: a record whose pool was never taken is zeros, which say that nothing is
+//! in use there. Only those of opened pools can be written.
 
 use std::cell::Cell;
 use std::marker::PhantomPinned;
@@ -20,7 +24,9 @@ use crate::large::Large;
 use crate::limit::Limit;
 use crate::lock::Lock;
 use crate::pool::{self, BlockIndex, Pool, Use};
-use crate::reserve::{decommit, fair_share, open, prefer_huge_pages, reserve_closed, unreserve};
+use crate::reserve::{
+    decommit, fair_share, open, prefer_huge_pages, reserve_closed, show, unreserve,
+};
 
 /// The most heaps of a region.
 pub const MOST_HEAPS: usize = 1024;
@@ -113,8 +119,11 @@ impl Region {
             let bytes = heaps + records + length + pool::SIZE;
             let start = reserve_closed(bytes);
             let aligned = (start as usize).next_multiple_of(pool::SIZE);
-            // SAFETY: the front of the mapping.
-            if !start.is_null() && !unsafe { open(aligned as *mut u8, heaps) } {
+            // SAFETY: the front of the mapping, and what follows it.
+            let is_ready = |start: usize| unsafe {
+                open(start as *mut u8, heaps) && show((start + heaps) as *mut u8, records)
+            };
+            if !start.is_null() && !is_ready(aligned) {
                 // SAFETY: just mapped, not used.
                 unsafe { unreserve(start, bytes) };
             } else if !start.is_null() {
@@ -212,7 +221,8 @@ impl Region {
             return None;
         }
         let number = offset >> pool::SHIFT;
-        // SAFETY: in the region, so it has a record.
+        // SAFETY: in the region, so it has a record. Every record can be read; one
+        // never taken is zeros, a size of 0.
         let record = unsafe { &*self.records.add(number) };
         let within = offset & (pool::SIZE - 1);
         let slot = record.slot(within);
@@ -256,11 +266,7 @@ impl Region {
         if !self.owns(address) {
             return self.large.size_of(address).unwrap_or(0);
         }
-        let number = (address as usize - self.base) >> pool::SHIFT;
-        if number >= self.taken.load(Ordering::Acquire) {
-            return 0;
-        }
-        // SAFETY: that pool has been taken, so its record can be read.
+        // SAFETY: every record can be read; one never taken is zeros.
         unsafe {
             let record = &*self.record_of(address);
             if record.used() == 0 {
@@ -348,9 +354,6 @@ impl Region {
                 return ptr::null_mut();
             }
             record = self.records.wrapping_add(number);
-            // SAFETY: a record that nobody has used; zeroed memory is not a valid
-            // `Use` by accident but by its first variant.
-            unsafe { (*record).usage.set(Use::Unused) };
             self.taken.store(number + 1, Ordering::Release);
         } else {
             // SAFETY: on the list of unused pools, under the lock.

@@ -25,6 +25,16 @@ pub unsafe fn open(address: *mut u8, bytes: usize) -> bool {
     keeping_errno(|| unsafe { libc::mprotect(address.cast(), bytes, protection) == 0 })
 }
 
+/// Lets some addresses of [`reserve_closed`] be read, as zeros; no if the system
+/// refuses. They still count as memory nowhere.
+///
+/// # Safety
+/// They are part of what it returned, and whole pages.
+pub unsafe fn show(address: *mut u8, bytes: usize) -> bool {
+    // SAFETY: the caller's contract.
+    keeping_errno(|| unsafe { libc::mprotect(address.cast(), bytes, libc::PROT_READ) == 0 })
+}
+
 /// Memory is taken and given back in functions whose callers may still have to
 /// look at `errno`.
 pub fn keeping_errno<T>(act: impl FnOnce() -> T) -> T {

@@ -203,8 +203,18 @@ fn an_address_that_was_never_used_has_no_size() {
     let block = unsafe { heap.allocate(100) };
     assert_eq!(region.size_of(block), 112);
     for offset in [1 << 16, 1 << 20, 1 << 26, length - 16] {
-        assert_eq!(region.size_of((start + offset) as *const u8), 0);
+        let address = (start + offset) as *const u8;
+        assert_eq!(region.size_of(address), 0);
+        assert_eq!(region.block_at(address), None);
     }
+    // Nor one in the middle, far from what was opened.
+    let middle = (start + length / 2) as *const u8;
+    assert_eq!(region.size_of(middle), 0);
+    assert_eq!(region.block_at(middle), None);
+    assert_eq!(
+        region.block_at(block).map(|(_, room)| room),
+        Some(region.size_of(block))
+    );
 }
 
 #[test]
