@@ -130,6 +130,22 @@ impl Heap {
         }
     }
 
+    /// As [`Heap::allocate`], for who has a way out: nothing counts as refused.
+    ///
+    /// # Safety
+    /// The caller has the heap for itself.
+    #[inline]
+    unsafe fn try_allocate(&self, size: usize) -> *mut u8 {
+        // SAFETY: the caller's contract.
+        unsafe {
+            let block = self.allocate_at_hand(size);
+            if block.is_null() {
+                return self.look_for(size);
+            }
+            block
+        }
+    }
+
     /// A block that is at hand; null if one has to be looked for, as
     /// [`Heap::allocate`] does. For callers who want their own slow path.
     ///
@@ -160,7 +176,7 @@ impl Heap {
         // SAFETY: the caller's contract; the block has `size` bytes.
         unsafe {
             if size > LARGEST {
-                return self.allocate_large(size, true);
+                return self.or_refused(self.allocate_large(size, true));
             }
             let block = self.allocate(size);
             if !block.is_null() {
@@ -333,9 +349,13 @@ impl Heap {
             {
                 return Some(address);
             }
-            let moved = self.allocate(size);
+            let moved = self.try_allocate(size);
             if moved.is_null() {
-                return Some(if size <= old { address } else { moved });
+                return Some(if size <= old {
+                    address
+                } else {
+                    self.or_refused(moved)
+                });
             }
             ptr::copy_nonoverlapping(address, moved, old.min(size));
             self.release(address);
@@ -350,7 +370,7 @@ impl Heap {
             let old = large.size_of(address)?;
             // SAFETY: the caller's contract; both blocks have so many bytes.
             unsafe {
-                let moved = self.allocate(size);
+                let moved = self.try_allocate(size);
                 if !moved.is_null() {
                     ptr::copy_nonoverlapping(address, moved, size.min(old));
                     large.release(limit, address);
@@ -364,10 +384,7 @@ impl Heap {
             if moved.is_null() && self.trim() {
                 moved = large.resize(limit, address, size)?;
             }
-            if moved.is_null() {
-                limit.refuse();
-            }
-            Some(moved)
+            Some(self.or_refused(moved))
         }
     }
 
@@ -383,16 +400,28 @@ impl Heap {
         if block.is_null() {
             block = large.allocate_in_need(limit, size, zeroed);
         }
+        block
+    }
+
+    /// The answer to a request: if there is no block, it is a refusal. Asked for
+    /// once a request, where nothing else is left to try.
+    fn or_refused(&self, block: *mut u8) -> *mut u8 {
         if block.is_null() {
-            limit.refuse();
+            self.region().limit().refuse();
         }
         block
     }
 
-    /// Finds a pool with a free block and hands it out, or makes a large block.
     #[cold]
     #[inline(never)]
     unsafe fn allocate_slow(&self, size: usize) -> *mut u8 {
+        // SAFETY: the caller's contract.
+        self.or_refused(unsafe { self.look_for(size) })
+    }
+
+    /// Finds a pool with a free block and hands it out, or makes a large block.
+    #[cold]
+    unsafe fn look_for(&self, size: usize) -> *mut u8 {
         let Some(class) = size_class::of_size(size) else {
             // SAFETY: the caller's contract.
             return unsafe { self.allocate_large(size, false) };

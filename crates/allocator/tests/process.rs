@@ -167,6 +167,45 @@ fn the_limit_refuses_and_recovers() {
 }
 
 #[test]
+fn a_block_that_shrinks_in_place_is_no_refusal() {
+    const MIB: usize = 1 << 20;
+    let region = region(0);
+    let heap = region.as_ref().heap().unwrap();
+    region.limit().set(Some(4 * MIB));
+    // SAFETY: one thread; blocks are released once.
+    unsafe {
+        let large = heap.allocate(MIB);
+        let mut blocks = Vec::new();
+        for size in [2000, 700, 100, 10] {
+            loop {
+                let block = heap.allocate(size);
+                if block.is_null() {
+                    break;
+                }
+                blocks.push(block);
+            }
+        }
+        let before = region.limit().refused();
+        assert!(before >= 4);
+        // No room to move to: they stay where they are, and have what they asked for.
+        assert_eq!(heap.resize(blocks[0], 1000), Some(blocks[0]));
+        assert_eq!(heap.resize(blocks[0], 5000), Some(std::ptr::null_mut()));
+        assert_eq!(region.limit().refused(), before + 1);
+        let shrunk = heap.resize(large, 5000).unwrap();
+        assert!(!shrunk.is_null());
+        assert_eq!(region.limit().refused(), before + 1);
+        // One request that fails is one refusal.
+        assert!(heap.allocate_zeroed(5 * MIB).is_null());
+        assert_eq!(heap.resize(shrunk, 5 * MIB), Some(std::ptr::null_mut()));
+        assert_eq!(region.limit().refused(), before + 3);
+        for block in blocks {
+            assert!(heap.release(block));
+        }
+        assert!(heap.release(shrunk));
+    }
+}
+
+#[test]
 fn a_small_address_space_gets_a_small_region() {
     // SAFETY: the child sets its own limit and exits.
     unsafe {
