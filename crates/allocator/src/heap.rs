@@ -10,13 +10,14 @@
 //! queue, which that heap empties before it takes a new pool.
 
 mod bin;
+mod resize;
 #[cfg(feature = "sanity")]
 mod sanity;
 mod upkeep;
 
 use std::cell::Cell;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 use crate::pool::{self, Block, Pool, Use};
 use crate::region::{Region, heap_of};
@@ -38,8 +39,6 @@ pub struct Heap {
     bins: [Bin; CLASSES],
     /// Empty pools, latest first.
     kept: Bin,
-    /// `kept.count`, for other threads.
-    kept_count: AtomicUsize,
     /// How many empty pools to keep before giving one back.
     keep: Cell<usize>,
     /// The fewest kept pools since `since`.
@@ -98,12 +97,12 @@ impl Heap {
     pub unsafe fn size_of_owned(&self, address: *const u8) -> usize {
         // SAFETY: in the region, so it has a record, which is complete while a
         // block is in use.
-        unsafe { (*self.record_of(address)).size.load(Ordering::Relaxed) as usize }
+        unsafe { (*self.record_of(address)).size() }
     }
 
     /// Empty pools kept. Any thread.
     pub fn kept(&self) -> usize {
-        self.kept_count.load(Ordering::Relaxed)
+        self.kept.count()
     }
 
     #[inline(always)]
@@ -125,22 +124,6 @@ impl Heap {
             let block = self.allocate_at_hand(size);
             if block.is_null() {
                 return self.allocate_slow(size);
-            }
-            block
-        }
-    }
-
-    /// As [`Heap::allocate`], for who has a way out: nothing counts as refused.
-    ///
-    /// # Safety
-    /// The caller has the heap for itself.
-    #[inline]
-    unsafe fn try_allocate(&self, size: usize) -> *mut u8 {
-        // SAFETY: the caller's contract.
-        unsafe {
-            let block = self.allocate_at_hand(size);
-            if block.is_null() {
-                return self.look_for(size);
             }
             block
         }
@@ -250,7 +233,7 @@ impl Heap {
             if !region.owns(address) {
                 return region.large().release(region.limit(), address);
             }
-            Heap::hand_back(&*region.record_of(address), address.cast());
+            Heap::hand_back(region.record_of(address), address.cast());
         }
         true
     }
@@ -324,70 +307,6 @@ impl Heap {
         true
     }
 
-    /// The block at `address` with at least `size` bytes and the contents it
-    /// had, perhaps elsewhere. `None` if it did not come from the region; null,
-    /// with the block as it was, if there is no memory.
-    ///
-    /// # Safety
-    /// As for [`Heap::release`]; the block is no longer used at `address` unless
-    /// null or `address` itself is returned.
-    #[inline]
-    pub unsafe fn resize(&self, address: *mut u8, size: usize) -> Option<*mut u8> {
-        if !self.owns(address) {
-            // SAFETY: the caller's contract.
-            return unsafe { self.resize_large(address, size) };
-        }
-        // SAFETY: the block is in use, so its record is complete; copies stay
-        // within both blocks.
-        unsafe {
-            let old = (*self.record_of(address)).size.load(Ordering::Relaxed) as usize;
-            // Not worth moving for less than a quarter.
-            if size <= old && size > old - old / 4 {
-                return Some(address);
-            }
-            if size <= LARGEST && size_class::block_size(size_class::of_size_unchecked(size)) == old
-            {
-                return Some(address);
-            }
-            let moved = self.try_allocate(size);
-            if moved.is_null() {
-                return Some(if size <= old {
-                    address
-                } else {
-                    self.or_refused(moved)
-                });
-            }
-            ptr::copy_nonoverlapping(address, moved, old.min(size));
-            self.release(address);
-            Some(moved)
-        }
-    }
-
-    #[cold]
-    unsafe fn resize_large(&self, address: *mut u8, size: usize) -> Option<*mut u8> {
-        let (large, limit) = (self.region().large(), self.region().limit());
-        if size <= LARGEST {
-            let old = large.size_of(address)?;
-            // SAFETY: the caller's contract; both blocks have so many bytes.
-            unsafe {
-                let moved = self.try_allocate(size);
-                if !moved.is_null() {
-                    ptr::copy_nonoverlapping(address, moved, size.min(old));
-                    large.release(limit, address);
-                    return Some(moved);
-                }
-            }
-        }
-        // SAFETY: the caller's contract.
-        unsafe {
-            let mut moved = large.resize(limit, address, size)?;
-            if moved.is_null() && self.trim() {
-                moved = large.resize(limit, address, size)?;
-            }
-            Some(self.or_refused(moved))
-        }
-    }
-
     #[cold]
     unsafe fn allocate_large(&self, size: usize, zeroed: bool) -> *mut u8 {
         let (large, limit) = (self.region().large(), self.region().limit());
@@ -429,7 +348,6 @@ impl Heap {
         // SAFETY: the class is one; records and memory are the region's.
         unsafe {
             let bin = self.bins.get_unchecked(class);
-            let mut is_trimmed = false;
             loop {
                 let first = bin.first.get();
                 if first != self.nothing {
@@ -448,12 +366,11 @@ impl Heap {
                 if self.collect_returned() {
                     continue;
                 }
-                let record = self.take_pool(bin.count.get() > 0);
+                let record = self.take_pool(bin.count() > 0);
                 if record.is_null() {
                     // Pools that other classes keep open, though empty, may be
                     // what is missing.
-                    if !is_trimmed && self.trim() {
-                        is_trimmed = true;
+                    if self.trim() {
                         continue;
                     }
                     if self.region().limit().get().is_none() {
@@ -464,7 +381,7 @@ impl Heap {
                 }
                 (*record).assign(class);
                 bin.push(record, self.nothing);
-                bin.count.set(bin.count.get() + 1);
+                bin.set_count(bin.count() + 1);
             }
         }
     }

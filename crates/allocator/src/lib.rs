@@ -13,7 +13,8 @@
 //! * A [`limit`] on all of it costs nothing where blocks are handed out, because it
 //!   is looked at only when a pool or a large block is taken.
 //!
-//! Nothing here uses Rust's own allocator, panics, or unwinds.
+//! Handing out and taking back blocks uses neither Rust's own allocator nor code that
+//! unwinds; only making a region uses that allocator.
 #![deny(clippy::undocumented_unsafe_blocks)]
 
 pub mod heap;

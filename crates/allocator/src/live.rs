@@ -1,7 +1,5 @@
 //! Which blocks of a pool are in use: all that were ever opened, but the free ones.
 
-use std::sync::atomic::Ordering;
-
 use crate::pool::{MOST_BLOCKS, Pool, SIZE};
 
 /// Calls `visit` with each block in use, and its size.
@@ -9,7 +7,7 @@ use crate::pool::{MOST_BLOCKS, Pool, SIZE};
 /// # Safety
 /// The caller has the pool's heap for itself; `memory` is the pool's.
 pub unsafe fn blocks(record: &Pool, memory: *mut u8, visit: &mut impl FnMut(*mut u8, usize)) {
-    let size = record.size.load(Ordering::Relaxed) as usize;
+    let size = record.size();
     let mut is_free = [0u64; MOST_BLOCKS / 64];
     let mut free = record.free.get();
     while !free.is_null() {

@@ -99,6 +99,22 @@ impl Pool {
         self.used.store(used, Ordering::Relaxed);
     }
 
+    /// The blocks' size; 0 while it has no class.
+    #[inline(always)]
+    pub fn size(&self) -> usize {
+        self.size.load(Ordering::Relaxed) as usize
+    }
+
+    /// The place of the block that `within` bytes into the pool is in; `number`
+    /// is the pool's.
+    #[inline(always)]
+    pub fn index(&self, number: usize, within: usize) -> BlockIndex {
+        BlockIndex {
+            pool: number as u32,
+            slot: self.slot(within),
+        }
+    }
+
     /// Makes it a pool of `class` with nothing in use and nothing opened yet.
     pub fn assign(&self, class: usize) {
         let size = size_class::block_size(class);
@@ -120,7 +136,7 @@ impl Pool {
     /// `memory` is the pool's, with a class assigned; the caller has its heap.
     pub unsafe fn open(&self, memory: *mut u8) -> bool {
         let first = self.opened.get() as usize;
-        let size = self.size.load(Ordering::Relaxed) as usize;
+        let size = self.size();
         let count = (STRETCH / size)
             .max(1)
             .min(self.capacity.get() as usize - first);

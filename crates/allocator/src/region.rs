@@ -24,9 +24,7 @@ use crate::large::Large;
 use crate::limit::Limit;
 use crate::lock::Lock;
 use crate::pool::{self, BlockIndex, Pool, Use};
-use crate::reserve::{
-    decommit, fair_share, open, prefer_huge_pages, reserve_closed, show, unreserve,
-};
+use crate::reserve::{decommit, fair_share, open, reserve_closed, show, unreserve};
 
 /// The most heaps of a region.
 pub const MOST_HEAPS: usize = 1024;
@@ -46,8 +44,6 @@ pub struct Options {
     pub reserve: usize,
     /// Empty pools that a heap keeps at least before it gives one back.
     pub keep: usize,
-    /// Ask the system for huge pages.
-    pub huge_pages: bool,
 }
 
 impl Default for Options {
@@ -55,7 +51,6 @@ impl Default for Options {
         Options {
             reserve: 64 * GIB,
             keep: 64,
-            huge_pages: false,
         }
     }
 }
@@ -146,10 +141,6 @@ impl Region {
                     options,
                     _stays: PhantomPinned,
                 };
-                if options.huge_pages {
-                    // SAFETY: the pools are part of the mapping.
-                    unsafe { prefer_huge_pages(region.base as *mut u8, length) };
-                }
                 return Ok(Box::pin(region));
             }
             length = (length / 4) & !(pool::SIZE - 1);
@@ -195,20 +186,31 @@ impl Region {
         (address as usize).wrapping_sub(self.base) < self.length
     }
 
+    /// The pool that `address` is in: its number and its record; and how far into
+    /// the pool the address is.
+    ///
+    /// # Safety
+    /// The region owns the address.
+    #[inline(always)]
+    unsafe fn locate(&self, address: usize) -> (usize, &Pool, usize) {
+        let offset = address.wrapping_sub(self.base);
+        debug_assert!(offset < self.length);
+        let number = offset >> pool::SHIFT;
+        // SAFETY: in the region, so it has a record. Every record can be read; one
+        // never taken is zeros, which are a valid record.
+        let record = unsafe { &*self.records.add(number) };
+        (number, record, offset & (pool::SIZE - 1))
+    }
+
     /// The place of the block that `address` points into.
     ///
     /// # Safety
     /// `address` is in a block of a pool that is in use and stays so meanwhile.
     #[inline]
     pub unsafe fn index_of(&self, address: *const u8) -> BlockIndex {
-        let offset = address as usize - self.base;
-        let number = offset >> pool::SHIFT;
-        // SAFETY: in the region, so it has a record.
-        let record = unsafe { &*self.records.add(number) };
-        BlockIndex {
-            pool: number as u32,
-            slot: record.slot(offset & (pool::SIZE - 1)),
-        }
+        // SAFETY: pools in use are the region's.
+        let (number, record, within) = unsafe { self.locate(address as usize) };
+        record.index(number, within)
     }
 
     /// The place and the size of the block that begins at `address`, if the
@@ -216,22 +218,14 @@ impl Region {
     /// means something while the block is in use.
     #[inline(always)]
     pub fn block_at(&self, address: *const u8) -> Option<(BlockIndex, usize)> {
-        let offset = (address as usize).wrapping_sub(self.base);
-        if offset >= self.length {
+        if !self.owns(address) {
             return None;
         }
-        let number = offset >> pool::SHIFT;
-        // SAFETY: in the region, so it has a record. Every record can be read; one
-        // never taken is zeros, a size of 0.
-        let record = unsafe { &*self.records.add(number) };
-        let within = offset & (pool::SIZE - 1);
-        let slot = record.slot(within);
-        let size = record.size.load(Ordering::Relaxed) as usize;
-        let index = BlockIndex {
-            pool: number as u32,
-            slot,
-        };
-        (size != 0 && slot as usize * size == within).then_some((index, size))
+        // SAFETY: just compared.
+        let (number, record, within) = unsafe { self.locate(address as usize) };
+        let index = record.index(number, within);
+        let size = record.size();
+        (size != 0 && index.slot as usize * size == within).then_some((index, size))
     }
 
     /// As [`Region::block_at`], for what is known to be such an address.
@@ -240,24 +234,16 @@ impl Region {
     /// A block in use of one of the region's pools begins at `address`.
     #[inline(always)]
     pub unsafe fn block_from(&self, address: *const u8) -> (BlockIndex, usize) {
-        let offset = (address as usize).wrapping_sub(self.base);
-        let number = offset >> pool::SHIFT;
-        // SAFETY: in the region, so it has a record, which is complete while a
-        // block is in use.
-        let record = unsafe { &*self.records.add(number) };
-        let index = BlockIndex {
-            pool: number as u32,
-            slot: record.slot(offset & (pool::SIZE - 1)),
-        };
-        (index, record.size.load(Ordering::Relaxed) as usize)
+        // SAFETY: pools in use are the region's.
+        let (number, record, within) = unsafe { self.locate(address as usize) };
+        (record.index(number, within), record.size())
     }
 
     /// The pools that were ever taken: the size of each one's blocks, 0 where it
     /// has none now. Any thread.
     pub fn pools(&self) -> impl Iterator<Item = usize> {
-        // SAFETY: records of taken pools are complete and stay.
-        self.records()
-            .map(|record| unsafe { (*record).size.load(Ordering::Relaxed) } as usize)
+        // SAFETY: every record can be read.
+        self.records().map(|record| unsafe { (*record).size() })
     }
 
     /// The size of the block that `address` points to: at least what was asked
@@ -266,15 +252,9 @@ impl Region {
         if !self.owns(address) {
             return self.large.size_of(address).unwrap_or(0);
         }
-        // SAFETY: every record can be read; one never taken is zeros.
-        unsafe {
-            let record = &*self.record_of(address);
-            if record.used() == 0 {
-                0
-            } else {
-                record.size.load(Ordering::Relaxed) as usize
-            }
-        }
+        // SAFETY: just compared.
+        let (_, record, _) = unsafe { self.locate(address as usize) };
+        if record.used() == 0 { 0 } else { record.size() }
     }
 
     /// The limit on pools and large blocks together.
@@ -314,11 +294,13 @@ impl Region {
         self.lock.release();
     }
 
-    /// The record of the pool that `address`, in the region, is in.
-    #[inline(always)]
-    pub(crate) fn record_of(&self, address: *const u8) -> *mut Pool {
-        let number = (address as usize).wrapping_sub(self.base) >> pool::SHIFT;
-        self.records.wrapping_add(number)
+    /// The record of the pool that `address` is in.
+    ///
+    /// # Safety
+    /// The region owns the address.
+    pub(crate) unsafe fn record_of(&self, address: *const u8) -> &Pool {
+        // SAFETY: the caller's contract.
+        unsafe { self.locate(address as usize).1 }
     }
 
     pub(crate) fn first_record(&self) -> *mut Pool {

@@ -65,10 +65,10 @@ fn map(bytes: usize, protection: libc::c_int) -> *mut u8 {
     }
 }
 
-/// Gives back what [`reserve`] returned.
+/// Gives back what [`reserve`] or [`reserve_closed`] returned.
 ///
 /// # Safety
-/// Nothing in it is used any more.
+/// It is all of that, and nothing in it is used any more.
 pub unsafe fn unreserve(address: *mut u8, bytes: usize) {
     // SAFETY: the caller's contract.
     unsafe { libc::munmap(address.cast(), bytes) };
@@ -77,7 +77,8 @@ pub unsafe fn unreserve(address: *mut u8, bytes: usize) {
 /// Gives the memory behind some addresses back and keeps the addresses.
 ///
 /// # Safety
-/// They are part of what [`reserve`] returned; the contents are not needed.
+/// They are whole pages of what [`reserve`] or [`reserve_closed`] returned; the
+/// contents are not needed.
 pub unsafe fn decommit(address: *mut u8, bytes: usize) {
     // SAFETY: the caller's contract. Should the system refuse, as it does for
     // locked memory, the memory stays.
@@ -88,20 +89,11 @@ pub unsafe fn decommit(address: *mut u8, bytes: usize) {
 /// of one page fault at a time. An older system refuses, which harms nothing.
 ///
 /// # Safety
-/// They are part of what [`reserve`] returned.
+/// They are whole pages of what [`reserve`] returned, or what [`open`] has opened.
 pub unsafe fn populate(address: *mut u8, bytes: usize) {
     const MADV_POPULATE_WRITE: libc::c_int = 23;
     // SAFETY: the caller's contract.
     keeping_errno(|| unsafe { libc::madvise(address.cast(), bytes, MADV_POPULATE_WRITE) });
-}
-
-/// Asks for huge pages behind some addresses.
-///
-/// # Safety
-/// They are part of what [`reserve`] returned.
-pub unsafe fn prefer_huge_pages(address: *mut u8, bytes: usize) {
-    // SAFETY: the caller's contract; only advice.
-    unsafe { libc::madvise(address.cast(), bytes, libc::MADV_HUGEPAGE) };
 }
 
 /// A quarter of the addresses that the process may still have, if that is limited.

@@ -1,7 +1,5 @@
 //! What a region holds, counted when asked.
 
-use std::sync::atomic::Ordering;
-
 use crate::pool;
 use crate::region::Region;
 use crate::size_class::{self, CLASSES};
@@ -65,14 +63,13 @@ impl Region {
         }
         for record in self.records() {
             // SAFETY: records stay readable; what is read is atomic.
-            let (size, used) =
-                unsafe { ((*record).size.load(Ordering::Relaxed), (*record).used()) };
-            let class = size_class::of_size(size as usize);
+            let (size, used) = unsafe { ((*record).size(), (*record).used()) };
+            let class = size_class::of_size(size);
             if let (true, Some(counts)) = (size > 0, class.and_then(|class| classes.get_mut(class)))
             {
                 counts.pools += 1;
                 counts.used += used as usize;
-                counts.capacity += pool::SIZE / size as usize;
+                counts.capacity += pool::SIZE / size;
             }
         }
         let (large_blocks, large_bytes) = self.large().totals();
@@ -94,7 +91,7 @@ impl Region {
 
     /// Blocks from pools in use, without the rest of [`Region::stats`].
     pub fn blocks(&self) -> usize {
-        // SAFETY: as above.
+        // SAFETY: records stay readable; what is read is atomic.
         self.records()
             .map(|record| unsafe { (*record).used() } as usize)
             .sum()

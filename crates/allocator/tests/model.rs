@@ -220,7 +220,6 @@ fn run((steps, keep): (Vec<Step>, usize)) {
     let options = Options {
         reserve: 1 << 28,
         keep,
-        ..Options::default()
     };
     let region = Region::reserve(options).unwrap();
     assert_eq!(region.committed(), 0);

@@ -9,7 +9,6 @@ fn region(keep: usize) -> std::pin::Pin<Box<Region>> {
     Region::reserve(Options {
         reserve: 1 << 30,
         keep,
-        ..Options::default()
     })
     .unwrap()
 }

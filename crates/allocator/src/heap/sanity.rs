@@ -1,7 +1,5 @@
 //! Checks of every free list as it is used, behind the feature `sanity`.
 
-use std::sync::atomic::Ordering;
-
 use super::Heap;
 use crate::pool::{self, Block, Pool};
 use crate::reserve::corrupted;
@@ -9,7 +7,7 @@ use crate::reserve::corrupted;
 impl Heap {
     /// A block that is about to be handed out must be as it was left.
     pub(super) unsafe fn check_free(&self, record: &Pool, block: *mut Block) {
-        // SAFETY: an address in the record's own pool is readable.
+        // SAFETY: only what was found to be a block of the record's own pool is read.
         unsafe {
             if !self.is_block(record, block) {
                 corrupted("a free list leads to no block", block as usize);
@@ -37,6 +35,9 @@ impl Heap {
                     if free == block {
                         corrupted("a block was released twice", block as usize);
                     }
+                    if !self.is_block(record, free) {
+                        corrupted("a free list leads to no block", free as usize);
+                    }
                     free = (*free).next;
                 }
             }
@@ -47,7 +48,7 @@ impl Heap {
     }
 
     fn is_block(&self, record: &Pool, block: *mut Block) -> bool {
-        let size = record.size.load(Ordering::Relaxed) as usize;
+        let size = record.size();
         let offset = (block as usize).wrapping_sub(self.region().memory_of(record) as usize);
         size > 0 && offset.is_multiple_of(size) && offset / size < record.opened.get() as usize
     }

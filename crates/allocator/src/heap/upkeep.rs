@@ -43,7 +43,7 @@ impl Heap {
                 return;
             }
             bin.unlink(address, self.nothing);
-            bin.count.set(bin.count.get() - 1);
+            bin.set_count(bin.count() - 1);
             self.retire(address);
         }
     }
@@ -61,8 +61,7 @@ impl Heap {
             (*record).usage.set(Use::Kept);
             (*record).size.store(0, Ordering::Relaxed);
             self.kept.push(record, self.nothing);
-            self.kept.count.set(self.kept.count.get() + 1);
-            self.publish_kept();
+            self.kept.set_count(self.kept() + 1);
             if self.kept() > self.keep.get() {
                 self.give_oldest();
             }
@@ -70,16 +69,10 @@ impl Heap {
         }
     }
 
-    fn publish_kept(&self) {
-        self.kept_count
-            .store(self.kept.count.get(), Ordering::Relaxed);
-    }
-
     pub(super) unsafe fn unkeep(&self, record: *mut Pool) {
         // SAFETY: it is on the list of kept pools.
         unsafe { self.kept.unlink(record, self.nothing) };
-        self.kept.count.set(self.kept.count.get() - 1);
-        self.publish_kept();
+        self.kept.set_count(self.kept() - 1);
     }
 
     unsafe fn give_oldest(&self) {
@@ -128,7 +121,7 @@ impl Heap {
                 let first = bin.first.get();
                 if first != self.nothing && (*first).used() == 0 {
                     bin.unlink(first, self.nothing);
-                    bin.count.set(bin.count.get() - 1);
+                    bin.set_count(bin.count() - 1);
                     self.region().give_pool(first);
                     gave = true;
                 }
