@@ -42,9 +42,9 @@ pub struct Heap {
     /// No block is handed out that would take `charged` above this, unless a
     /// collection was due and is over.
     limit: Cell<u32>,
+    /// The page of each class that blocks are taken from; null: none yet.
     current: [Cell<*const Page>; CLASSES],
     pending: RefCell<Vec<Object>>,
-    empty: Page,
     queues: [Cell<*const Page>; CLASSES],
     pages: RefCell<Vec<*const Page>>,
     /// Pages in queues that have no block in use.
@@ -113,9 +113,6 @@ fn begin() -> &'static Heap {
     let heap: *mut Heap = Box::into_raw(Box::new(Heap::new()));
     // SAFETY: just made.
     unsafe {
-        for page in &(*heap).current {
-            page.set(&raw const (*heap).empty);
-        }
         HEAP.set(heap);
         if EXIT.try_with(|_| ()).is_err() {
             // Thread-locals are being destroyed: nobody will tell us the end.
@@ -155,7 +152,6 @@ impl Heap {
             limit: Cell::new(u32::MAX),
             current: [const { Cell::new(ptr::null()) }; CLASSES],
             pending: RefCell::default(),
-            empty: Page::empty(),
             queues: [const { Cell::new(ptr::null()) }; CLASSES],
             pages: RefCell::default(),
             empties: Cell::new(0),

@@ -107,22 +107,6 @@ pub struct Page {
 }
 
 impl Page {
-    /// A page without blocks, which stands where there is none yet.
-    pub const fn empty() -> Self {
-        Self {
-            heap: Cell::new(ptr::null()),
-            free: Cell::new(ptr::null_mut()),
-            idle: Cell::new(0),
-            notify: Cell::new(NEVER),
-            capacity: Cell::new(0),
-            block: Cell::new(0),
-            fresh: Cell::new(PAGE_SIZE as u32),
-            class: Cell::new(0),
-            flags: Cell::new(0),
-            next: Cell::new(ptr::null()),
-        }
-    }
-
     /// Prepares raw memory, or an empty page, for blocks of `class`.
     ///
     /// # Safety
@@ -131,11 +115,15 @@ impl Page {
         let block = block_size(class);
         let fresh = Self {
             heap: Cell::new(heap),
+            free: Cell::new(ptr::null_mut()),
+            idle: Cell::new(0),
+            notify: Cell::new(NEVER),
             capacity: Cell::new(((PAGE_SIZE - FIRST) / block) as u32),
             block: Cell::new(block as u32),
             fresh: Cell::new(FIRST as u32),
             class: Cell::new(class),
-            ..Self::empty()
+            flags: Cell::new(0),
+            next: Cell::new(ptr::null()),
         };
         // SAFETY: the caller's contract.
         unsafe { page.write(fresh) }
@@ -228,7 +216,7 @@ impl Page {
         unsafe {
             let block = (*page).block.get() as usize;
             let fresh = (*page).fresh.get() as usize;
-            let fit = (PAGE_SIZE - fresh).checked_div(block).unwrap_or(0);
+            let fit = (PAGE_SIZE - fresh) / block;
             let count = fit.min((EXTENSION / block).max(1));
             if count == 0 {
                 return false;

@@ -127,7 +127,7 @@ impl Heap {
         unsafe {
             loop {
                 let page = self.current[index].get();
-                if page != &raw const self.empty {
+                if !page.is_null() {
                     if (*page).idle() != 0 || Page::extend(page) {
                         return self.move_to_hand(page, index);
                     }

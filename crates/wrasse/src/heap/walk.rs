@@ -32,7 +32,7 @@ impl Heap {
         // Pages that go on being allocated from.
         for page in &self.current {
             let page = page.get();
-            if page != &raw const self.empty {
+            if !page.is_null() {
                 // SAFETY: see above.
                 unsafe { self.touch(page, 0) }
             }
@@ -43,7 +43,7 @@ impl Heap {
                 unsafe { self.touch(page, 1) }
             }
         }
-        for registry in &self.large[..=oldest.min(2)] {
+        for registry in &self.large[..=oldest] {
             walk.large.extend(registry.borrow().iter());
         }
         walk
@@ -64,8 +64,8 @@ impl Heap {
     /// Puts large objects where their headers say they are.
     pub fn register_anew(&self, walk: &Walk) {
         for &object in &walk.large {
-            // SAFETY: called when nothing was freed since the walk was chosen,
-            // that is, right after detection.
+            // SAFETY: nothing was freed since the walk was made: callers run no
+            // code of the program in between but `Trace`.
             unsafe {
                 let list = object.as_ref().generation();
                 if large::prefix_of(object).as_ref().list.get() as usize != list {
