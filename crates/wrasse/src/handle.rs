@@ -102,11 +102,7 @@ impl Clone for Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         // SAFETY: this reference was counted.
-        unsafe {
-            if self.object.as_ref().decrement() {
-                heap::release(self.object);
-            }
-        }
+        unsafe { heap::drop_reference(self.object) }
     }
 }
 

@@ -17,7 +17,7 @@ mod supply;
 mod traced;
 mod walk;
 
-pub use release::{abandon, release, release_value};
+pub use release::{abandon, drop_reference, release_value};
 pub use supply::{allocate_fast, allocate_slowly, resume_panic};
 #[cfg(feature = "tracemalloc")]
 pub use traced::tracing_changed;
@@ -181,10 +181,17 @@ impl Heap {
         self.is(state::ORPHANED)
     }
 
+    /// This heap, the current one, as the pointer by which it may be freed.
+    fn raw(&self) -> *const Self {
+        let heap = HEAP.get();
+        debug_assert_eq!(heap, ptr::from_ref(self));
+        heap
+    }
+
     fn fresh_page(&self, class: u8) -> *const Page {
         let page = self.chunks.borrow_mut().take();
         // SAFETY: the page's memory is for us, with nothing in it.
-        unsafe { Page::prepare(page, self, class) };
+        unsafe { Page::prepare(page, self.raw(), class) };
         self.pages.borrow_mut().push(page);
         page
     }
@@ -205,7 +212,7 @@ impl Heap {
         let object = large::allocate(
             value,
             Prefix {
-                heap: self,
+                heap: self.raw(),
                 list: Cell::new(0),
                 index: Cell::new(0),
                 length,
@@ -240,20 +247,17 @@ impl Heap {
 
     /// Gives an object's block back.
     unsafe fn free(&self, object: Object, kind: &'static Type) {
-        // SAFETY: the caller owns the object, whose value is gone.
-        unsafe { self.free_at(kind.place, object) }
-        self.freed(kind.place, object);
-    }
-
-    /// To be called after `free_at`, for the tracer.
-    #[inline]
-    fn freed(&self, place: Place, object: Object) {
-        if self.is(state::TRACED) && place != Place::Large {
+        // Before: the block, or the chunk it is in, may go back to the system,
+        // and then another thread may record an object at the same address.
+        if self.is(state::TRACED) {
             self.untrace(object);
         }
+        // SAFETY: the caller owns the object, whose value is gone.
+        unsafe { self.free_at(kind.place, object) }
     }
 
-    /// [`free`](Self::free), if the place is known.
+    /// [`free`](Self::free) for an object that the tracer does not know, whose
+    /// place is known.
     #[inline]
     unsafe fn free_at(&self, place: Place, object: Object) {
         self.charged.set(self.charged.get().saturating_sub(1));
@@ -275,9 +279,6 @@ impl Heap {
     unsafe fn free_large(&self, object: Object) {
         // SAFETY: as in `free`; the layout is computed from what is still there.
         unsafe {
-            if self.is(state::TRACED) {
-                self.untrace(object);
-            }
             self.unregister(object);
             large::free(object, (object.as_ref().kind().layout)(object));
         }

@@ -365,9 +365,7 @@ unsafe impl Model for Host<'_> {
             header.set(FINALIZED);
             header.increment();
             self.guard(|| (header.kind().finalize)(object));
-            if header.decrement() {
-                self.guard(|| heap::release(object));
-            }
+            self.guard(|| heap::drop_reference(object));
             true
         }
     }

@@ -23,7 +23,7 @@ use crate::weak::{self, Leftovers};
 /// The count of `object` just became zero.
 #[cold]
 #[inline(never)]
-pub unsafe fn release(object: Object) {
+unsafe fn release(object: Object) {
     // SAFETY: the object's block is there until `free`, below.
     unsafe {
         let header = object.as_ref();
@@ -85,7 +85,6 @@ pub unsafe fn release_value<T: ?Sized>(value: NonNull<T>, word: u64) {
         // SAFETY: the value is dropped, as far as it could be, and nobody
         // refers to the object.
         unsafe { heap.free_at(place, object) }
-        heap.freed(place, object);
     }
 
     // SAFETY: the caller's contract. The value is dropped once: the object is
@@ -93,14 +92,15 @@ pub unsafe fn release_value<T: ?Sized>(value: NonNull<T>, word: u64) {
     unsafe {
         let object = header_of(value);
         if !Header::ends_simply(word) {
-            return release_rarely(object);
+            return drop_reference(object);
         }
         let header = object.as_ref();
         let place = place_of(value, header.kind());
-        let heap = &*heap_at(place, object);
+        let raw = heap_at(place, object);
+        let heap = &*raw;
         if mem::needs_drop::<T>() {
             if heap.state.get() != 0 {
-                return release_rarely(object);
+                return drop_reference(object);
             }
             heap.state.set(state::DROPPING);
             header.end(word);
@@ -111,18 +111,18 @@ pub unsafe fn release_value<T: ?Sized>(value: NonNull<T>, word: u64) {
             };
             value.drop_in_place();
             mem::forget(unwinding);
+            // The tracer does not know the object, or `state` would have said so.
             heap.free_at(place, object);
             if heap.state.get() == state::DROPPING {
                 heap.state.set(0);
             } else {
-                Heap::dropped(heap);
+                Heap::dropped(raw);
             }
         } else {
-            heap.free_at(place, object);
             if heap.is(state::ORPHANED | state::TRACED) {
-                heap.freed(place, object);
-                Heap::destroy_if_done(heap);
+                return drop_reference(object);
             }
+            heap.free_at(place, object);
         }
     }
 }
@@ -133,7 +133,7 @@ pub unsafe fn release_value<T: ?Sized>(value: NonNull<T>, word: u64) {
 /// The reference was counted.
 #[cold]
 #[inline(never)]
-pub unsafe fn release_rarely(object: Object) {
+pub unsafe fn drop_reference(object: Object) {
     // SAFETY: the caller's contract.
     unsafe {
         if object.as_ref().decrement() {

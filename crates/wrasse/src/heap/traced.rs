@@ -33,10 +33,7 @@ impl Heap {
         record::object_allocated(object.addr().get(), HEADER_SIZE + size);
     }
 
-    /// The block of an object is free, or about to be.
-    ///
-    /// A block of its own has to be reported before it is freed, since another
-    /// thread could get it then; a page's block stays in this thread.
+    /// The block of an object is about to be freed.
     #[cold]
     pub(super) fn untrace(&self, object: Object) {
         if is_tracing() {
