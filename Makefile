@@ -101,7 +101,7 @@ test: test-end ## cargo test, pytest, and CPython's own tests against stock
 
 # A stage that fails does not stop the others: it leaves its numbers in a tally file, which counts as
 # one failure until the stage has written it, and test-end adds them up and says what became of it.
-stages := test-rust test-examples test-sanitizers $(foreach k,$(KEYS),test-python-$k test-cpython-$k)
+stages := test-rust test-examples test-sanitizers $(foreach k,$(KEYS),test-python-$k test-cpython-$k test-profiled-$k)
 
 test-start:
 	@rm -rf $(R); mkdir -p $(R); for stage in $(stages); do echo "0 1" > $(R)/$${stage#test-}.tally; done
@@ -139,6 +139,13 @@ test-cpython-%: $(B)/venv-%/.stamp-wheel
 	@echo "== CPython's own tests (Python $*)"
 	@$(B)/venv-$*/bin/python tests/cpython/compare.py --key $* --python $(B)/venv-$*/bin/python \
 	    --tally $(R)/cpython-$*.tally $(if $(FULL),--full) $(if $(FRESH),--fresh) $(CPYTHON_TESTS) || true
+
+# The same with wrasse's own profile recorded from the start: the quick subset, unless files are named.
+test-profiled-%: $(B)/venv-%/.stamp-wheel
+	@echo "== CPython's own tests, profiled (Python $*)"
+	@$(B)/venv-$*/bin/python tests/cpython/compare.py --key $* --python $(B)/venv-$*/bin/python \
+	    --settings $(or $(SETTINGS),gc$(comma)alloc$(comma)trace=25) \
+	    --tally $(R)/profiled-$*.tally $(if $(FRESH),--fresh) $(CPYTHON_TESTS) || true
 
 test-end: test-start $(stages)
 	@echo "== total"

@@ -3,8 +3,8 @@
     python compare.py --key 3.12.1 --python .build/venv-3.12.1/bin/python [--full] [FILE ...]
 
 Both sides use the same virtual environment with wrasse installed: stock has WRASSE unset, the
-other has ``WRASSE=gc,alloc,tracemalloc``, so that child processes run on wrasse too. The same tests must
-run and end in the same way. A file with a difference is run again, alone and on both sides; a test
+other has ``WRASSE=gc,alloc,tracemalloc`` (or what ``--settings`` says, ``gc,alloc,trace=25`` for
+example), so that child processes run on wrasse too. The same tests must run and end in the same way. A file with a difference is run again, alone and on both sides; a test
 counts as the same only if a whole run of its file agreed. Exit code 1 when a difference remains.
 """
 
@@ -20,7 +20,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from execution import WITNESS, FileResult, Side, default_signals, environment, run_file
+from execution import (
+    SWITCH,
+    WITNESS,
+    FileResult,
+    Side,
+    default_signals,
+    environment,
+    is_profiled,
+    parts,
+    run_file,
+)
 from suite import FULL, QUICK, SuiteMissing, available
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -88,12 +98,14 @@ def proof_missing(stock: FileResult, result: FileResult) -> str:
         return "wrasse was not loaded"
     off = [
         f"{part}: {after['status'].get(part)}"
-        for part in ("gc", "alloc", "tracemalloc")
+        for part in parts()
         if not str(after["status"].get(part)).startswith("wrasse")
     ]
+    if is_profiled() and after["status"].get("profile") != "on":
+        off.append(f"profile: {after['status'].get('profile')}")
     if off:
         return "; ".join(off)
-    if after["proof"] and collections(result) == 0:
+    if "gc" in parts() and after["proof"] and collections(result) == 0:
         return f"wrasse's collector never ran ({before['proof']} -> {after['proof']})"
     return ""
 
@@ -173,7 +185,7 @@ class Runner:
         """Shows, in a process of its own, that the environment turns wrasse on."""
         with tempfile.TemporaryDirectory(prefix="wrasse-") as temporary:
             probe = subprocess.run(
-                [str(self.python), "-c", (HERE / "probe.py").read_text(encoding="utf-8")],
+                [str(self.python), "-c", (HERE / "probe.py").read_text(encoding="utf-8"), *parts()],
                 env=environment("wrasse", Path(temporary)),
                 stdin=subprocess.DEVNULL,
                 timeout=120,
@@ -271,6 +283,7 @@ def arguments() -> argparse.Namespace:
         "--fresh", action="store_true", help="run stock again instead of recalling it"
     )
     parser.add_argument("--jobs", type=int, default=2, help="processes at a time (default 2)")
+    parser.add_argument("--settings", help="WRASSE on the wrasse side, instead of everything on")
     parser.add_argument("--tally", type=Path, help="file for 'passed failed'")
     parser.add_argument("files", nargs="*", help="test files instead of the subset")
     return parser.parse_args()
@@ -279,6 +292,8 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     """Compares, prints, and says by the exit code whether all is the same."""
     options = arguments()
+    if options.settings:
+        SWITCH["wrasse"] = options.settings
     default_signals()
     # Not resolved: the path must stay inside the virtual environment.
     python = options.python.absolute()
@@ -293,7 +308,10 @@ def main() -> int:
         return 1
     runner = Runner(python, options.key, options.fresh)
     known = known_differences(runner.version)
-    print(f"CPython {options.key}: its own tests on stock and on wrasse, {len(names)} files")
+    print(
+        f"CPython {options.key}: its own tests on stock and on WRASSE={SWITCH['wrasse']},"
+        f" {len(names)} files"
+    )
     if absent := [name for name in wanted if name not in names]:
         print(f"not shipped with this interpreter: {', '.join(absent)}")
     proven = runner.prove()

@@ -21,7 +21,7 @@ from suite import TIMEOUT
 
 Side = Literal["stock", "wrasse"]
 
-# What each side has in the environment; children inherit it.
+# What WRASSE is on each side; children inherit it. `--settings` of compare.py replaces wrasse's.
 SWITCH: dict[Side, str | None] = {"stock": None, "wrasse": "gc,alloc,tracemalloc"}
 
 WITNESS = (Path(__file__).parent / "witness.py").read_text(encoding="utf-8")
@@ -83,6 +83,17 @@ def environment(side: Side, temporary: Path) -> dict[str, str]:
     if switch is not None:
         kept["WRASSE"] = switch
     return kept
+
+
+def parts() -> tuple[str, ...]:
+    """What `wrasse.status()` must name as wrasse's on the wrasse side."""
+    named = {setting.partition("=")[0] for setting in (SWITCH["wrasse"] or "").split(",")}
+    return tuple(part for part in ("gc", "alloc", "tracemalloc") if part in named)
+
+
+def is_profiled() -> bool:
+    """Whether the wrasse side records its own profile from the start."""
+    return any(s.partition("=")[0] == "trace" for s in (SWITCH["wrasse"] or "").split(","))
 
 
 def default_signals() -> None:
