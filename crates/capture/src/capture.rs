@@ -1,5 +1,6 @@
 //! A capture file, read back.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
@@ -11,7 +12,7 @@ use crate::frame::{
 use crate::meta::Meta;
 use crate::sums::{Location, Sums, SumsBuilder};
 use crate::varint::Reader;
-use crate::writer::Pause;
+use crate::writer::{Pause, SECTION_FORM};
 
 /// Why a file is no capture that can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,6 +123,8 @@ pub struct Capture {
     data: Vec<u8>,
     /// Where in `data` the changes of each sample are.
     changes: Vec<Range<usize>>,
+    /// Where in `data` the content of each section is, by its name.
+    sections: BTreeMap<String, Range<usize>>,
 }
 
 impl Capture {
@@ -165,6 +168,12 @@ impl Capture {
                 Some(Kind::End) => {
                     let (time, ending) = parse_end(payload).ok_or(damaged)?;
                     capture.end = Some(End { time, ending });
+                }
+                Some(Kind::Section) => {
+                    if let Some((name, length)) = parse_section(payload).ok_or(damaged)? {
+                        let end = start + payload.len();
+                        capture.sections.insert(name, end - length..end);
+                    }
                 }
                 None => {}
             }
@@ -318,6 +327,16 @@ impl Capture {
         builder.finish()
     }
 
+    /// The last section of that name: a JSON text, as whoever wrote it made it.
+    pub fn section(&self, name: &str) -> Option<&[u8]> {
+        self.sections.get(name).map(|at| &self.data[at.clone()])
+    }
+
+    /// The names of all sections, in alphabetical order.
+    pub fn section_names(&self) -> impl Iterator<Item = &str> {
+        self.sections.keys().map(String::as_str)
+    }
+
     /// How many tracebacks there are. A number below it is one.
     pub fn traceback_count(&self) -> usize {
         self.tracebacks.len()
@@ -369,6 +388,18 @@ fn check_head(data: &[u8]) -> Result<(), Unreadable> {
         version if version > FORMAT_VERSION => Err(Unreadable::Newer(version)),
         _ => Ok(()),
     }
+}
+
+/// A section's name and the length of its content, which is what the payload
+/// ends with. `Some(None)` if it is of a form that is not known here.
+fn parse_section(payload: &[u8]) -> Option<Option<(String, usize)>> {
+    let mut reader = Reader(payload);
+    if reader.number()? != SECTION_FORM {
+        return Some(None);
+    }
+    let name = String::from_utf8_lossy(reader.text()?).into_owned();
+    let content = reader.text()?;
+    reader.0.is_empty().then_some(Some((name, content.len())))
 }
 
 /// Bring `totals` up to the next sample; nothing if that makes no sense.

@@ -30,12 +30,14 @@ pub enum Kind {
     Threads = 5,
     /// The end of the process.
     End = 6,
+    /// What somebody else found out about the process, under a name.
+    Section = 7,
 }
 
 impl Kind {
     pub(crate) fn from_byte(byte: u8) -> Option<Self> {
-        use Kind::{End, Meta, Pauses, Sample, Tables, Threads};
-        [Meta, Tables, Sample, Pauses, Threads, End]
+        use Kind::{End, Meta, Pauses, Sample, Section, Tables, Threads};
+        [Meta, Tables, Sample, Pauses, Threads, End, Section]
             .into_iter()
             .find(|kind| *kind as u8 == byte)
     }

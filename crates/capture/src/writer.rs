@@ -52,6 +52,8 @@ impl Additions {
 }
 
 const UNSEEN: u32 = u32::MAX;
+/// How a section is laid out. Readers leave out sections of other forms.
+pub const SECTION_FORM: u64 = 1;
 
 /// Turns a tracer's state into frames. After an error it must not be used again:
 /// what was pending is still good, but the next sample would not be.
@@ -248,6 +250,15 @@ impl Writer {
             self.payload.number(blocks)?;
         }
         self.frame(Kind::Threads)
+    }
+
+    /// What else is known of the process: a JSON text under a name, such as
+    /// `types`. A later one of the same name takes its place.
+    pub fn section(&mut self, name: &str, json: &[u8]) -> Result<(), Exhausted> {
+        self.payload.number(SECTION_FORM)?;
+        self.payload.text(name.as_bytes())?;
+        self.payload.text(json)?;
+        self.frame(Kind::Section)
     }
 
     /// The end, `time` nanoseconds after the beginning.

@@ -169,6 +169,24 @@ pub fn take_last_sample() {
     }
 }
 
+/// Adds what else is known of the process: `json`, under a name that readers look
+/// for (`docs/capture.md` has them). False if no capture is written here, or it
+/// had to be given up. The caller holds a GIL and no lock of ours.
+pub fn section(name: &str, json: &[u8]) -> bool {
+    if !is_on() {
+        return false;
+    }
+    let mut is_written = false;
+    with_running(|running| {
+        let added = running.writer.section(name, json);
+        added.map_err(|error| error.to_string())?;
+        running.flush()?;
+        is_written = true;
+        Ok(())
+    });
+    is_written
+}
+
 /// The end of the process, which nothing follows.
 pub fn finish() {
     if !is_on() {

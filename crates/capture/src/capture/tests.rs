@@ -90,6 +90,9 @@ fn write(events: &[(u8, u8, u16)]) -> (Vec<u8>, Vec<Sums>, Vec<usize>) {
             };
             writer.pauses(&[pause]).unwrap();
             writer.threads(&[(7, "main", time, 1)]).unwrap();
+            writer
+                .section("times", time.to_string().as_bytes())
+                .unwrap();
         }
         data.extend_from_slice(writer.pending());
         writer.written();
@@ -175,6 +178,38 @@ fn frames_of_unknown_kinds_are_left_out() {
     data.extend_from_slice(&unknown);
     let capture = Capture::read(data).unwrap();
     assert_eq!((capture.end, capture.samples.len()), (None, 1));
+}
+
+#[test]
+fn sections_are_found_by_name_and_the_last_counts() {
+    let (mut data, _, _) = write(&[(2, 1, 100)]);
+    assert_eq!(Capture::read(data.clone()).unwrap().section("types"), None);
+    let mut writer = Writer::new(&meta()).unwrap();
+    writer.written();
+    writer.section("types", b"[1]").unwrap();
+    writer.section("empty", b"").unwrap();
+    let before_last = data.len() + writer.pending().len();
+    writer.section("types", b"[1,2]").unwrap();
+    data.extend_from_slice(writer.pending());
+    let cut = Capture::read(data[..data.len() - 1].to_vec()).unwrap();
+    assert!(cut.is_cut_off);
+    assert_eq!(cut.section("types"), Some(&b"[1]"[..]));
+    let capture = Capture::read(data.clone()).unwrap();
+    assert_eq!(capture.section("types"), Some(&b"[1,2]"[..]));
+    assert_eq!(capture.section("empty"), Some(&b""[..]));
+    assert_eq!(
+        capture.section_names().collect::<Vec<_>>(),
+        ["empty", "types"]
+    );
+    // Of a form that is not known: left out, as are unknown kinds.
+    data.truncate(before_last);
+    let payload = b"\x02anything";
+    data.extend_from_slice(&crate::frame::frame_head(Kind::Section, payload).unwrap());
+    data.extend_from_slice(payload);
+    assert_eq!(
+        Capture::read(data).unwrap().section("types"),
+        Some(&b"[1]"[..])
+    );
 }
 
 #[test]
@@ -284,7 +319,7 @@ proptest! {
     #[test]
     fn frames_that_lie_are_refused_or_read_but_never_trusted(
         payload in proptest::collection::vec(any::<u8>(), 0..60),
-        kind in 0u8..8,
+        kind in 0u8..9,
     ) {
         let (mut data, _, _) = write(&[(2, 1, 100)]);
         let mut head = [0u8; 16];
