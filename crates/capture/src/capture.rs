@@ -347,6 +347,27 @@ impl Capture {
         self.tracebacks[traceback].domain
     }
 
+    /// All nodes, in an order in which callers come before what they call: the
+    /// caller's number plus one, or 0; and the location. Tracebacks with the same
+    /// oldest frames share those nodes.
+    pub fn nodes(&self) -> &[(u32, u32)] {
+        &self.nodes
+    }
+
+    /// The node of a traceback's most recent frame plus one, or 0 for no frame.
+    pub fn node(&self, traceback: usize) -> u32 {
+        self.tracebacks[traceback].node
+    }
+
+    /// Had the traceback older frames that were not kept?
+    pub fn is_shortened(&self, traceback: usize) -> bool {
+        let Traceback { node, total, .. } = self.tracebacks[traceback];
+        let kept = node
+            .checked_sub(1)
+            .map_or(0, |node| self.depths[node as usize]);
+        total > kept
+    }
+
     /// The source lines, by the numbers in [`Capture::frames`].
     pub fn locations(&self) -> &[Location] {
         &self.locations

@@ -7,6 +7,8 @@
 mod destination;
 mod diff;
 mod export;
+mod html;
+mod look;
 mod recording;
 mod stats;
 mod summary;
@@ -17,6 +19,8 @@ pub mod units;
 pub use destination::{Unwritable, check_destination, write_destination};
 pub use diff::Diff;
 pub use export::{Format, export};
+pub use html::{HtmlOptions, html};
+pub use look::{Cycle, CycleEdge, CycleNode, Finding, Looks, RetainedNode, TypeRow};
 pub use recording::{Measure, Recording};
 pub use stats::Stats;
 pub use summary::{

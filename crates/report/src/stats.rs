@@ -143,6 +143,14 @@ impl Stats {
         }
     }
 
+    /// Without the samples, for whoever shows them in another form.
+    pub(crate) fn without_timeline(self) -> Self {
+        Stats {
+            timeline: Vec::new(),
+            ..self
+        }
+    }
+
     /// As aligned text.
     #[must_use]
     pub fn to_text(&self) -> String {

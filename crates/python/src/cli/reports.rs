@@ -1,13 +1,15 @@
-//! The commands that read capture files: `stats`, `table`, `diff`, `export`.
+//! The commands that read capture files: `stats`, `table`, `diff`, `export`, `report`.
 
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 use wrasse_report::{
-    By, Diff, Format, Measure, Recording, Stats, Table, check_destination, export,
-    write_destination,
+    By, Diff, Format, HtmlOptions, Measure, Recording, Stats, Table, check_destination, export,
+    html, write_destination,
 };
+
+use super::is_same_file;
 
 #[derive(Subcommand)]
 pub enum Report {
@@ -19,6 +21,8 @@ pub enum Report {
     Diff(DiffOptions),
     /// Write a capture file in a format of other tools
     Export(ExportOptions),
+    /// Show a capture file as a page: one HTML file that needs no network
+    Report(ReportOptions),
 }
 
 #[derive(Args)]
@@ -80,6 +84,18 @@ pub struct ExportOptions {
     /// Write to OUT instead of standard output
     #[arg(short = 'o', long, value_name = "OUT")]
     output: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct ReportOptions {
+    /// The capture file
+    file: PathBuf,
+    /// Write to OUT instead of standard output
+    #[arg(short = 'o', long, value_name = "OUT")]
+    output: Option<PathBuf>,
+    /// Leave the program's source lines out
+    #[arg(long)]
+    no_source: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -176,6 +192,7 @@ pub fn run(report: &Report) -> Result<(), String> {
             print(chosen.json, || diff.to_json(), || diff.to_text())
         }
         Report::Export(options) => run_export(options),
+        Report::Report(options) => run_report(options),
     }
 }
 
@@ -189,20 +206,43 @@ fn run_export(options: &ExportOptions) -> Result<(), String> {
     let measure = options.measure.map_or(Measure::Peak, Measure::from);
     let recording = Recording::open(&options.file)?;
     recording.check(measure)?;
-    let path = match &options.output {
-        Some(path) => Some(check_destination(path).map_err(|error| error.to_string())?),
-        None if format.is_binary() && io::stdout().is_terminal() => {
-            return Err("this format is not text: name a file with -o OUT".into());
-        }
-        None => None,
-    };
+    if options.output.is_none() && format.is_binary() && io::stdout().is_terminal() {
+        return Err("this format is not text: name a file with -o OUT".into());
+    }
+    let path = destination(options.output.as_deref())?;
     // Complete before any of it is written: a file is replaced at once or not at
     // all, and a closed pipe is an error of ours and not of some encoder.
     let mut content = Vec::new();
     export(&recording, format, measure, &mut content).map_err(|error| error.to_string())?;
+    deliver(path, &content)
+}
+
+fn run_report(options: &ReportOptions) -> Result<(), String> {
+    let recording = Recording::open(&options.file)?;
+    if options.output.is_none() && io::stdout().is_terminal() {
+        return Err("a page is for a browser: name a file with -o report.html".into());
+    }
+    let path = destination(options.output.as_deref())?;
+    if path
+        .as_deref()
+        .is_some_and(|path| is_same_file(path, &options.file))
+    {
+        return Err("-o would overwrite the capture: name another file".into());
+    }
+    let sources = !options.no_source;
+    deliver(path, &html(&recording, HtmlOptions { sources })?)
+}
+
+/// Where the output goes, made sure of; nothing for standard output.
+fn destination(path: Option<&Path>) -> Result<Option<PathBuf>, String> {
+    let checked = path.map(|path| check_destination(path).map_err(|error| error.to_string()));
+    checked.transpose()
+}
+
+fn deliver(path: Option<PathBuf>, content: &[u8]) -> Result<(), String> {
     match path {
-        Some(path) => write_destination(&path, &content).map_err(|error| error.to_string()),
-        None => put_out(&content),
+        Some(path) => write_destination(&path, content).map_err(|error| error.to_string()),
+        None => put_out(content),
     }
 }
 

@@ -1,0 +1,191 @@
+//! A recording as one HTML file that needs nothing else: no network, no server,
+//! no other file.
+//!
+//! What is shown is worked out here and put into the file as compressed JSON;
+//! the scripts beside this file draw it. Everything large is cut to its largest
+//! parts, and what was cut off is added up and said. Names come from programs:
+//! they reach the page as text only, never as markup.
+
+mod calls;
+mod sources;
+mod timeline;
+mod tree;
+mod words;
+
+use std::io::Write;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use flate2::{Compression, write::GzEncoder};
+use serde::Serialize;
+
+use crate::look::Looks;
+use crate::recording::{Measure, Recording};
+use crate::stats::Stats;
+use crate::text::printable;
+use calls::Calls;
+use sources::Source;
+use timeline::Timeline;
+
+/// Version of the JSON inside.
+const SCHEMA: u32 = 1;
+
+const PAGE: &str = include_str!("html/page.html");
+const STYLE: &str = include_str!("html/page.css");
+/// In the order in which they need each other.
+const SCRIPTS: [&str; 8] = [
+    include_str!("html/base.js"),
+    include_str!("html/table.js"),
+    include_str!("html/summary.js"),
+    include_str!("html/timeline.js"),
+    include_str!("html/flame.js"),
+    include_str!("html/source.js"),
+    include_str!("html/heap.js"),
+    include_str!("html/page.js"),
+];
+
+/// What is put into the file.
+#[derive(Clone, Copy, Debug)]
+pub struct HtmlOptions {
+    /// The source lines of the program, read from where they are now.
+    pub sources: bool,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: u32,
+    title: String,
+    facts: Stats,
+    words: Vec<String>,
+    measures: Vec<MeasureName>,
+    /// Measures that the capture does not have, and why.
+    missing_measures: Vec<String>,
+    timeline: Timeline,
+    calls: Calls,
+    sources: Vec<Source>,
+    #[serde(flatten)]
+    looks: &'a Looks,
+}
+
+#[derive(Serialize)]
+struct MeasureName {
+    key: &'static str,
+    name: &'static str,
+}
+
+/// A measure's name in the file.
+fn key(measure: Measure) -> &'static str {
+    match measure {
+        Measure::Peak => "peak",
+        Measure::End => "live",
+        Measure::Allocated => "allocated",
+    }
+}
+
+/// The measures that a recording has, and what is to be said of the others.
+fn measures(recording: &Recording) -> (Vec<Measure>, Vec<String>) {
+    let mut present = Vec::new();
+    let mut missing = Vec::new();
+    for measure in [Measure::Peak, Measure::End, Measure::Allocated] {
+        match recording.check(measure) {
+            Ok(()) => present.push(measure),
+            Err(_) => missing.push(format!(
+                "This capture does not say what was {}.",
+                measure.name()
+            )),
+        }
+    }
+    missing.push(
+        "This capture does not count temporary allocations (freed before the next one was made)."
+            .into(),
+    );
+    (present, missing)
+}
+
+/// The recording as an HTML file.
+///
+/// Time is linear in the nodes and samples of the capture, but for sorting what
+/// is shown.
+///
+/// # Errors
+/// One line that says why there is none.
+pub fn html(recording: &Recording, options: HtmlOptions) -> Result<Vec<u8>, String> {
+    let (measures, missing_measures) = measures(recording);
+    let looks = Looks::read(&recording.capture);
+    let calls = Calls::new(recording, &measures);
+    let sources = match options.sources {
+        true => sources::read(recording, &calls),
+        false => Vec::new(),
+    };
+    let stats = Stats::new(recording);
+    let document = Document {
+        schema: SCHEMA,
+        title: printable(&recording.title()),
+        words: words::summary(recording, &calls, &looks),
+        measures: measures
+            .iter()
+            .map(|&measure| MeasureName {
+                key: key(measure),
+                name: measure.name(),
+            })
+            .collect(),
+        missing_measures,
+        timeline: Timeline::new(recording),
+        calls,
+        sources,
+        looks: &looks,
+        // The page has its own timeline, of bounded length.
+        facts: stats.without_timeline(),
+    };
+    let json = serde_json::to_vec(&document).map_err(|error| error.to_string())?;
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    let packed = encoder
+        .write_all(&json)
+        .and_then(|()| encoder.finish())
+        .map_err(|error| error.to_string())?;
+    Ok(assemble(&document.title, &STANDARD.encode(packed)).into_bytes())
+}
+
+/// The file of its parts. Each part is put in once, so that none of them can
+/// name another.
+fn assemble(title: &str, data: &str) -> String {
+    let script = SCRIPTS.concat();
+    debug_assert!(!script.contains("</script") && !STYLE.contains("</style"));
+    let parts = [
+        ("{{title}}", escape(title)),
+        ("{{style}}", STYLE.into()),
+        ("{{data}}", data.into()),
+        ("{{script}}", script),
+    ];
+    let mut page = String::new();
+    let mut rest = PAGE;
+    for (mark, content) in parts {
+        let Some((before, after)) = rest.split_once(mark) else {
+            continue;
+        };
+        page.push_str(before);
+        page.push_str(&content);
+        rest = after;
+    }
+    page.push_str(rest);
+    page
+}
+
+/// Text that is to stand in markup.
+fn escape(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for each in text.chars() {
+        match each {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            each => safe.push(each),
+        }
+    }
+    safe
+}
+
+#[cfg(test)]
+mod tests;

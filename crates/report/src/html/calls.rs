@@ -1,0 +1,384 @@
+//! Who allocated: trees of calls and tables, by line, by function and by file,
+//! each cut to what is largest.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+use super::tree::{Grouping, Keyed, ROOT, Tree};
+use crate::recording::{Amount, Measure, Recording};
+use crate::text::printable;
+
+/// Nodes of a tree, at most.
+const MOST_NODES: usize = 20_000;
+/// Rows of a table, at most.
+const MOST_ROWS: usize = 5_000;
+
+/// A line, a function or a file: numbers of strings, the function's plus one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Name {
+    file: u32,
+    function: Option<u32>,
+    line: u32,
+}
+
+/// Everything by call.
+#[derive(Serialize)]
+pub struct Calls {
+    /// Names of files and functions.
+    pub strings: Vec<String>,
+    /// Bytes and blocks of each measure.
+    pub whole: Vec<[u64; 2]>,
+    /// Bytes of each measure whose oldest callers were not kept.
+    pub shortened: Vec<u64>,
+    /// By line, by function, by file.
+    pub groups: [Group; 3],
+}
+
+/// One way to sum up.
+#[derive(Serialize)]
+pub struct Group {
+    /// `line`, `function` or `file`.
+    pub by: &'static str,
+    /// Of each name: file, function plus one, line.
+    pub names: Vec<[u32; 3]>,
+    /// The tree of calls.
+    pub tree: Nodes,
+    /// The table: a row for each name, the largest first.
+    pub rows: Vec<Row>,
+    /// What is not in the table.
+    pub rest: Rest,
+}
+
+/// A tree in columns; the first node is no call. With a node its caller is there,
+/// before it.
+#[derive(Serialize, Default)]
+pub struct Nodes {
+    /// The caller's number.
+    pub parent: Vec<u32>,
+    /// The name's number.
+    pub name: Vec<u32>,
+    /// Bytes with all that it called, for each measure.
+    pub bytes: Vec<Vec<u64>>,
+    /// Blocks likewise.
+    pub blocks: Vec<Vec<u64>>,
+    /// Of those bytes, what callees allocated that are left out.
+    pub hidden: Vec<Vec<u64>>,
+    /// How many nodes below it are left out; a list of pairs of node and number.
+    pub hidden_nodes: Vec<[u32; 2]>,
+    /// How many nodes the tree had.
+    pub of: usize,
+}
+
+/// A row of a table: what a name allocated itself, and with all that it called.
+#[derive(Serialize)]
+pub struct Row {
+    /// The name's number.
+    pub name: u32,
+    /// Bytes and blocks of each measure.
+    pub own: Vec<[u64; 2]>,
+    /// The same with what it called.
+    pub total: Vec<[u64; 2]>,
+}
+
+/// What a table leaves out.
+#[derive(Serialize, Default)]
+pub struct Rest {
+    /// Rows.
+    pub rows: usize,
+    /// Bytes and blocks of each measure, allocated there.
+    pub own: Vec<[u64; 2]>,
+}
+
+fn pair(amount: Amount) -> [u64; 2] {
+    [amount.bytes, amount.blocks]
+}
+
+impl Calls {
+    /// Of a recording, by these measures.
+    pub fn new(recording: &Recording, measures: &[Measure]) -> Self {
+        let capture = &recording.capture;
+        let lines = Tree::of_lines(recording, measures);
+        let whole = (0..measures.len())
+            .map(|measure| pair(lines.total(ROOT as usize, measure)))
+            .collect();
+        let shortened = measures.iter().map(|&measure| {
+            let rows = recording.rows.iter();
+            let cut = rows.filter(|row| capture.is_shortened(row.traceback));
+            cut.map(|row| row.amount(measure).bytes).sum()
+        });
+        let shortened = shortened.collect();
+        let mut strings = Strings::new(recording);
+        let by_line = Grouping::of(capture, |at| Name {
+            file: at.file,
+            function: at.function,
+            line: at.line,
+        });
+        let by_function = Grouping::of(capture, |at| Name {
+            file: at.file,
+            function: at.function,
+            line: 0,
+        });
+        let by_file = Grouping::of(capture, |at| Name {
+            file: at.file,
+            function: None,
+            line: 0,
+        });
+        let mut group = |by, grouping: &Grouping<Name>, tree: &Tree| {
+            Group::new(by, tree, &grouping.names, measures.len(), &mut strings)
+        };
+        let of = |grouping: &Grouping<Name>, folds| {
+            lines.merged(|location| grouping.keys[location as usize], folds)
+        };
+        let groups = [
+            group("line", &by_line, &of(&by_line, false)),
+            group("function", &by_function, &of(&by_function, false)),
+            group("file", &by_file, &of(&by_file, true)),
+        ];
+        Calls {
+            strings: strings.list,
+            whole,
+            shortened,
+            groups,
+        }
+    }
+
+    /// The rows with the most bytes of a measure, allocated there: name and bytes.
+    pub fn top(&self, group: usize, measure: usize) -> Vec<([u32; 3], u64)> {
+        let group = &self.groups[group];
+        let mut rows: Vec<_> = group
+            .rows
+            .iter()
+            .map(|row| (group.names[row.name as usize], row.own[measure][0]))
+            .filter(|(_, bytes)| *bytes > 0)
+            .collect();
+        rows.sort_by_key(|(_, bytes)| Reverse(*bytes));
+        rows
+    }
+}
+
+impl Group {
+    fn new(
+        by: &'static str,
+        tree: &Tree,
+        names: &[Name],
+        measures: usize,
+        strings: &mut Strings<'_>,
+    ) -> Self {
+        let mut shown = Shown {
+            strings,
+            names,
+            numbers: HashMap::new(),
+            list: Vec::new(),
+        };
+        let nodes = Nodes::new(tree, MOST_NODES, measures, &mut shown);
+        let keyed = tree.by_key(names.len());
+        let (rows, rest) = rows(&keyed, names.len(), measures, &mut shown);
+        Group {
+            by,
+            names: shown.list,
+            tree: nodes,
+            rows,
+            rest,
+        }
+    }
+}
+
+impl Nodes {
+    /// The `most` largest of a tree.
+    fn new(tree: &Tree, most: usize, measures: usize, shown: &mut Shown<'_, '_>) -> Self {
+        const LEFT_OUT: u32 = u32::MAX;
+        let kept = tree.largest(most);
+        let mut places = vec![LEFT_OUT; tree.len()];
+        let mut nodes = Nodes {
+            of: tree.len() - 1,
+            bytes: vec![Vec::new(); measures],
+            blocks: vec![Vec::new(); measures],
+            hidden: vec![vec![0; kept.len()]; measures],
+            ..Nodes::default()
+        };
+        for (place, &node) in kept.iter().enumerate() {
+            let node = node as usize;
+            places[node] = place as u32;
+            nodes.parent.push(places[tree.parents[node] as usize]);
+            nodes.name.push(match place {
+                0 => 0,
+                _ => shown.name(tree.keys[node]),
+            });
+            for measure in 0..measures {
+                let total = tree.total(node, measure);
+                nodes.bytes[measure].push(total.bytes);
+                nodes.blocks[measure].push(total.blocks);
+            }
+        }
+        let mut counts = vec![0u32; kept.len()];
+        for node in 1..tree.len() {
+            if places[node] != LEFT_OUT {
+                continue;
+            }
+            // The nearest caller that is shown.
+            let mut above = tree.parents[node] as usize;
+            let is_first = places[above] != LEFT_OUT;
+            while places[above] == LEFT_OUT {
+                above = tree.parents[above] as usize;
+            }
+            let above = places[above] as usize;
+            counts[above] += 1;
+            if is_first {
+                for measure in 0..measures {
+                    nodes.hidden[measure][above] += tree.total(node, measure).bytes;
+                }
+            }
+        }
+        let counted = counts.iter().enumerate().filter(|(_, count)| **count > 0);
+        nodes.hidden_nodes = counted.map(|(at, count)| [at as u32, *count]).collect();
+        nodes
+    }
+}
+
+fn rows(
+    keyed: &Keyed,
+    count: usize,
+    measures: usize,
+    shown: &mut Shown<'_, '_>,
+) -> (Vec<Row>, Rest) {
+    let whole: Vec<u64> = (0..measures)
+        .map(|measure| {
+            let own = (0..count).map(|key| keyed.own(key, measure).bytes);
+            own.fold(0, u64::saturating_add).max(1)
+        })
+        .collect();
+    // By what they allocated themselves; who only called comes last.
+    let share = |key: usize| {
+        let part = |bytes: u64, measure: usize| bytes as f64 / whole[measure] as f64;
+        let own = (0..measures).map(|m| part(keyed.own(key, m).bytes, m));
+        let total = (0..measures).map(|m| part(keyed.total(key, m).bytes, m));
+        (own.fold(0.0, f64::max), total.fold(0.0, f64::max))
+    };
+    let mut order: Vec<(usize, (f64, f64))> = (0..count)
+        .map(|key| (key, share(key)))
+        .filter(|(_, (own, total))| own + total > 0.0)
+        .collect();
+    order.sort_by(|(key, a), (other, b)| {
+        let by_own = b.0.total_cmp(&a.0);
+        by_own.then(b.1.total_cmp(&a.1)).then(key.cmp(other))
+    });
+    let rest = &order[order.len().min(MOST_ROWS)..];
+    let rest = Rest {
+        rows: rest.len(),
+        own: (0..measures)
+            .map(|measure| {
+                rest.iter().fold([0, 0], |[bytes, blocks], (key, _)| {
+                    let own = keyed.own(*key, measure);
+                    [bytes + own.bytes, blocks + own.blocks]
+                })
+            })
+            .collect(),
+    };
+    order.truncate(MOST_ROWS);
+    let row = |&(key, _): &(usize, (f64, f64))| Row {
+        name: shown.name(key as u32),
+        own: (0..measures).map(|m| pair(keyed.own(key, m))).collect(),
+        total: (0..measures).map(|m| pair(keyed.total(key, m))).collect(),
+    };
+    (order.iter().map(row).collect(), rest)
+}
+
+/// The strings that are shown, each once.
+struct Strings<'a> {
+    recording: &'a Recording,
+    numbers: HashMap<u32, u32>,
+    list: Vec<String>,
+}
+
+impl<'a> Strings<'a> {
+    fn new(recording: &'a Recording) -> Self {
+        Strings {
+            recording,
+            numbers: HashMap::new(),
+            list: Vec::new(),
+        }
+    }
+
+    fn number(&mut self, string: u32) -> u32 {
+        *self.numbers.entry(string).or_insert_with(|| {
+            let text = String::from_utf8_lossy(self.recording.capture.string(string));
+            self.list.push(printable(&text));
+            self.list.len() as u32 - 1
+        })
+    }
+}
+
+/// The names of a group that are shown, each once.
+struct Shown<'a, 'b> {
+    strings: &'a mut Strings<'b>,
+    names: &'a [Name],
+    numbers: HashMap<u32, u32>,
+    list: Vec<[u32; 3]>,
+}
+
+impl Shown<'_, '_> {
+    fn name(&mut self, key: u32) -> u32 {
+        if let Some(&known) = self.numbers.get(&key) {
+            return known;
+        }
+        let name = self.names[key as usize];
+        let file = self.strings.number(name.file);
+        let function = name
+            .function
+            .map_or(0, |function| self.strings.number(function) + 1);
+        let number = self.list.len() as u32;
+        self.list.push([file, function, name.line]);
+        self.numbers.insert(key, number);
+        number
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::html::tests::{MEASURES, recording};
+
+    #[test]
+    fn what_is_cut_off_is_added_up_where_it_was() {
+        let rows: Vec<(Vec<u32>, u64)> = (1..60)
+            .map(|n| (vec![n % 7, n % 5, n % 3, n], u64::from(n) * 10))
+            .collect();
+        let recording = recording(&rows);
+        let tree = Tree::of_lines(&recording, MEASURES);
+        let names: Vec<Name> = (0..recording.capture.locations().len() as u32)
+            .map(|line| Name {
+                file: 0,
+                function: None,
+                line,
+            })
+            .collect();
+        for most in [1, 2, 10, 40, 10_000] {
+            let mut strings = Strings::new(&recording);
+            let mut shown = Shown {
+                strings: &mut strings,
+                names: &names,
+                numbers: HashMap::new(),
+                list: Vec::new(),
+            };
+            let nodes = Nodes::new(&tree, most, MEASURES.len(), &mut shown);
+            assert_eq!(nodes.parent.len(), most.min(tree.len()));
+            let hidden: u32 = nodes.hidden_nodes.iter().map(|[_, count]| count).sum();
+            assert_eq!(hidden as usize, tree.len() - nodes.parent.len());
+            for measure in 0..MEASURES.len() {
+                let bytes = &nodes.bytes[measure];
+                let mut below = nodes.hidden[measure].clone();
+                for (node, bytes) in bytes.iter().enumerate().skip(1) {
+                    let parent = nodes.parent[node] as usize;
+                    assert!(parent < node);
+                    below[parent] += bytes;
+                }
+                // What is left is what a node allocated itself.
+                let own: u64 = (0..bytes.len()).map(|n| bytes[n] - below[n]).sum();
+                let cut: u64 = nodes.hidden[measure].iter().sum();
+                assert_eq!(own + cut, tree.total(ROOT as usize, measure).bytes);
+            }
+        }
+    }
+}

@@ -1,0 +1,364 @@
+// The flame graph, oldest callers above: drawn on a canvas, only what can be seen.
+
+const ROW = 20;
+
+/** The tree of a group with its children in order; made once for each way to sum up. */
+const forests = new Map();
+
+function forest(by, measure) {
+  const key = by + ":" + measure;
+  if (forests.has(key)) return forests.get(key);
+  const { parent, bytes, blocks, hidden, hidden_nodes } = report.calls.groups[by].tree;
+  const size = bytes[measure];
+  const children = parent.map(() => []);
+  for (let node = 1; node < parent.length; node += 1) {
+    if (size[node] > 0) children[parent[node]].push(node);
+  }
+  for (const list of children) list.sort((a, b) => size[b] - size[a] || a - b);
+  const depth = new Uint32Array(parent.length);
+  for (let node = 1; node < parent.length; node += 1) depth[node] = depth[parent[node]] + 1;
+  const made = { children, depth, size, blocks: blocks[measure], hidden: hidden[measure], left: new Map(hidden_nodes), parent };
+  forests.set(key, made);
+  return made;
+}
+
+/** Which nodes a search finds, and the bytes below them, each counted once. */
+function searched(by, measure) {
+  if (!state.query) return null;
+  const group = report.calls.groups[by];
+  const { parent, size } = forest(by, measure);
+  const names = group.names.map((_, number) => searchable(group, number).includes(state.query));
+  const found = new Uint8Array(parent.length);
+  const inside = new Uint8Array(parent.length);
+  let bytes = 0;
+  let nodes = 0;
+  for (let node = 1; node < parent.length; node += 1) {
+    inside[node] = inside[parent[node]];
+    if (size[node] > 0 && names[group.tree.name[node]]) {
+      found[node] = 1;
+      nodes += 1;
+      if (!inside[node]) bytes += size[node];
+      inside[node] = 1;
+    }
+  }
+  return { found, bytes, nodes };
+}
+
+views.push({
+  key: "flame",
+  name: "Flame graph",
+  build(panel) {
+    this.canvas = el("canvas", {});
+    this.space = el("div", { class: "space" });
+    this.frame = el("div", {
+      class: "flame",
+      tabindex: 0,
+      role: "application",
+      "aria-roledescription": "flame graph",
+      "aria-label": "Flame graph: arrow keys move, Enter looks closer, Escape goes back",
+    }, el("div", { class: "sticky" }, this.canvas), this.space);
+    this.crumbs = el("p", { class: "crumbs" });
+    this.details = el("div", { class: "details" });
+    this.hits = el("span", { class: "hint", id: "flame-hits" });
+    this.note = el("p", { class: "hint" });
+    this.focus = 0;
+    this.chosen = 0;
+    this.controls = [byChoice(), measureChoice()];
+    this.shape = "";
+    panel.append(el("div", { class: "controls" }, this.controls, el("button", { type: "button", onclick: () => this.zoom(0) }, "Show all of it"), this.hits),
+      this.crumbs, this.frame, this.details, this.note);
+    this.frame.addEventListener("scroll", () => this.draw());
+    this.canvas.addEventListener("pointermove", (event) => this.hover(event));
+    this.canvas.addEventListener("pointerleave", () => tip.hide());
+    this.canvas.addEventListener("click", (event) => {
+      const box = this.at(event);
+      if (!box || box.node < 0) return;
+      this.choose(box.node);
+      this.zoom(box.node === this.focus ? forest(state.by, state.measure).parent[box.node] : box.node);
+    });
+    this.frame.addEventListener("keydown", (event) => this.pressed(event));
+  },
+
+  update() {
+    this.controls.forEach((control) => control.update());
+    const shape = state.by + ":" + state.measure;
+    if (shape.split(":")[0] !== this.shape.split(":")[0]) this.focus = this.chosen = 0;
+    this.shape = shape;
+    const { size } = forest(state.by, state.measure);
+    if (!size[this.focus]) this.focus = this.chosen = 0;
+    this.search = searched(state.by, state.measure);
+    const group = report.calls.groups[state.by];
+    const shownNodes = group.tree.parent.length - 1;
+    const words = [];
+    if (!size[0]) words.push("Nothing was " + report.measures[state.measure].name + ".");
+    if (shownNodes < group.tree.of) words.push("Of " + count(group.tree.of) + " nodes the largest " + count(shownNodes) + " are drawn; what is below a call and too small is added up in a hatched box.");
+    words.push("Colours tell files apart. A box is as wide as its bytes; callers are above what they call.");
+    this.note.textContent = words.join(" ");
+    this.hits.textContent = this.search ? plural(this.search.nodes, "box", "boxes") + " match, " + percent(this.search.bytes, size[0]) + " of the bytes" : "";
+    this.zoom(this.focus);
+  },
+
+  /** Makes a node as wide as the picture. */
+  zoom(node) {
+    this.focus = node;
+    const { parent } = forest(state.by, state.measure);
+    const chain = [];
+    for (let at = node; at > 0; at = parent[at]) chain.unshift(at);
+    const group = report.calls.groups[state.by];
+    const name = (at) => label(group, group.tree.name[at]);
+    this.crumbs.replaceChildren(...[0, ...chain].slice(-8).map((at) => el("button", {
+      type: "button",
+      "aria-current": at === node ? "true" : null,
+      onclick: () => this.zoom(at),
+    }, at ? name(at) : "everything")));
+    this.layout();
+    if (this.chosen === 0 || !this.isBelow(this.chosen, node)) this.choose(node);
+    else this.describe();
+    this.draw();
+  },
+
+  isBelow(node, above) {
+    const { parent } = forest(state.by, state.measure);
+    for (let at = node; at > 0; at = parent[at]) if (at === above) return true;
+    return above === 0;
+  },
+
+  /** Where each box is that is at least half a pixel wide. */
+  layout() {
+    const tree = forest(state.by, state.measure);
+    const width = Math.max(200, this.frame.clientWidth);
+    const boxes = [];
+    const chain = [];
+    for (let at = this.focus; ; at = tree.parent[at]) {
+      chain.unshift(at);
+      if (at === 0) break;
+    }
+    chain.forEach((node, row) => boxes.push({ node, row, x: 0, w: width, of: tree.size[node] }));
+    const unit = width / (tree.size[this.focus] || 1);
+    const first = chain.length - 1;
+    const pending = [[this.focus, 0, first]];
+    let rows = chain.length;
+    while (pending.length) {
+      const [node, start, row] = pending.pop();
+      let x = start;
+      let small = 0;
+      for (const child of tree.children[node]) {
+        const w = tree.size[child] * unit;
+        if (w < 0.5) {
+          small += w;
+          continue;
+        }
+        boxes.push({ node: child, row: row + 1, x, w, of: tree.size[child] });
+        rows = Math.max(rows, row + 2);
+        pending.push([child, x, row + 1]);
+        x += w;
+      }
+      x += small;
+      const hidden = tree.hidden[node];
+      if (hidden * unit >= 0.5) {
+        boxes.push({ node: -1, above: node, row: row + 1, x, w: hidden * unit, of: hidden });
+        rows = Math.max(rows, row + 2);
+      }
+    }
+    this.boxes = boxes;
+    this.lines = [];
+    for (const box of boxes) (this.lines[box.row] = this.lines[box.row] || []).push(box);
+    this.rows = rows;
+    const tall = Math.min(Math.max(rows * ROW + 2, 120), Math.max(240, innerHeight - 330));
+    this.frame.style.height = tall + "px";
+    this.space.style.height = Math.max(0, rows * ROW + 2 - tall) + "px";
+  },
+
+  draw() {
+    const canvas = this.canvas;
+    const ratio = devicePixelRatio || 1;
+    const [width, height] = [this.frame.clientWidth, this.frame.clientHeight];
+    canvas.width = width * ratio;
+    canvas.height = height * ratio;
+    canvas.style.width = width + "px";
+    canvas.style.height = height + "px";
+    const pen = canvas.getContext("2d");
+    pen.scale(ratio, ratio);
+    pen.font = "12px ui-sans-serif, system-ui, sans-serif";
+    pen.textBaseline = "middle";
+    const style = getComputedStyle(document.documentElement);
+    const colour = (name) => style.getPropertyValue(name).trim();
+    const dark = document.documentElement.dataset.theme === "dark";
+    const [ink, faint, chosen] = [dark ? "#f3f0ea" : "#1d1a16", colour("--faint"), colour("--accent")];
+    const group = report.calls.groups[state.by];
+    const top = this.frame.scrollTop;
+    const { left } = forest(state.by, state.measure);
+    const hatch = pattern(pen, faint, dark);
+    const from = Math.floor(top / ROW);
+    const to = Math.min(this.lines.length - 1, Math.floor((top + height) / ROW));
+    for (let row = from; row <= to; row += 1) {
+      for (const box of this.lines[row] || []) {
+        const y = row * ROW - top;
+        const above = this.isAbove(box);
+        if (box.node < 0) pen.fillStyle = hatch;
+        else if (box.node === 0) pen.fillStyle = colour("--panel-2");
+        else {
+          const number = group.tree.name[box.node];
+          const [base, pale] = shade(group.names[number][0]);
+          // Neighbours of one file differ a little, so that they are seen to be two.
+          const hue = base + ((number * 37) % 31) - 15;
+          const tone = ((number * 23) % 11) - 5;
+          const isFound = this.search && this.search.found[box.node];
+          if (isFound) pen.fillStyle = dark ? "#d14fb4" : "#f27fd6";
+          else if (this.search) pen.fillStyle = dark ? `hsl(${hue} 10% 27%)` : `hsl(${hue} 12% 86%)`;
+          else pen.fillStyle = dark ? `hsl(${hue} ${pale ? 12 : 42}% ${(pale ? 29 : 36) + tone / 2}%)` : `hsl(${hue} ${pale ? 20 : 70}% ${(pale ? 85 : 78) + tone}%)`;
+        }
+        pen.globalAlpha = above ? 0.55 : 1;
+        const gap = box.w > 3 ? 1 : 0;
+        pen.fillRect(box.x, y + 1, box.w - gap, ROW - 2);
+        pen.globalAlpha = 1;
+        if (box.node === this.chosen && box.node >= 0) {
+          pen.strokeStyle = chosen;
+          pen.lineWidth = 2;
+          pen.strokeRect(box.x + 1, y + 2, Math.max(1, box.w - gap - 2), ROW - 4);
+        }
+        if (box.w > 34) {
+          let text;
+          if (box.node === 0) text = "everything " + report.measures[state.measure].name + ": " + size(box.of);
+          else if (box.node < 0) text = count(left.get(box.above) || 0) + " smaller: " + size(box.of);
+          else text = label(group, group.tree.name[box.node]);
+          pen.fillStyle = ink;
+          fit(pen, text, box.x + 5, y + ROW / 2 + 0.5, box.w - 10 - gap);
+        }
+      }
+    }
+  },
+
+  isAbove(box) {
+    if (box.node < 0 || box.node === this.focus) return false;
+    const { depth } = forest(state.by, state.measure);
+    return depth[box.node] < depth[this.focus];
+  },
+
+  at(event) {
+    const place = this.canvas.getBoundingClientRect();
+    const x = event.clientX - place.left;
+    const row = Math.floor((event.clientY - place.top + this.frame.scrollTop) / ROW);
+    return (this.lines[row] || []).find((box) => x >= box.x && x < box.x + box.w);
+  },
+
+  hover(event) {
+    const box = this.at(event);
+    this.canvas.style.cursor = box && box.node >= 0 ? "pointer" : "default";
+    if (box) tip.show(event, this.words(box));
+    else tip.hide();
+  },
+
+  words(box) {
+    const tree = forest(state.by, state.measure);
+    const group = report.calls.groups[state.by];
+    if (box.node < 0) {
+      return [count(tree.left.get(box.above) || 0) + " boxes too small to be drawn", size(box.of) + " in all"];
+    }
+    const node = box.node;
+    const lines = [node ? label(group, group.tree.name[node]) : "everything " + report.measures[state.measure].name];
+    lines.push(size(tree.size[node]) + " in " + plural(tree.blocks[node], "block") + " · " + percent(tree.size[node], tree.size[0]) + " of everything");
+    if (node && tree.parent[node]) lines.push(percent(tree.size[node], tree.size[tree.parent[node]]) + " of its caller");
+    const below = tree.children[node].reduce((sum, child) => sum + tree.size[child], 0) + tree.hidden[node];
+    lines.push("itself " + size(tree.size[node] - below));
+    return lines;
+  },
+
+  choose(node) {
+    this.chosen = node;
+    this.describe();
+  },
+
+  describe() {
+    const lines = this.words({ node: this.chosen });
+    const group = report.calls.groups[state.by];
+    const [file, , line] = this.chosen ? group.names[group.tree.name[this.chosen]] : [0, 0, 0];
+    this.details.replaceChildren(
+      el("b", { text: lines[0] }),
+      el("span", { text: lines.slice(1).join(" · ") }),
+      ...(this.chosen ? [el("button", { type: "button", onclick: () => openSource(file, line) }, "Source")] : []));
+  },
+
+  pressed(event) {
+    const tree = forest(state.by, state.measure);
+    const up = tree.parent[this.chosen];
+    const beside = (step) => {
+      const list = tree.children[up];
+      const at = list.indexOf(this.chosen) + step;
+      return this.chosen && this.chosen !== this.focus && list[at] !== undefined ? list[at] : this.chosen;
+    };
+    const moves = {
+      ArrowUp: () => (this.chosen ? up : 0),
+      ArrowDown: () => (tree.children[this.chosen].length ? tree.children[this.chosen][0] : this.chosen),
+      ArrowLeft: () => beside(-1),
+      ArrowRight: () => beside(1),
+    };
+    if (event.key === "Enter") {
+      this.zoom(this.chosen);
+    } else if (moves[event.key]) {
+      this.choose(moves[event.key]());
+      const row = tree.depth[this.chosen];
+      const [top, tall] = [this.frame.scrollTop, this.frame.clientHeight];
+      if (row * ROW < top) this.frame.scrollTop = row * ROW;
+      if ((row + 1) * ROW > top + tall) this.frame.scrollTop = (row + 1) * ROW - tall;
+      if (!this.isBelow(this.chosen, this.focus)) this.zoom(this.chosen);
+      this.draw();
+      say(this.words({ node: this.chosen }).join(", "));
+    } else {
+      return;
+    }
+    event.preventDefault();
+  },
+
+  escape() {
+    if (!this.focus) return false;
+    this.zoom(forest(state.by, state.measure).parent[this.focus]);
+    return true;
+  },
+});
+
+/** Text as far as there is room. */
+function fit(pen, text, x, y, room) {
+  const clean = shown(text);
+  if (pen.measureText(clean).width <= room) {
+    pen.fillText(clean, x, y);
+    return;
+  }
+  let [low, high] = [0, clean.length];
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (pen.measureText(clean.slice(0, middle) + "…").width <= room) low = middle;
+    else high = middle - 1;
+  }
+  if (low > 1) pen.fillText(clean.slice(0, low) + "…", x, y);
+}
+
+function pattern(pen, colour, dark) {
+  const tile = document.createElement("canvas");
+  tile.width = tile.height = 8;
+  const brush = tile.getContext("2d");
+  brush.fillStyle = dark ? "#2d2b28" : "#e9e6e0";
+  brush.fillRect(0, 0, 8, 8);
+  brush.strokeStyle = colour;
+  brush.globalAlpha = 0.5;
+  brush.beginPath();
+  for (const start of [-8, 0, 8]) {
+    brush.moveTo(start, 8);
+    brush.lineTo(start + 8, 0);
+  }
+  brush.stroke();
+  return pen.createPattern(tile, "repeat");
+}
+
+/** A hue for a file; libraries and the interpreter's own files are pale. */
+const shades = new Map();
+function shade(file) {
+  if (!shades.has(file)) {
+    const path = report.calls.strings[file];
+    let sum = 7;
+    for (const letter of path) sum = (sum * 31 + letter.codePointAt(0)) >>> 0;
+    const pale = path.startsWith("<") || /\/(site-packages|dist-packages|lib\/python3\.\d+)\//.test(path);
+    shades.set(file, [Math.round(((sum % 997) / 997) * 330 + 15) % 360, pale]);
+  }
+  return shades.get(file);
+}

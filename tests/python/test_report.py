@@ -1,0 +1,313 @@
+"""``wrasse report``: the page, looked at in a browser, says what the other commands say."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browser import Browser, missing
+from command import wrasse
+
+PROGRAM = """
+import time
+
+class Node:
+    def __init__(self, parent=None):
+        self.parent = parent
+        self.children = []
+        if parent is not None:
+            parent.children.append(self)
+
+def grow(depth, parent=None):
+    node = Node(parent)
+    if depth:
+        for _ in range(3):
+            grow(depth - 1, node)
+
+kept = []
+def keep():
+    kept.extend(bytes(1000) for _ in range(3000))
+
+def spike():
+    return [bytes(2000) for _ in range(5000)]
+
+keep()
+held = spike()
+time.sleep(0.05)
+for _ in range(10):
+    grow(6)
+del held
+"""
+SPIKE = 22
+KEEP = 19
+VIEWS = [
+    "summary",
+    "findings",
+    "timeline",
+    "flame",
+    "lines",
+    "source",
+    "types",
+    "retained",
+    "cycles",
+]
+
+REASON = missing()
+# Where everything is to be tested, a browser that is missing is a failure and not a reason.
+if os.environ.get("TESTS_NEED_BROWSER") == "1":
+    assert REASON is None, REASON
+needs_browser = pytest.mark.skipif(REASON is not None, reason=str(REASON))
+
+
+def make(folder: Path, program: str, *options: str) -> tuple[Path, Path]:
+    """Run a program; its capture, and the report of that."""
+    (folder / "app.py").write_text(program)
+    capture, page = folder / "app.wrasse", folder / "report.html"
+    result = wrasse("run", "--quiet", "-o", capture, *options, "app.py", cwd=folder)
+    assert (result.code, result.err) == (0, "")
+    result = wrasse("report", capture, "-o", page, cwd=folder)
+    assert (result.code, result.out, result.err) == (0, "", "")
+    return capture, page
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return make(tmp_path_factory.mktemp("report"), PROGRAM)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with Browser() as started:
+        yield started
+
+
+def stats(capture: Path) -> dict[str, Any]:
+    return json.loads(wrasse("stats", capture, "--json").out)
+
+
+def table(capture: Path, *options: str) -> list[dict[str, Any]]:
+    return json.loads(wrasse("table", capture, "--json", "-n", "100000", *options).out)["rows"]
+
+
+def line_bytes(capture: Path, line: int, measure: str) -> int:
+    rows = table(capture, "--measure", measure)
+    of_line = [row for row in rows if row["frames"][0]["line"] == line]
+    return sum(row["bytes"] for row in of_line if row["frames"][0]["file"].endswith("app.py"))
+
+
+def size(count: int) -> str:
+    """As the report writes it."""
+    value, units = float(count), iter(["B", "KiB", "MiB", "GiB"])
+    unit = next(units)
+    while value >= 1023.95 or (unit == "B" and value >= 1024):
+        value, unit = value / 1024, next(units)
+    return f"{count} B" if unit == "B" else f"{value:.1f} {unit}"
+
+
+def test_what_cannot_be_done_is_said_in_one_line(made: tuple[Path, Path], tmp_path: Path) -> None:
+    capture, page = made
+    for options, expected in [
+        ((tmp_path / "none.wrasse",), "cannot read"),
+        ((page,), "not a capture file"),
+        ((capture, "-o", tmp_path / "no" / "where.html"), "cannot write"),
+        ((capture, "-o", capture), "would overwrite the capture"),
+    ]:
+        result = wrasse("report", *options)
+        assert result.code == 2
+        assert expected in result.err and result.err.count("\n") == 1
+    assert stats(capture)["ending"] == "finished"
+
+
+def test_one_file_that_asks_for_nothing(made: tuple[Path, Path]) -> None:
+    capture, page = made
+    text = page.read_text()
+    assert wrasse("report", capture).out == text
+    for word in ("src=", "href=", "@import", "url(", "fetch(", "XMLHttpRequest", "WebSocket"):
+        assert word not in text, word
+    bare = wrasse("report", "--no-source", capture).out
+    assert len(bare) < len(text)
+
+
+@needs_browser
+def test_the_page_says_what_stats_and_table_say(
+    made: tuple[Path, Path], browser: Browser, tmp_path: Path
+) -> None:
+    capture, page = made
+    browser.open(page)
+    facts = stats(capture)
+    shown = browser.text("#view-summary")
+    assert size(facts["peak_bytes"]) in shown
+    assert f"{size(facts['end_bytes'])} in {facts['end_blocks']:,} blocks were left" in shown
+    assert f"stopped the program {facts['pauses']['count']:,} times" in shown
+    assert f"spike …/{page.parent.name}/app.py:{SPIKE}" in shown.replace("\n", " ")
+
+    browser.click("#tab-lines")
+    first = browser.text("#view-lines tbody tr")
+    assert f"app.py:{SPIKE}" in first
+    assert size(line_bytes(capture, SPIKE, "peak")) in first
+    # The measure is changed where a person would, and the order follows.
+    browser.click("#view-lines fieldset:nth-of-type(2) label:nth-of-type(2)")
+    first = browser.text("#view-lines tbody tr")
+    assert f"app.py:{KEEP}" in first
+    assert size(line_bytes(capture, KEEP, "end")) in first
+
+    browser.click("#tab-source")
+    assert "app.py" in browser.text("#view-source [aria-selected=true]")
+    keep = browser.text("#view-source #line-19").split()
+    assert keep[:3] == ["19", *size(line_bytes(capture, KEEP, "end")).split()]
+    assert "kept.extend(bytes(1000) for _ in range(3000))" in browser.text("#view-source #line-19")
+
+    browser.click("#tab-timeline")
+    drawn = browser.run("return report.timeline.live.length")
+    assert drawn == len(facts["timeline"])
+    picture = browser.run("return document.querySelector('#view-timeline svg').textContent")
+    assert "peak " + size(facts["sampled_peak_bytes"]) in picture
+    assert facts["pauses"]["count"] == browser.run("return report.timeline.pauses.length")
+    assert browser.complaints() == []
+
+
+@needs_browser
+def test_every_view_draws_itself_in_both_colours(
+    made: tuple[Path, Path], browser: Browser, tmp_path: Path
+) -> None:
+    browser.open(made[1])
+    pictures: dict[str, bytes] = {}
+    for theme in ("light", "dark"):
+        if browser.run("return document.documentElement.dataset.theme") != theme:
+            browser.click("#theme")
+        for view in VIEWS:
+            browser.click(f"#tab-{view}")
+            assert browser.run("return location.hash") == f"#{view}"
+            assert len(browser.text(f"#view-{view}")) > 20
+            file = tmp_path / f"{view}-{theme}.png"
+            pictures[f"{view} {theme}"] = browser.screenshot(file)
+    assert len(set(pictures.values())) == 2 * len(VIEWS)
+    for picture in pictures.values():
+        width, height = struct.unpack(">II", picture[16:24])
+        assert width > 1000 and height > 500
+    assert browser.complaints() == []
+    assert browser.run("return performance.getEntriesByType('resource').length") == 0
+
+
+@needs_browser
+def test_the_flame_graph_answers(made: tuple[Path, Path], browser: Browser) -> None:
+    capture, page = made
+    browser.open(page)
+    browser.press("4")
+    whole = stats(capture)["sampled_peak_bytes"]
+    everything = browser.text("#view-flame .details")
+    assert size(whole) in everything and "100 % of everything" in everything
+    # The canvas shows something: it has more than a few colours.
+    colours = browser.run(
+        "const canvas = document.querySelector('canvas');"
+        "const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;"
+        "const all = new Set(); for (let at = 0; at < data.length; at += 4)"
+        " all.add(data[at] << 16 | data[at + 1] << 8 | data[at + 2]); return all.size"
+    )
+    assert colours > 5
+    # A click on the second row looks closer, Escape goes back.
+    browser.run(
+        "const place = document.querySelector('canvas').getBoundingClientRect();"
+        "document.querySelector('canvas').dispatchEvent(new MouseEvent('click',"
+        " {clientX: place.left + 40, clientY: place.top + 30, bubbles: true}))"
+    )
+    assert "<module>" in browser.text("#view-flame .details")
+    assert "<module>" in browser.text("#view-flame .crumbs")
+    browser.press("\ue00c")
+    assert browser.text("#view-flame .crumbs") == "everything"
+    # The same by keys: down to the largest, and into it.
+    browser.run("document.querySelector('.flame').focus()")
+    browser.press("\ue015", "\ue015", "\ue007")
+    assert f"app.py:{SPIKE + 3}" in browser.text("#view-flame .crumbs")
+    browser.press("b")
+    assert browser.run("return report.calls.groups[state.by].by") == "function"
+    browser.press("/", "s", "p", "i", "k", "e")
+    browser.wait("document.getElementById('flame-hits').textContent.includes('match')")
+    part = line_bytes(capture, SPIKE, "peak") * 100 / whole
+    found = browser.text("#flame-hits")
+    assert f"{part:.0f} %" in found, found
+    browser.press("\ue00c")
+    assert browser.text("#flame-hits") == ""
+    assert browser.complaints() == []
+
+
+@needs_browser
+def test_boxes_and_their_rests_add_up(made: tuple[Path, Path], browser: Browser) -> None:
+    browser.open(made[1])
+    assert browser.run(
+        """
+        return report.calls.groups.every((group, by) => report.measures.every((_, measure) => {
+          const { size, hidden, children } = forest(by, measure);
+          return size.every((bytes, node) =>
+            children[node].reduce((sum, child) => sum + size[child], hidden[node]) <= bytes);
+        }))
+        """
+    )
+
+
+@needs_browser
+def test_keys_and_names(made: tuple[Path, Path], browser: Browser) -> None:
+    browser.open(made[1])
+    browser.press("?")
+    assert browser.run("return document.getElementById('keys').open")
+    assert "search" in browser.text("#keys")
+    browser.press("\ue00c")
+    for number, view in enumerate(VIEWS, 1):
+        browser.press(str(number))
+        assert browser.run("return state.view") == view
+    before = browser.run("return document.documentElement.dataset.theme")
+    browser.press("t")
+    assert browser.run("return document.documentElement.dataset.theme") != before
+    # Every control can be told by its name.
+    nameless = browser.run(
+        """
+        views.forEach((view) => change({ view: view.key }));
+        return [...document.querySelectorAll("button, input, [tabindex], [role=img], svg")]
+          .filter((each) => !(each.getAttribute("aria-label") || each.textContent.trim()
+            || each.labels?.length || each.closest("[aria-hidden]")))
+          .map((each) => each.outerHTML.slice(0, 120))
+        """
+    )
+    assert nameless == []
+
+
+@needs_browser
+def test_what_a_capture_lacks_is_said(made: tuple[Path, Path], browser: Browser) -> None:
+    browser.open(made[1])
+    for view, words in [
+        ("findings", "wrasse doctor"),
+        ("types", "wrasse run --heap"),
+        ("retained", "wrasse run --heap"),
+        ("cycles", "wrasse run --heap"),
+    ]:
+        browser.click(f"#tab-{view}")
+        assert words in browser.text(f"#view-{view}")
+
+
+HOSTILE = """
+import linecache
+name = "</script><img src=x onerror='window.taken=1'><b>\u202e.py"
+code = "def f():\\n    return [bytes(1000) for _ in range(500)]\\nkept = f()\\n"
+code = code.replace("f(", "f\u00e9(")
+scope = {}
+exec(compile(code, name, "exec"), scope)
+"""
+
+
+@needs_browser
+def test_names_of_a_program_are_text(browser: Browser, tmp_path: Path) -> None:
+    _, page = make(tmp_path, HOSTILE)
+    browser.open(page)
+    for view in VIEWS:
+        browser.click(f"#tab-{view}")
+    browser.run("openSource(report.calls.strings.findIndex((name) => name.includes('img')), 2)")
+    assert "<img src=x" in browser.text("#view-source .path")
+    assert "\u202e" not in browser.text("#view-source .path")
+    assert browser.run("return document.images.length") == 0
+    assert browser.run("return window.taken") is None
+    assert browser.complaints() == []
