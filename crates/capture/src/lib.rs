@@ -18,7 +18,7 @@ mod varint;
 mod writer;
 
 pub use capture::{Capture, End, Sample, ThreadTotal, Unreadable};
-pub use frame::{Ending, end_frame};
+pub use frame::{Ending, MAGIC, end_frame};
 pub use meta::Meta;
 pub use source::Source;
 pub use statistics::{Difference, Frame, Key, Statistic, compare};

@@ -20,6 +20,7 @@ use wrasse_report::check_destination;
 
 use crate::{options, run};
 
+mod doctor;
 mod entry;
 mod reports;
 
@@ -65,6 +66,11 @@ enum Command {
     /// Run a program, then print what its memory did
     #[command(override_usage = USAGE, after_help = EXAMPLES)]
     Run(RunOptions),
+    /// Run a program, then say what is wrong with its memory, where, and what the fix saves
+    #[command(override_usage = doctor::USAGE, after_help = doctor::EXAMPLES)]
+    Doctor(doctor::DoctorOptions),
+    /// Explain a rule of 'wrasse doctor', or list them all
+    Explain(doctor::ExplainOptions),
     #[command(flatten)]
     Report(reports::Report),
 }
@@ -134,6 +140,18 @@ pub fn main(arguments: &[OsString], interpreter: &Interpreter) -> i32 {
             Err(refusal) => refusal,
         },
         Ok(CommandLine {
+            command: Command::Doctor(options),
+        }) => match doctor::run(&options, program, interpreter) {
+            Ok(code) => return code,
+            Err(refusal) => refusal,
+        },
+        Ok(CommandLine {
+            command: Command::Explain(options),
+        }) => match doctor::explain(&options) {
+            Ok(()) => return 0,
+            Err(refusal) => refusal,
+        },
+        Ok(CommandLine {
             command: Command::Report(report),
         }) => match reports::run(&report) {
             Ok(()) => return 0,
@@ -194,14 +212,17 @@ fn frames(text: &str) -> Result<u16, String> {
 /// arguments. Done before clap sees it, so that whatever follows the program
 /// (options that look like ours, `--`, bytes that are not UTF-8) stays as is.
 fn split(arguments: &[OsString]) -> (&[OsString], &[OsString]) {
-    if arguments.get(1).is_none_or(|command| command != "run") {
+    let Some(name) = arguments
+        .get(1)
+        .filter(|name| *name == "run" || *name == "doctor")
+    else {
         return (arguments, &[]);
-    }
+    };
     let mut command = CommandLine::command();
     command.build();
     let takes_value = |option: &OsStr| {
-        let run = command.find_subcommand("run");
-        run.into_iter()
+        let own = command.find_subcommand(name);
+        own.into_iter()
             .flat_map(clap::Command::get_arguments)
             .any(|each| {
                 let name = each.get_long().unwrap_or_default();
@@ -322,6 +343,25 @@ fn run_program(
     };
     let wanted = environment_value(&present, frames, options.limit);
 
+    let command = interpreter_command(program, arguments, output, interpreter);
+    // Closed by whoever started this: the program's own files may get its number.
+    // SAFETY: asks about a descriptor, open or not.
+    let is_closed = unsafe { libc::fcntl(libc::STDERR_FILENO, libc::F_GETFD) } == -1;
+    let mark =
+        run::Mark::of_this_process(options.quiet || is_closed, json, capture).to_environment();
+    Err(replace_process(
+        &command,
+        &[("WRASSE", wanted.into()), (run::MARK, mark)],
+    ))
+}
+
+/// The command that has the interpreter run `program`.
+fn interpreter_command(
+    program: Program,
+    arguments: &[OsString],
+    output: Option<PathBuf>,
+    interpreter: &Interpreter,
+) -> Vec<OsString> {
     let mut command = vec![interpreter.executable.clone()];
     command.extend(interpreter_options(&interpreter.original_arguments));
     match program {
@@ -343,15 +383,7 @@ fn run_program(
         }
     }
     command.extend_from_slice(arguments);
-    // Closed by whoever started this: the program's own files may get its number.
-    // SAFETY: asks about a descriptor, open or not.
-    let is_closed = unsafe { libc::fcntl(libc::STDERR_FILENO, libc::F_GETFD) } == -1;
-    let mark =
-        run::Mark::of_this_process(options.quiet || is_closed, json, capture).to_environment();
-    Err(replace_process(
-        &command,
-        &[("WRASSE", wanted.into()), (run::MARK, mark)],
-    ))
+    command
 }
 
 /// Says early, in one line, what Python would say late or in its own words.

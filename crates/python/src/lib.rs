@@ -9,6 +9,7 @@ mod capture;
 mod census;
 mod cli;
 mod collection;
+mod doctor;
 mod finder;
 mod frame;
 mod gc_module;

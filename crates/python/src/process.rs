@@ -53,11 +53,20 @@ pub fn resident_bytes() -> Option<usize> {
 /// The processor's time that this thread has used, in which other processes do
 /// not show.
 pub fn thread_time() -> Duration {
+    time_of(libc::CLOCK_THREAD_CPUTIME_ID)
+}
+
+/// The processor's time that all threads of this process have used.
+pub fn cpu_time() -> Duration {
+    time_of(libc::CLOCK_PROCESS_CPUTIME_ID)
+}
+
+fn time_of(clock: libc::clockid_t) -> Duration {
     let mut used = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
     };
     // SAFETY: `used` is a place for the answer.
-    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut used) };
+    unsafe { libc::clock_gettime(clock, &raw mut used) };
     Duration::new(used.tv_sec as u64, used.tv_nsec as u32)
 }

@@ -24,7 +24,7 @@ use wrasse_report::{
 };
 use wrasse_tracer::Snapshot;
 
-use crate::{capture, interpreter, profile, small_objects, statistics};
+use crate::{capture, doctor, interpreter, profile, small_objects, statistics};
 
 /// Environment variable that marks the process which reports.
 pub const MARK: &str = "WRASSE_RUN";
@@ -158,7 +158,10 @@ pub unsafe fn boot() {
     // Children see the mark too: the cheap test comes first.
     let is_marked =
         mark.process.number == std::process::id() && mark.process == Identity::current();
-    let is_silent = mark.quiet && mark.json.is_none() && mark.capture.is_none();
+    let is_silent = mark.quiet
+        && mark.json.is_none()
+        && mark.capture.is_none()
+        && std::env::var_os(doctor::VARIABLE).is_none();
     if !is_main || !is_marked || is_silent {
         return;
     }
@@ -169,6 +172,8 @@ pub unsafe fn boot() {
         .next()
         .unwrap_or_default()
         .to_string();
+    // SAFETY: the GIL is held.
+    unsafe { doctor::boot(&python) };
     // SAFETY: the GIL is held.
     let collects = unsafe { interpreter::current() }.is_some();
     if RUN
@@ -187,7 +192,7 @@ pub unsafe fn boot() {
     // SAFETY: the GIL is held. The callbacks are functions of this library,
     // which is never unloaded.
     unsafe {
-        if profile::is_active() && !register_at_exit() {
+        if (profile::is_active() || doctor::is_on()) && !register_at_exit() {
             // Only the profile is lost, and without memory for one function
             // object the program will not get far either.
             PyErr_Clear();
@@ -248,6 +253,9 @@ unsafe fn register_at_exit() -> bool {
 
 unsafe extern "C" fn read_profile(_module: *mut PyObject, _none: *mut PyObject) -> *mut PyObject {
     // A forked child inherits the callback, not the duty.
+    if reporting().is_some() {
+        doctor::at_exit();
+    }
     if reporting().is_some() && profile::is_active() {
         capture::take_last_sample();
         let peak_rss_bytes = peak_resident_bytes();
@@ -353,6 +361,7 @@ fn allocator() -> Option<Allocator> {
 extern "C" fn finish() {
     let Some(run) = reporting() else { return };
     capture::finish();
+    doctor::finish();
     let (peak_rss_bytes, trace) = match profile_read().take() {
         Some(profile) => (profile.peak_rss_bytes, Some(profile.trace)),
         None => (peak_resident_bytes(), None),

@@ -256,7 +256,7 @@ fn print(
 }
 
 /// Writes to standard output. Whoever reads may have seen enough, which is no error.
-fn put_out(content: &[u8]) -> Result<(), String> {
+pub fn put_out(content: &[u8]) -> Result<(), String> {
     let mut out = io::stdout();
     match out.write_all(content).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {

@@ -1,0 +1,70 @@
+//! What a run measured, as plain data. Rules read nothing else.
+//!
+//! Everything has a default, so that whoever feeds the rules (a run, a capture
+//! file, a test) gives what it has.
+
+mod collector;
+mod cycles;
+mod growth;
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+pub use collector::{Collector, Pause};
+pub use cycles::{Cycles, Edge, HeldException};
+pub use growth::{Growth, GrowthPoint, LineGrowth, TypeGrowth, Unheld};
+
+/// What was measured.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Observations {
+    /// Version of the interpreter, such as `3.12.1`.
+    pub python: String,
+    /// What was run, as the user named it.
+    pub program: String,
+    /// Seconds from start to end.
+    pub wall_seconds: f64,
+    /// Seconds of processor time from start to end.
+    pub cpu_seconds: f64,
+    /// The most traced bytes ever live at one time.
+    pub peak_bytes: u64,
+    /// Directories of the standard library and of installed packages: code that
+    /// the user would not change.
+    pub libraries: Vec<String>,
+    /// The collector's work.
+    pub collector: Collector,
+    /// Garbage that only the collector could free, by shape and place.
+    pub cycles: Vec<Cycles>,
+    /// What grew while the program ran.
+    pub growth: Growth,
+}
+
+/// A source line.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Line {
+    /// Its file, as its code object names it.
+    pub file: String,
+    /// Its number, from 1; 0 where it is not known.
+    pub line: u32,
+}
+
+impl Observations {
+    /// Of a traceback, innermost line first, the line that the user would
+    /// change: the first that is in no library; else the innermost.
+    #[must_use]
+    pub fn own_line<'a>(&self, frames: &'a [Line]) -> Option<&'a Line> {
+        let own = frames.iter().find(|line| !self.is_library(&line.file));
+        own.or(frames.first())
+    }
+
+    /// Whether a file belongs to the standard library or an installed package.
+    #[must_use]
+    pub fn is_library(&self, file: &str) -> bool {
+        file.starts_with("<frozen ")
+            || self
+                .libraries
+                .iter()
+                .any(|directory| Path::new(file).starts_with(directory))
+    }
+}

@@ -1,0 +1,77 @@
+//! What grew while the program ran, between looks that were taken repeatedly.
+
+use serde::{Deserialize, Serialize};
+
+use super::Line;
+
+/// Repeated looks at what is alive.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Growth {
+    /// When the looks were taken and what was alive in all, in their order.
+    pub looks: Vec<GrowthPoint>,
+    /// Lines whose live memory grew.
+    pub lines: Vec<LineGrowth>,
+    /// Types whose objects became more.
+    pub types: Vec<TypeGrowth>,
+    /// Objects with more references than anyone could be found to hold.
+    pub unheld: Vec<Unheld>,
+}
+
+/// One look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GrowthPoint {
+    /// Seconds since the start.
+    pub seconds: f64,
+    /// Traced bytes alive.
+    pub bytes: u64,
+    /// Collections since the start.
+    pub collections: u64,
+}
+
+/// One traceback's live memory at each look.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LineGrowth {
+    /// The lines, innermost first.
+    pub frames: Vec<Line>,
+    /// Bytes alive at each look, as many as there are looks.
+    pub bytes: Vec<u64>,
+    /// Blocks alive at each look.
+    pub blocks: Vec<u64>,
+    /// The path from a root to an object allocated there: `app.cache['x'] → list[3] → Session`.
+    pub path: String,
+}
+
+/// One type's objects at each look.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TypeGrowth {
+    /// The type's name.
+    pub name: String,
+    /// Objects alive at each look at the heap.
+    pub counts: Vec<u64>,
+    /// Their bytes at each look at the heap.
+    pub bytes: Vec<u64>,
+    /// The path from a root to one of them.
+    pub path: String,
+    /// Where they were allocated, innermost line first.
+    pub frames: Vec<Line>,
+}
+
+/// Objects of one type and place that C code holds, or nobody.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Unheld {
+    /// The type's name.
+    pub name: String,
+    /// How many objects.
+    pub count: u64,
+    /// References that nobody was found to hold, in all.
+    pub references: u64,
+    /// Bytes of the objects and of what only they keep alive.
+    pub bytes: u64,
+    /// Where they were allocated, innermost line first.
+    pub frames: Vec<Line>,
+}

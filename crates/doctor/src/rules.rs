@@ -1,0 +1,33 @@
+//! The rules, one a file, each with its explanation beside it.
+
+mod cycle;
+mod w101;
+mod w601;
+
+use crate::rule::Rule;
+
+/// All rules, in the order of their codes.
+pub const ALL: &[&Rule] = &[&w101::RULE, &w601::RULE];
+
+#[cfg(test)]
+mod tests {
+    use super::ALL;
+
+    #[test]
+    fn rules_are_in_order_and_explain_themselves() {
+        assert!(ALL.windows(2).all(|pair| pair[0].code < pair[1].code));
+        for rule in ALL {
+            let head = format!("# {} {}\n", rule.code, rule.name);
+            assert!(rule.explanation.starts_with(&head), "{}", rule.code);
+            for part in ["\n## Before\n", "\n## After\n"] {
+                let (_, example) = rule.explanation.split_once(part).unwrap();
+                assert!(
+                    example.trim_start().starts_with("```python\n"),
+                    "{}",
+                    rule.code
+                );
+            }
+            assert!(!rule.summary.contains('\n') && !rule.summary.ends_with('.'));
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! What the rules about cycles share: how one is drawn, and where to break it.
+
+use crate::observations::{Cycles, Line, Observations};
+
+/// Names of attributes that lead back to whoever made the object.
+const BACK: [&str; 14] = [
+    "parent",
+    "owner",
+    "prev",
+    "previous",
+    "back",
+    "up",
+    "container",
+    "root",
+    "master",
+    "outer",
+    "backref",
+    "child_of",
+    "belongs_to",
+    "weak",
+];
+/// Types named in a message.
+const TYPES_NAMED: usize = 3;
+
+/// The types of one cycle in words: each once, those of the program first.
+pub fn types(cycles: &Cycles) -> String {
+    const PLAIN: [&str; 6] = ["dict", "list", "tuple", "cell", "set", "frame"];
+    let mut names: Vec<&str> = Vec::new();
+    let is_plain = |name: &str| PLAIN.contains(&name);
+    for plain in [false, true] {
+        for node in &cycles.nodes {
+            let name = short(node);
+            if is_plain(name) == plain && !names.contains(&name) {
+                names.push(name);
+            }
+        }
+    }
+    // Containers of the language only matter where there is nothing else.
+    if names.iter().any(|name| !is_plain(name)) {
+        names.retain(|name| !is_plain(name));
+    }
+    match names.as_slice() {
+        [] => "objects".into(),
+        [one] => (*one).into(),
+        [all @ .., last] if names.len() <= TYPES_NAMED => {
+            format!("{} and {last}", all.join(", "))
+        }
+        all => format!("{} and others", all[..TYPES_NAMED].join(", ")),
+    }
+}
+
+/// A type's name without its module.
+pub fn short(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or(name)
+}
+
+/// The circle as names: `Parent.child → Child.parent → Parent`.
+pub fn drawn(cycles: &Cycles) -> String {
+    let node = |index: usize| cycles.nodes.get(index).map_or("?", |name| short(name));
+    let mut text = String::new();
+    for edge in &cycles.edges {
+        let name = &edge.name;
+        let glue = if name.starts_with(['.', '[']) || name.is_empty() {
+            ""
+        } else {
+            " "
+        };
+        text.push_str(&format!("{}{glue}{name} → ", node(edge.from)));
+    }
+    if let Some(last) = cycles.edges.last() {
+        text.push_str(node(last.to));
+    }
+    text
+}
+
+/// Which of the references to make weak: one whose name leads back, else the
+/// last attribute before the circle closes.
+fn weakest(cycles: &Cycles) -> Option<usize> {
+    let leads_back = |name: &str| {
+        let Some(name) = name.strip_prefix('.') else {
+            return false;
+        };
+        let name = name.trim_matches('_').to_ascii_lowercase();
+        BACK.iter().any(|back| name == *back)
+            || ["parent", "owner", "prev"]
+                .iter()
+                .any(|back| name.contains(back))
+    };
+    let by_name = cycles.edges.iter().position(|edge| leads_back(&edge.name));
+    by_name.or_else(|| {
+        cycles
+            .edges
+            .iter()
+            .rposition(|edge| edge.name.starts_with('.') && !edge.name.starts_with(".__"))
+    })
+}
+
+/// What to write instead.
+pub fn suggestion(cycles: &Cycles) -> String {
+    if cycles.nodes.iter().any(|name| name == "cell")
+        && cycles.nodes.iter().any(|name| name == "function")
+    {
+        return "the function refers to itself through its own closure: make it a method or a function of the module, or set the variable to None when done".into();
+    }
+    let Some(edge) = weakest(cycles).map(|index| &cycles.edges[index]) else {
+        return "break the circle when done (clear the container), or hold one of the references weakly (weakref)".into();
+    };
+    let node = |index: usize| cycles.nodes.get(index).map_or("?", |name| short(name));
+    let (holder, target, name) = (node(edge.from), node(edge.to), &edge.name);
+    match target {
+        "method" => format!(
+            "{holder}{name} keeps a method bound to an object that leads back here: keep weakref.WeakMethod(...), or look the method up when it is called"
+        ),
+        "dict" | "list" | "set" | "tuple" | "deque" | "cell" => format!(
+            "keep weak references in {holder}{name} (weakref.WeakSet, WeakValueDictionary), or clear it when done"
+        ),
+        _ => format!(
+            "make {holder}{name} weak: keep weakref.ref({target}), or set it to None when done"
+        ),
+    }
+}
+
+/// The way from the line of a finding down to where memory was asked for, where
+/// they differ.
+pub fn called_from(frames: &[Line], observations: &Observations) -> Option<String> {
+    let own = observations.own_line(frames)?;
+    let inner = frames.first()?;
+    (own != inner).then(|| {
+        format!(
+            "allocated in {}:{}, called from here",
+            inner.file, inner.line
+        )
+    })
+}

@@ -1,0 +1,62 @@
+//! W601: the collector takes a good part of the time.
+
+use wrasse_report::units::{count, duration};
+
+use crate::finding::Finding;
+use crate::observations::Observations;
+use crate::quantity::Quantity;
+use crate::rule::Rule;
+
+/// From which part of the processor's time on it is worth a word.
+const SHARE: f64 = 0.10;
+
+pub const RULE: Rule = Rule {
+    code: "W601",
+    name: "collector-time",
+    summary: "a good part of the time goes into the garbage collector",
+    explanation: include_str!("w601.md"),
+    threshold: Quantity::Milliseconds(50.0),
+    check,
+};
+
+fn check(observations: &Observations) -> Vec<Finding> {
+    let collector = &observations.collector;
+    let seconds: f64 = collector.seconds.iter().sum();
+    let whole = observations.cpu_seconds;
+    if whole <= 0.0 || seconds < SHARE * whole {
+        return Vec::new();
+    }
+    let mut finding = RULE.finding(&observations.program, 0);
+    finding.milliseconds = Some(seconds * 1e3);
+    finding.message = format!(
+        "{:.0} % of the processor's time went into the garbage collector",
+        100.0 * seconds / whole
+    );
+    for (generation, number) in collector.collections.iter().enumerate() {
+        if *number > 0 {
+            finding.evidence.push(format!(
+                "generation {generation}: {} collections, {}, {} objects freed",
+                count(*number),
+                duration(collector.seconds[generation]),
+                count(collector.collected[generation])
+            ));
+        }
+    }
+    let freed: u64 = collector.collected.iter().sum();
+    finding.fix = if collector.explicit_full_seconds > seconds / 2.0 {
+        format!(
+            "{} of it are calls of gc.collect(): leave collections to the collector",
+            duration(collector.explicit_full_seconds)
+        )
+    } else if let Some([first, second, third]) = collector.thresholds {
+        format!(
+            "the program's thresholds ({first}, {second}, {third}) make collections frequent: raise the first, or leave gc.set_threshold alone"
+        )
+    } else if freed == 0 {
+        "nothing was freed by it: call gc.freeze() when start-up is done, or gc.disable() while large structures are built".into()
+    } else {
+        "break the cycles that make its work (W101), and call gc.freeze() when start-up is done"
+            .into()
+    };
+    vec![finding]
+}

@@ -1,0 +1,141 @@
+//! What `wrasse doctor` measures in the process that runs the program.
+//!
+//! The program runs as under `wrasse run`; besides, whatever looks at it for the
+//! doctor leaves what it saw here, and it is written to a file at the end, for
+//! the process that started this one.
+
+mod kept;
+
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
+
+use pyo3_ffi::*;
+use wrasse_doctor::Observations;
+use wrasse_report::write_destination;
+
+use crate::{process, profile, statistics};
+
+pub use kept::{from_capture, keep};
+
+/// Environment variable that names the file for what was measured.
+pub const VARIABLE: &str = "WRASSE_DOCTOR";
+
+struct Session {
+    file: PathBuf,
+    begun: Instant,
+}
+
+static SESSION: OnceLock<Session> = OnceLock::new();
+static OBSERVATIONS: Mutex<Option<Observations>> = Mutex::new(None);
+
+/// Begins, if this process was started to be examined. Called by
+/// [`crate::run::boot`] in the process that reports only.
+///
+/// # Safety
+/// The caller holds the GIL of the main interpreter.
+pub unsafe fn boot(python: &str) {
+    let Some(file) = std::env::var_os(VARIABLE) else {
+        return;
+    };
+    let session = Session {
+        file: file.into(),
+        begun: Instant::now(),
+    };
+    if SESSION.set(session).is_err() {
+        return;
+    }
+    *observations() = Some(Observations {
+        python: python.into(),
+        // SAFETY: the caller's contract.
+        libraries: unsafe { libraries() },
+        ..Observations::default()
+    });
+}
+
+/// Is this process being examined?
+pub fn is_on() -> bool {
+    SESSION.get().is_some()
+}
+
+/// What was seen so far; `None` where nobody asked.
+pub fn observations() -> MutexGuard<'static, Option<Observations>> {
+    OBSERVATIONS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The interpreter still lives, and the program's last code has run, but for
+/// finalizers: the moment of the last looks.
+pub fn at_exit() {
+    let Some(session) = SESSION.get() else { return };
+    let mut observations = observations();
+    let Some(observations) = observations.as_mut() else {
+        return;
+    };
+    observations.wall_seconds = session.begun.elapsed().as_secs_f64();
+    observations.cpu_seconds = process::cpu_time().as_secs_f64();
+    if profile::is_active() {
+        observations.peak_bytes = profile::totals().1 as u64;
+    }
+}
+
+/// Leaves behind what was seen. No Python from here on.
+pub fn finish() {
+    let Some(session) = SESSION.get() else { return };
+    let Some(mut observations) = observations().take() else {
+        return;
+    };
+    let report = statistics::snapshot();
+    let collector = &mut observations.collector;
+    for (generation, each) in report.generations.iter().enumerate() {
+        collector.collections[generation] = each.collections;
+        collector.collected[generation] = each.collected;
+        collector.seconds[generation] = each.seconds;
+    }
+    // Plain data always have a JSON form. Who reads says where nothing came.
+    let content = serde_json::to_vec(&observations).unwrap_or_default();
+    let _ = write_destination(&session.file, &content);
+}
+
+/// Where the standard library and installed packages are.
+///
+/// # Safety
+/// The GIL is held and no exception is set.
+unsafe fn libraries() -> Vec<String> {
+    let mut directories = Vec::new();
+    // SAFETY: every reference taken is released, and null is never passed on.
+    unsafe {
+        let module = PyImport_ImportModule(c"os".as_ptr());
+        if !module.is_null() {
+            let file = PyObject_GetAttrString(module, c"__file__".as_ptr());
+            if !file.is_null() {
+                let text = PyUnicode_AsUTF8AndSize(file, std::ptr::null_mut());
+                if !text.is_null() {
+                    let path = std::ffi::CStr::from_ptr(text)
+                        .to_string_lossy()
+                        .into_owned();
+                    let parent = std::path::Path::new(&path).parent();
+                    directories.extend(parent.map(|path| path.to_string_lossy().into_owned()));
+                }
+                Py_DECREF(file);
+            }
+            Py_DECREF(module);
+        }
+        PyErr_Clear();
+        let path = PySys_GetObject(c"path".as_ptr());
+        if !path.is_null() && PyList_Check(path) != 0 {
+            for index in 0..PyList_GET_SIZE(path) {
+                let text =
+                    PyUnicode_AsUTF8AndSize(PyList_GET_ITEM(path, index), std::ptr::null_mut());
+                if text.is_null() {
+                    PyErr_Clear();
+                    continue;
+                }
+                let text = std::ffi::CStr::from_ptr(text).to_string_lossy();
+                if text.ends_with("site-packages") || text.ends_with("dist-packages") {
+                    directories.push(text.into_owned());
+                }
+            }
+        }
+    }
+    directories
+}
