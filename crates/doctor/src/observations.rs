@@ -11,7 +11,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-pub use collector::{Collector, Pause};
+pub use collector::{CollectedAt, Collector, Pause};
 pub use cycles::{Cycles, Edge, HeldException};
 pub use growth::{Growth, GrowthPoint, LineGrowth, TypeGrowth, Unheld};
 

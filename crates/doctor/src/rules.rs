@@ -2,12 +2,25 @@
 
 mod cycle;
 mod w101;
+mod w102;
+mod w103;
+mod w104;
 mod w601;
+mod w602;
+mod w603;
 
 use crate::rule::Rule;
 
 /// All rules, in the order of their codes.
-pub const ALL: &[&Rule] = &[&w101::RULE, &w601::RULE];
+pub const ALL: &[&Rule] = &[
+    &w101::RULE,
+    &w102::RULE,
+    &w103::RULE,
+    &w104::RULE,
+    &w601::RULE,
+    &w602::RULE,
+    &w603::RULE,
+];
 
 #[cfg(test)]
 mod tests {

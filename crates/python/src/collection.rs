@@ -11,7 +11,7 @@ use crate::heap::Heap;
 use crate::interpreter::Interpreter;
 use crate::layout::{GcState, INSTANCE};
 use crate::list::{Link, List};
-use crate::{capture, process, statistics, unraisable};
+use crate::{capture, doctor, process, statistics, unraisable};
 
 /// `gc.DEBUG_STATS`.
 const DEBUG_STATS: i32 = 1;
@@ -39,8 +39,11 @@ impl Interpreter {
             crate::sanity::check(self.state, "before");
             let begin = Instant::now();
             let cpu = process::thread_time();
+            doctor::begin_collection(generation);
             let outcome = self.collect_quietly(generation);
             let cpu = process::thread_time().saturating_sub(cpu);
+            let asked = reason == wrasse_collector::Reason::Asked;
+            doctor::end_collection(generation, &outcome, cpu, asked);
             #[cfg(feature = "sanity")]
             crate::sanity::check(self.state, "after");
             let seconds = begin.elapsed().as_secs_f64();

@@ -4,7 +4,11 @@
 //! doctor leaves what it saw here, and it is written to a file at the end, for
 //! the process that started this one.
 
+mod collections;
+mod garbage;
 mod kept;
+mod lines;
+mod shapes;
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -14,8 +18,9 @@ use pyo3_ffi::*;
 use wrasse_doctor::Observations;
 use wrasse_report::write_destination;
 
-use crate::{process, profile, statistics};
+use crate::{process, profile};
 
+pub use collections::{begin_collection, end_collection, found, set_threshold};
 pub use kept::{from_capture, keep};
 
 /// Environment variable that names the file for what was measured.
@@ -38,11 +43,17 @@ pub unsafe fn boot(python: &str) {
     let Some(file) = std::env::var_os(VARIABLE) else {
         return;
     };
+    let begun = Instant::now();
     let session = Session {
         file: file.into(),
-        begun: Instant::now(),
+        begun,
     };
     if SESSION.set(session).is_err() {
+        return;
+    }
+    // SAFETY: the caller's contract.
+    if let Err(reason) = unsafe { crate::heap_graph::check() } {
+        crate::boot::say(&format!("the doctor cannot read the heap here: {reason}"));
         return;
     }
     *observations() = Some(Observations {
@@ -51,6 +62,7 @@ pub unsafe fn boot(python: &str) {
         libraries: unsafe { libraries() },
         ..Observations::default()
     });
+    collections::begin(begun);
 }
 
 /// Is this process being examined?
@@ -67,14 +79,16 @@ pub fn observations() -> MutexGuard<'static, Option<Observations>> {
 /// finalizers: the moment of the last looks.
 pub fn at_exit() {
     let Some(session) = SESSION.get() else { return };
+    let cpu_seconds = process::cpu_time().as_secs_f64();
+    collections::collect_the_rest();
     let mut observations = observations();
     let Some(observations) = observations.as_mut() else {
         return;
     };
     observations.wall_seconds = session.begun.elapsed().as_secs_f64();
-    observations.cpu_seconds = process::cpu_time().as_secs_f64();
+    observations.cpu_seconds = (cpu_seconds - collections::watching().as_secs_f64()).max(0.0);
     if profile::is_active() {
-        observations.peak_bytes = profile::totals().1 as u64;
+        observations.peak_bytes = profile::totals().1;
     }
 }
 
@@ -84,13 +98,7 @@ pub fn finish() {
     let Some(mut observations) = observations().take() else {
         return;
     };
-    let report = statistics::snapshot();
-    let collector = &mut observations.collector;
-    for (generation, each) in report.generations.iter().enumerate() {
-        collector.collections[generation] = each.collections;
-        collector.collected[generation] = each.collected;
-        collector.seconds[generation] = each.seconds;
-    }
+    collections::finish(&mut observations);
     // Plain data always have a JSON form. Who reads says where nothing came.
     let content = serde_json::to_vec(&observations).unwrap_or_default();
     let _ = write_destination(&session.file, &content);

@@ -18,7 +18,7 @@ use wrasse_collector::{GENERATIONS, Reason};
 
 use crate::interpreter::{self, Interpreter};
 use crate::module::{Shared, method};
-use crate::{probe, trigger};
+use crate::{doctor, probe, trigger};
 
 static METHODS: Shared<[PyMethodDef; 6]> = Shared([
     method(
@@ -330,6 +330,7 @@ unsafe extern "C" fn set_threshold(
         if adapted && result.is_null() {
             interpreter.hide_thresholds();
         }
+        doctor::set_threshold();
         result
     }
 }

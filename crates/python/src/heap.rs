@@ -31,11 +31,11 @@ use wrasse_collector::{Model, OLDEST, Survey, WeakOutcome};
 
 use referents::Referents;
 
-use crate::census;
 use crate::layout::GcState;
 use crate::list::{
     CANDIDATE, FINALIZED, FLAGS, Heads, Link, List, append, has_link, link_of, object_of, unlink,
 };
+use crate::{census, doctor};
 
 const COUNT_SHIFT: u32 = 2;
 const COUNT_ONE: usize = 1 << COUNT_SHIFT;
@@ -406,6 +406,11 @@ unsafe impl Model for Heap<'_> {
             self.print(c"collectable".as_ptr(), unreachable);
         }
         census::count(|add| self.each(unreachable, |link| add(object_of(link))));
+        let is_kept = self.debug() & DEBUG_SAVEALL != 0;
+        doctor::found(
+            |add| self.each(unreachable, |link| add(object_of(link))),
+            is_kept,
+        );
         print_all
     }
 
@@ -414,6 +419,10 @@ unsafe impl Model for Heap<'_> {
         if debug & DEBUG_UNCOLLECTABLE != 0 {
             self.print(c"uncollectable".as_ptr(), uncollectable);
         }
+        doctor::found(
+            |add| self.each(uncollectable, |link| add(object_of(link))),
+            true,
+        );
         let mut failed = false;
         self.each(uncollectable, |link| {
             if !failed && (debug & DEBUG_SAVEALL != 0 || self.is_uncollectable(link)) {

@@ -13,13 +13,13 @@
 
 mod answer;
 mod cycles;
-mod edge;
+pub mod edge;
 mod explain;
 mod layout;
-mod names;
+pub mod names;
 mod path;
-mod referents;
-mod sizes;
+pub mod referents;
+pub mod sizes;
 mod stack;
 mod table;
 mod tracked;
@@ -40,6 +40,18 @@ use referents::{is_eternal, is_tracked, may_refer, referents};
 use sizes::Kinds;
 use stack::{Place, Stack};
 use tracked::Tracked;
+
+/// Confirms that the heap of this interpreter can be read.
+///
+/// # Errors
+/// What is not as expected.
+///
+/// # Safety
+/// The GIL is held and no exception is set.
+pub unsafe fn check() -> Result<(), String> {
+    // SAFETY: the caller's contract.
+    unsafe { layout::check() }
+}
 
 /// Why there is no answer.
 #[derive(Debug)]

@@ -24,6 +24,7 @@ use wrasse_tracer::{Snapshot, View};
 use crate::frame;
 use crate::hooks::{self, Silence};
 use crate::module::Shared;
+pub use reuse::block_of;
 use sidecar::Stock;
 use traces::{Objects, pair};
 

@@ -25,9 +25,9 @@ pub struct Cycles {
     /// How many sets were looked at closely; bytes and objects of the others are
     /// taken to be as theirs.
     pub looked_at: u64,
-    /// Mean time from allocation until freed, in seconds, of those looked at;
-    /// absent where it is not known.
-    pub seconds_until_freed: Option<f64>,
+    /// How long some of them lay waiting at most, in seconds: the time since the
+    /// collection before that looked through the same objects.
+    pub longest_wait: Option<f64>,
     /// Names of types among them whose objects have a `__del__`.
     pub finalizers: Vec<String>,
     /// The local variable and function through which a frame holds an exception

@@ -1,6 +1,10 @@
 //! What the rules about cycles share: how one is drawn, and where to break it.
 
+use wrasse_report::units::{count, duration, size};
+
+use crate::finding::Finding;
 use crate::observations::{Cycles, Line, Observations};
+use crate::rule::Rule;
 
 /// Names of attributes that lead back to whoever made the object.
 const BACK: [&str; 14] = [
@@ -22,8 +26,53 @@ const BACK: [&str; 14] = [
 /// Types named in a message.
 const TYPES_NAMED: usize = 3;
 
+/// A finding about cycles, but for its message and what to do.
+pub fn of_cycles(rule: &Rule, observations: &Observations, cycles: &Cycles) -> Finding {
+    let mut finding = match observations.own_line(&cycles.frames) {
+        Some(line) => rule.finding(&line.file, line.line),
+        None => rule.finding("", 0),
+    };
+    finding.bytes = Some(cycles.most_bytes);
+    finding.milliseconds = (cycles.seconds > 0.0).then_some(cycles.seconds * 1e3);
+    finding.evidence = evidence(cycles, observations);
+    finding
+}
+
+/// How many cycles of what.
+pub fn counted(cycles: &Cycles) -> String {
+    let types = types(cycles);
+    match cycles.count {
+        1 => format!("a reference cycle of {types} that"),
+        number => format!("{} reference cycles of {types} that", count(number)),
+    }
+}
+
+/// What is known of cycles, in lines.
+fn evidence(cycles: &Cycles, observations: &Observations) -> Vec<String> {
+    let mut lines = vec![drawn(cycles)];
+    let sampled = if cycles.looked_at < cycles.count {
+        format!(" ({} of them looked at)", count(cycles.looked_at))
+    } else {
+        String::new()
+    };
+    lines.push(format!(
+        "{} objects, {} in all, up to {} waiting at one time{sampled}",
+        count(cycles.objects),
+        size(cycles.bytes),
+        size(cycles.most_bytes)
+    ));
+    if let Some(seconds) = cycles.longest_wait.filter(|_| !cycles.uncollectable) {
+        lines.push(format!(
+            "up to {} until the collector came",
+            duration(seconds)
+        ));
+    }
+    lines.extend(called_from(&cycles.frames, observations));
+    lines
+}
+
 /// The types of one cycle in words: each once, those of the program first.
-pub fn types(cycles: &Cycles) -> String {
+fn types(cycles: &Cycles) -> String {
     const PLAIN: [&str; 6] = ["dict", "list", "tuple", "cell", "set", "frame"];
     let mut names: Vec<&str> = Vec::new();
     let is_plain = |name: &str| PLAIN.contains(&name);
@@ -50,12 +99,12 @@ pub fn types(cycles: &Cycles) -> String {
 }
 
 /// A type's name without its module.
-pub fn short(name: &str) -> &str {
+fn short(name: &str) -> &str {
     name.rsplit('.').next().unwrap_or(name)
 }
 
 /// The circle as names: `Parent.child → Child.parent → Parent`.
-pub fn drawn(cycles: &Cycles) -> String {
+fn drawn(cycles: &Cycles) -> String {
     let node = |index: usize| cycles.nodes.get(index).map_or("?", |name| short(name));
     let mut text = String::new();
     for edge in &cycles.edges {
@@ -97,6 +146,10 @@ fn weakest(cycles: &Cycles) -> Option<usize> {
 
 /// What to write instead.
 pub fn suggestion(cycles: &Cycles) -> String {
+    if cycles.nodes.iter().any(|name| name == "type") {
+        return "a class is a cycle by itself: make it once, in the module, and not in each call"
+            .into();
+    }
     if cycles.nodes.iter().any(|name| name == "cell")
         && cycles.nodes.iter().any(|name| name == "function")
     {
@@ -122,7 +175,7 @@ pub fn suggestion(cycles: &Cycles) -> String {
 
 /// The way from the line of a finding down to where memory was asked for, where
 /// they differ.
-pub fn called_from(frames: &[Line], observations: &Observations) -> Option<String> {
+fn called_from(frames: &[Line], observations: &Observations) -> Option<String> {
     let own = observations.own_line(frames)?;
     let inner = frames.first()?;
     (own != inner).then(|| {

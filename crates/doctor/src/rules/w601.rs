@@ -3,12 +3,14 @@
 use wrasse_report::units::{count, duration};
 
 use crate::finding::Finding;
-use crate::observations::Observations;
+use crate::observations::{Line, Observations};
 use crate::quantity::Quantity;
 use crate::rule::Rule;
 
 /// From which part of the processor's time on it is worth a word.
 const SHARE: f64 = 0.10;
+/// Where full collections without effect take so much of it, W603 says it better.
+const IDLE: f64 = 0.7;
 
 pub const RULE: Rule = Rule {
     code: "W601",
@@ -21,12 +23,22 @@ pub const RULE: Rule = Rule {
 
 fn check(observations: &Observations) -> Vec<Finding> {
     let collector = &observations.collector;
-    let seconds: f64 = collector.seconds.iter().sum();
+    let seconds = collector.all_seconds();
     let whole = observations.cpu_seconds;
-    if whole <= 0.0 || seconds < SHARE * whole {
+    if whole <= 0.0 || seconds < SHARE * whole || collector.idle_full_seconds > IDLE * seconds {
         return Vec::new();
     }
-    let mut finding = RULE.finding(&observations.program, 0);
+    let main = collector
+        .main_place(seconds, |place| place.seconds)
+        .filter(|place| place.asked);
+    let frames: &[Line] = match main {
+        Some(place) => &place.frames,
+        None => &collector.thresholds_set_at,
+    };
+    let mut finding = match observations.own_line(frames) {
+        Some(line) => RULE.finding(&line.file, line.line),
+        None => RULE.finding(&observations.program, 0),
+    };
     finding.milliseconds = Some(seconds * 1e3);
     finding.message = format!(
         "{:.0} % of the processor's time went into the garbage collector",
@@ -43,14 +55,15 @@ fn check(observations: &Observations) -> Vec<Finding> {
         }
     }
     let freed: u64 = collector.collected.iter().sum();
-    finding.fix = if collector.explicit_full_seconds > seconds / 2.0 {
+    finding.fix = if let Some(place) = main {
         format!(
-            "{} of it are calls of gc.collect(): leave collections to the collector",
-            duration(collector.explicit_full_seconds)
+            "{} collections ({}) are calls of gc.collect() here: leave them to the collector",
+            count(place.count),
+            duration(place.seconds)
         )
     } else if let Some([first, second, third]) = collector.thresholds {
         format!(
-            "the program's thresholds ({first}, {second}, {third}) make collections frequent: raise the first, or leave gc.set_threshold alone"
+            "the thresholds set here ({first}, {second}, {third}) make collections frequent: raise the first, or leave gc.set_threshold out"
         )
     } else if freed == 0 {
         "nothing was freed by it: call gc.freeze() when start-up is done, or gc.disable() while large structures are built".into()

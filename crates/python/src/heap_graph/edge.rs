@@ -134,6 +134,33 @@ unsafe fn inline_values(object: *mut PyObject) -> *const u8 {
     }
 }
 
+/// The bytes of an object's attributes that are in a block of their own, which no
+/// `__sizeof__` counts; 0 where there is none, or where it was not traced.
+pub unsafe fn values_size(object: *mut PyObject) -> u64 {
+    #[cfg(not(Py_3_13))]
+    // SAFETY: the caller's contract. The byte before the values is the distance
+    // to the beginning of their block.
+    unsafe {
+        let kind = Py_TYPE(object);
+        if (*kind).tp_flags & MANAGED == 0 || (*kind).tp_flags & Py_TPFLAGS_HEAPTYPE == 0 {
+            return 0;
+        }
+        let values = inline_values(object);
+        if values.is_null() {
+            return 0;
+        }
+        let block = values.sub(usize::from(*values.sub(1))) as usize;
+        let state = crate::hooks::state();
+        let block = state.as_ref().and_then(|state| state.tracer.block(block));
+        block.map_or(0, |block| block.size as u64)
+    }
+    #[cfg(Py_3_13)]
+    {
+        let _ = object;
+        0
+    }
+}
+
 /// The key under which a dict has a value, borrowed; null if it has not.
 unsafe fn key_of(dict: *mut PyObject, target: *mut PyObject) -> *mut PyObject {
     // SAFETY: a live dict.

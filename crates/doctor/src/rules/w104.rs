@@ -1,0 +1,54 @@
+//! W104: exceptions that are kept by the very frames in their tracebacks.
+
+use crate::finding::Finding;
+use crate::observations::Observations;
+use crate::quantity::Quantity;
+use crate::rule::Rule;
+use crate::rules::cycle::of_cycles;
+
+pub const RULE: Rule = Rule {
+    code: "W104",
+    name: "stored-exception",
+    summary: "an exception kept in a variable of a function that its traceback leads to",
+    explanation: include_str!("w104.md"),
+    threshold: Quantity::Bytes(64 << 10),
+    check,
+};
+
+fn check(observations: &Observations) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for cycles in observations
+        .cycles
+        .iter()
+        .filter(|each| !each.uncollectable)
+    {
+        let Some(held) = &cycles.exception else {
+            continue;
+        };
+        let kind = held.kind.rsplit('.').next().unwrap_or("exception");
+        let kind = if kind.is_empty() { "exception" } else { kind };
+        let function = &held.function;
+        let mut finding = of_cycles(&RULE, observations, cycles);
+        let times = match cycles.count {
+            1 => String::new(),
+            count => format!(", {} times", wrasse_report::units::count(count)),
+        };
+        let variable = match held.variable.as_str() {
+            "" => "something that it holds".to_string(),
+            name => format!("its variable '{name}'"),
+        };
+        finding.message = format!(
+            "{function}() keeps a {kind} in {variable}, and the traceback keeps the function's variables: only the collector could free them{times}"
+        );
+        finding.fix = match held.variable.as_str() {
+            "" => format!(
+                "clear what keeps the {kind} before {function}() returns, or keep only its text"
+            ),
+            name => format!(
+                "del {name} (or set it to None) in a finally before {function}() returns, or keep only its text: str({name})"
+            ),
+        };
+        findings.push(finding);
+    }
+    findings
+}

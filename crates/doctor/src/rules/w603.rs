@@ -1,0 +1,52 @@
+//! W603: full collections that find nothing.
+
+use wrasse_report::units::{count, duration};
+
+use crate::finding::Finding;
+use crate::observations::Observations;
+use crate::quantity::Quantity;
+use crate::rule::Rule;
+
+pub const RULE: Rule = Rule {
+    code: "W603",
+    name: "idle-collections",
+    summary: "full collections that go through all objects and find nothing",
+    explanation: include_str!("w603.md"),
+    threshold: Quantity::Milliseconds(50.0),
+    check,
+};
+
+fn check(observations: &Observations) -> Vec<Finding> {
+    let collector = &observations.collector;
+    if collector.idle_full == 0 {
+        return Vec::new();
+    }
+    let seconds = collector.idle_full_seconds;
+    let main = collector
+        .main_place(seconds, |place| place.idle_full_seconds)
+        .filter(|place| place.asked);
+    let line = main.and_then(|place| observations.own_line(&place.frames));
+    let mut finding = match line {
+        Some(line) => RULE.finding(&line.file, line.line),
+        None => RULE.finding(&observations.program, 0),
+    };
+    finding.milliseconds = Some(seconds * 1e3);
+    let what = match collector.idle_full {
+        1 => "a full collection".to_string(),
+        number => format!("{} full collections", count(number)),
+    };
+    finding.message = format!("{what} found nothing to free");
+    finding.evidence.push(format!(
+        "{} in all, up to {} objects looked at",
+        duration(seconds),
+        count(collector.idle_full_objects)
+    ));
+    finding.fix = match main {
+        Some(place) => format!(
+            "{} of them are calls of gc.collect() here: leave them out, or call gc.freeze() before the loop",
+            count(place.idle_full)
+        ),
+        None => "call gc.collect() and gc.freeze() when start-up is done: what was made until then is not looked at again".into(),
+    };
+    vec![finding]
+}

@@ -1,0 +1,42 @@
+//! The tracer's tracebacks as lines.
+
+use wrasse_doctor::observations::Line;
+use wrasse_tracer::TracebackId;
+
+use crate::frame;
+use crate::hooks;
+
+/// Lines of a stack that are kept.
+const FRAMES: usize = 16;
+
+/// The lines of a traceback, innermost first.
+pub fn of_traceback(id: TracebackId) -> Vec<Line> {
+    let state = hooks::state();
+    let Some(state) = state.as_ref() else {
+        return Vec::new();
+    };
+    let locations = state.tracer.locations();
+    let frames = state.tracer.tracebacks().frames(id).iter();
+    let line = |location: &wrasse_tracer::LocationId| {
+        let (file, line) = locations.resolve(*location);
+        Line {
+            file: String::from_utf8_lossy(locations.name(file)).into_owned(),
+            line,
+        }
+    };
+    frames.map(line).collect()
+}
+
+/// The lines that this thread is executing, innermost first.
+pub fn of_this_thread() -> Vec<Line> {
+    // SAFETY: called with the GIL held; frames and code objects live as long as
+    // the thread stands here.
+    unsafe {
+        let seen = frame::read_all(frame::current_thread()).unwrap_or_default();
+        let lines = seen.iter().take(FRAMES).map(|each| Line {
+            file: String::from_utf8_lossy(&each.file).into_owned(),
+            line: each.line,
+        });
+        lines.collect()
+    }
+}
