@@ -45,7 +45,7 @@ def install(features: str = "1") -> dict[str, object]:
 
     ``features`` is what the environment variable WRASSE takes: ``"1"``, which
     is everything, or a comma list of ``gc``, ``alloc``, ``tracemalloc``,
-    ``trace[=NFRAME]`` and ``limit=SIZE``. What is on already stays on. A part that does not fit this
+    ``trace[=NFRAME]``, ``limit=SIZE`` and ``gc-log``. What is on already stays on. A part that does not fit this
     interpreter stays stock and says so in one line on standard error. Raises
     ValueError for a word that wrasse does not know.
     """
@@ -67,13 +67,17 @@ def gc_stats() -> "GcStats":
 
     Keys: ``generations``, youngest first, each with ``collections``,
     ``candidates`` (objects looked at), ``collected``, ``uncollectable``,
-    ``duration`` and ``longest``; ``reasons``, how many collections ran because
+    ``freed_bytes``, ``duration`` and ``longest``; ``reasons``, how many collections ran because
     they were ``asked`` for, a ``threshold`` was passed that the program has set,
     the ``nursery`` was full, the process had seen ``growth``, the nursery had
     come of ``age``, the ``middle`` generation was due, or new objects were a
-    large enough ``share`` of the old ones; ``pause_p50``, ``pause_p99`` (both to
+    large enough ``share`` of the old ones; ``freed_bytes`` of all collections,
+    which counts at least the blocks of the objects freed, and, where wrasse's
+    allocator serves them and the heap is not far larger than what was found,
+    everything given back with them; ``pause_p50``, ``pause_p99`` (both to
     about a fifth) and ``pause_max``; ``duration`` of all collections, and the
-    ``time`` since the collector was turned on; ``nursery``, how many objects the
+    ``time`` since the collector was turned on, and the ``share`` of it that they
+    took; ``nursery``, how many objects the
     youngest generation may hold now, or None if the program has set thresholds.
 
     Raises RuntimeError if the collector is not on.

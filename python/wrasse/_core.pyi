@@ -130,6 +130,7 @@ class GenerationStats(TypedDict):
     candidates: int
     collected: int
     uncollectable: int
+    freed_bytes: int
     duration: float
     longest: float
 
@@ -137,11 +138,13 @@ class GenerationStats(TypedDict):
 class GcStats(TypedDict):
     generations: list[GenerationStats]
     reasons: dict[str, int]
+    freed_bytes: int
     pause_p50: float
     pause_p99: float
     pause_max: float
     duration: float
     time: float
+    share: float
     nursery: int | None
 
 def boot(value: str, /) -> None: ...

@@ -871,14 +871,47 @@ def test_gc_stats_say_what_was_collected_and_why():
         for generation, stock in zip(after["generations"], gc.get_stats()):
             assert {key: generation[key] for key in stock} == stock
             assert 0 <= generation["longest"] <= generation["duration"]
+            assert generation["freed_bytes"] >= 50 * generation["collected"]
+        assert new["freed_bytes"] - old["freed_bytes"] >= 50 * found
+        assert after["freed_bytes"] == sum(each["freed_bytes"] for each in after["generations"])
         assert 0 < after["pause_p50"] <= after["pause_p99"] <= after["pause_max"] <= after["duration"]
         assert after["duration"] < after["time"]
+        assert 0 < after["share"] < 1
         gc.set_threshold(700, 10, 10); gc.enable()
         more = [[i] for i in range(10_000)]
         last = wrasse.gc_stats()
         assert last["nursery"] is None
         assert last["reasons"]["threshold"] >= 10
     """)
+    assert (result.returncode, result.stderr) == (0, ""), result.stderr
+
+
+@pytest.mark.parametrize("features", ["gc", "gc,alloc"])
+def test_freed_bytes_count_the_objects_and_what_the_allocator_gets_back(features):
+    result = run(
+        """
+        import gc, sys, wrasse
+        class Node: pass
+        def garbage(count):
+            for i in range(count):
+                node = Node(); node.me = node; node.text = "x" * (1000 + i % 2)
+        def freed(act):
+            before = wrasse.gc_stats()["freed_bytes"]
+            act(); gc.collect()
+            return wrasse.gc_stats()["freed_bytes"] - before
+        gc.disable(); gc.collect(); gc.collect()
+        assert freed(lambda: None) == 0
+        objects = freed(lambda: garbage(10_000))
+        least = 10_000 * (Node.__basicsize__ + 16)
+        if wrasse.status()["alloc"] == "wrasse":
+            assert least + 10_000_000 < objects < 2 * (least + 10_000_000), objects
+        else:
+            assert least <= objects < 2 * least + 1_000_000, objects
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        assert freed(lambda: garbage(100)) == 0
+        """,
+        {**os.environ, "WRASSE": features},
+    )
     assert (result.returncode, result.stderr) == (0, ""), result.stderr
 
 

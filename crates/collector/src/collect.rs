@@ -40,6 +40,8 @@ pub struct Outcome {
     pub uncollectable: usize,
     /// Finalizers that were run.
     pub finalized: usize,
+    /// Bytes that were given back, if the host counts them: it fills this in.
+    pub bytes: usize,
 }
 
 /// Collects the set `young`, the merged objects of `generation` and everything

@@ -14,6 +14,8 @@ pub struct GenerationStats {
     pub collected: usize,
     /// Unreachable objects that could not be freed.
     pub uncollectable: usize,
+    /// Bytes given back, as the host counts them.
+    pub bytes: usize,
     /// Seconds spent, callbacks and finalizers included.
     pub seconds: f64,
     /// The longest single collection, in seconds.
@@ -53,6 +55,19 @@ impl Reason {
         Self::Middle,
         Self::Share,
     ];
+
+    /// In one word, for people and for programs.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Asked => "asked",
+            Self::Threshold => "threshold",
+            Self::Nursery => "nursery",
+            Self::Growth => "growth",
+            Self::Age => "age",
+            Self::Middle => "middle",
+            Self::Share => "share",
+        }
+    }
 }
 
 /// Steps of the histogram in each doubling of time.
@@ -126,6 +141,7 @@ impl Stats {
         stats.candidates += outcome.candidates;
         stats.collected += outcome.collected;
         stats.uncollectable += outcome.uncollectable;
+        stats.bytes += outcome.bytes;
         stats.seconds += seconds;
         stats.longest = stats.longest.max(seconds);
         self.pauses.add(seconds);

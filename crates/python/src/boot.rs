@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use pyo3_ffi::*;
 
 use crate::options::Options;
-use crate::{gc_module, interpreter, profile, small_objects, tracemalloc_module};
+use crate::{gc_module, interpreter, log, profile, small_objects, tracemalloc_module};
 
 /// The tracer is to serve `tracemalloc`.
 static TRACEMALLOC: AtomicBool = AtomicBool::new(false);
@@ -46,6 +46,9 @@ pub fn say_once(line: &str) {
 pub unsafe fn turn_on(options: &Options) {
     // SAFETY: the caller's contract, for each call.
     unsafe {
+        if options.gc_log {
+            log::turn_on();
+        }
         if options.gc {
             note(
                 "gc",

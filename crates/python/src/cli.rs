@@ -84,6 +84,9 @@ struct RunOptions {
     /// Raise MemoryError where Python's own memory would grow beyond SIZE (512MiB)
     #[arg(long, value_name = "SIZE", value_parser = size)]
     limit: Option<u64>,
+    /// Say on standard error, in a line for each, what collections did
+    #[arg(long)]
+    gc_log: bool,
     /// Do not print the summary at the end
     #[arg(long)]
     quiet: bool,
@@ -341,7 +344,10 @@ fn run_program(
         None if capture.is_some() && !present.split(',').any(traces) => Some(CAPTURE_FRAMES),
         frames => frames,
     };
-    let wanted = environment_value(&present, frames, options.limit);
+    let mut wanted = environment_value(&present, frames, options.limit);
+    if options.gc_log && !present.split(',').any(|word| word.trim() == "gc-log") {
+        wanted.push_str(",gc-log");
+    }
 
     let command = interpreter_command(program, arguments, output, interpreter);
     // Closed by whoever started this: the program's own files may get its number.

@@ -11,7 +11,7 @@ use crate::heap::Heap;
 use crate::interpreter::Interpreter;
 use crate::layout::{GcState, INSTANCE};
 use crate::list::{Link, List};
-use crate::{capture, doctor, process, statistics, unraisable};
+use crate::{capture, doctor, log, process, statistics, unraisable};
 
 /// `gc.DEBUG_STATS`.
 const DEBUG_STATS: i32 = 1;
@@ -51,6 +51,9 @@ impl Interpreter {
             stats.record(generation, &outcome, seconds);
             stats.reasons[reason as usize] += 1;
             self.stats.set(stats);
+            log::collection(generation, reason, &outcome, seconds, || {
+                stats.pauses.total / self.since.elapsed().as_secs_f64()
+            });
             statistics::record(generation, &outcome, seconds);
             self.notice_thresholds();
             if self.adaptation.is_on() {
@@ -90,7 +93,7 @@ impl Interpreter {
             let stack = |work: &mut dyn FnMut(&mut MarkStack<Link>)| {
                 work(&mut self.stack.borrow_mut());
             };
-            let outcome = if generation == OLDEST {
+            let mut outcome = if generation == OLDEST {
                 // What roots reach stays; the rest is tried, and joins it again.
                 let rest = heap.empty();
                 let alive = heap.separate_alive(&young, &rest);
@@ -102,6 +105,7 @@ impl Interpreter {
             } else {
                 wrasse_collector::collect(&heap, &young, &old, false, generation, stack)
             };
+            outcome.bytes = heap.freed_bytes();
             let mut generations = self.generations.get();
             generations.survived(generation, outcome.survivors);
             self.generations.set(generations);

@@ -18,6 +18,7 @@
 //! CPython uses the same bits for the same things, so its inline untracking
 //! code, which masks them, is right at any point where it can run.
 
+mod freed;
 mod marking;
 mod referents;
 pub mod roots;
@@ -55,6 +56,7 @@ pub struct Heap<'a> {
     state: *mut GcState,
     heads: &'a Heads,
     referents: Referents,
+    freed: freed::Freed,
 }
 
 impl<'a> Heap<'a> {
@@ -69,7 +71,13 @@ impl<'a> Heap<'a> {
             state,
             heads,
             referents: Referents::new(),
+            freed: freed::Freed::default(),
         }
+    }
+
+    /// Bytes that this collection has given back so far, see `freed.rs`.
+    pub fn freed_bytes(&self) -> usize {
+        self.freed.bytes()
     }
 
     /// Prints each object of `list`. `sys.stderr` may be an object of the
@@ -353,6 +361,13 @@ unsafe impl Model for Heap<'_> {
             debug_assert!(PyErr_Occurred().is_null());
             Py_DECREF(object);
             true
+        }
+    }
+
+    fn condemned(&self, garbage: &List) {
+        if self.debug() & DEBUG_SAVEALL == 0 {
+            // SAFETY: the garbage is a proper list, and nothing has been cleared.
+            unsafe { self.freed.condemn(garbage) };
         }
     }
 

@@ -19,6 +19,7 @@ mod hooks;
 mod interpreter;
 mod layout;
 mod list;
+mod log;
 mod module;
 mod options;
 mod probe;

@@ -18,10 +18,11 @@ pub struct Options {
     pub trace: Option<u16>,
     /// The program's memory limit in bytes.
     pub limit: Option<u64>,
+    /// A line on standard error for each collection.
+    pub gc_log: bool,
 }
 
-const WORDS: &str =
-    "use 1 (everything), 0, or a comma list of gc, alloc, tracemalloc, trace[=NFRAME], limit=SIZE";
+const WORDS: &str = "use 1 (everything), 0, or a comma list of gc, alloc, tracemalloc, trace[=NFRAME], limit=SIZE, gc-log";
 /// What a size may look like.
 pub const SIZE_WORDS: &str = "a size is a number of bytes, or of KiB, MiB or GiB: 512MiB";
 
@@ -51,6 +52,7 @@ pub fn parse(value: &OsStr) -> Result<Option<Options>, String> {
                 (options.gc, options.alloc, options.tracemalloc) = (true, true, true);
             }
             ("gc", None) => options.gc = true,
+            ("gc-log", None) => (options.gc, options.gc_log) = (true, true),
             ("alloc", None) => (options.alloc, options.alloc_by_name) = (true, true),
             ("tracemalloc", None) => options.tracemalloc = true,
             ("trace", None) => options.trace = Some(1),

@@ -4,7 +4,7 @@
 use std::ptr;
 
 use pyo3_ffi::*;
-use wrasse_collector::Reason;
+use wrasse_collector::{GenerationStats, Reason};
 
 use crate::{boot, interpreter, profile, small_objects, tracemalloc_module};
 
@@ -77,7 +77,7 @@ pub unsafe extern "C" fn gc_stats(_module: *mut PyObject, _: *mut PyObject) -> *
         let generations = PyList_New(0);
         for generation in &stats.generations {
             let item = Py_BuildValue(
-                c"{snsnsnsnsdsd}".as_ptr(),
+                c"{snsnsnsnsnsdsd}".as_ptr(),
                 c"collections".as_ptr(),
                 generation.collections as Py_ssize_t,
                 c"candidates".as_ptr(),
@@ -86,6 +86,8 @@ pub unsafe extern "C" fn gc_stats(_module: *mut PyObject, _: *mut PyObject) -> *
                 generation.collected as Py_ssize_t,
                 c"uncollectable".as_ptr(),
                 generation.uncollectable as Py_ssize_t,
+                c"freed_bytes".as_ptr(),
+                generation.bytes as Py_ssize_t,
                 c"duration".as_ptr(),
                 generation.seconds,
                 c"longest".as_ptr(),
@@ -101,19 +103,24 @@ pub unsafe extern "C" fn gc_stats(_module: *mut PyObject, _: *mut PyObject) -> *
         }
         let mut reasons = Dict(PyDict_New());
         for reason in Reason::ALL {
-            let name = format!("{reason:?}").to_lowercase();
-            reasons.set(&name, PyLong_FromSize_t(stats.reasons[reason as usize]));
+            let count = stats.reasons[reason as usize];
+            reasons.set(reason.word(), PyLong_FromSize_t(count));
         }
         let mut dict = Dict(PyDict_New());
         dict.set("generations", generations);
         dict.set("reasons", reasons.0);
+        let bytes = |each: &GenerationStats| each.bytes;
+        let freed = stats.generations.iter().map(bytes).sum();
+        dict.set("freed_bytes", PyLong_FromSize_t(freed));
         let pauses = &stats.pauses;
+        let time = interpreter.since.elapsed().as_secs_f64();
         for (name, value) in [
             ("pause_p50", pauses.quantile(0.5)),
             ("pause_p99", pauses.quantile(0.99)),
             ("pause_max", pauses.longest),
             ("duration", pauses.total),
-            ("time", interpreter.since.elapsed().as_secs_f64()),
+            ("time", time),
+            ("share", pauses.total / time.max(f64::MIN_POSITIVE)),
         ] {
             dict.set(name, PyFloat_FromDouble(value));
         }

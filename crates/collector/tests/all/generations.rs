@@ -90,12 +90,14 @@ fn stats_add_up() {
         collected: 2,
         uncollectable: 1,
         finalized: 1,
+        bytes: 3000,
     };
     stats.record(1, &outcome, 0.5);
     stats.record(1, &outcome, 0.25);
     let generation = stats.generations[1];
     assert_eq!((generation.collections, generation.candidates), (2, 14));
     assert_eq!((generation.collected, generation.uncollectable), (4, 2));
+    assert_eq!(generation.bytes, 6000);
     assert_eq!((generation.seconds, generation.longest), (0.75, 0.5));
     assert_eq!(stats.generations[0], Default::default());
 }

@@ -27,7 +27,8 @@ fn a_finalizer_sees_its_neighbours_whole_and_runs_once() {
             survivors: 0,
             collected: 0,
             uncollectable: 0,
-            finalized: 2
+            finalized: 2,
+            bytes: 0
         }
     );
     heap.check();
@@ -212,7 +213,8 @@ fn uncollectable_objects_and_what_they_reach_stay() {
             survivors: 0,
             collected: 1,
             uncollectable: 3,
-            finalized: 0
+            finalized: 0,
+            bytes: 0
         }
     );
     assert_eq!(*heap.abandoned.borrow(), [a, b, behind]);

@@ -1,0 +1,84 @@
+//! How many bytes a collection gives back.
+//!
+//! Two measures, of which the larger counts. *The objects themselves*: the sizes
+//! that their types give, with the words in front, but not the tables, strings
+//! and numbers that only they held. *The allocator's live bytes* before and
+//! after clearing, where wrasse's serves them: these count all that went, less
+//! what destructors have allocated meanwhile. Asking costs a look at each pool,
+//! so it is left out where there are more pools than objects to free.
+
+use std::cell::Cell;
+use std::ptr;
+
+use pyo3_ffi::*;
+
+use wrasse_allocator::pool;
+
+use crate::layout::GcHead;
+use crate::list::{Link, List, object_of};
+use crate::small_objects;
+
+/// Two words in front of the link, where instances keep their dict and values.
+const PRE_HEADER: usize = 2 * size_of::<usize>();
+/// The flags that say so: `Py_TPFLAGS_MANAGED_DICT` and, from 3.12 on,
+/// `Py_TPFLAGS_MANAGED_WEAKREF`.
+const PRE_HEADER_FLAGS: std::ffi::c_ulong = if cfg!(Py_3_12) { 3 << 3 } else { 1 << 4 };
+
+/// What one collection has condemned.
+#[derive(Default)]
+pub struct Freed {
+    own: Cell<usize>,
+    before: Cell<Option<usize>>,
+}
+
+impl Freed {
+    /// Counts `garbage`, which is about to be cleared.
+    ///
+    /// # Safety
+    /// It is a proper list of live objects.
+    pub unsafe fn condemn(&self, garbage: &List) {
+        let (mut own, mut count) = (0, 0);
+        let mut last = ptr::null_mut();
+        let (mut size, mut item, mut header) = (0, 0, 0);
+        // SAFETY: live objects have live types; an object whose type has items
+        // begins as a `PyVarObject` does.
+        unsafe {
+            let mut link = (*garbage.head()).next as Link;
+            while link != garbage.head() {
+                let object = object_of(link);
+                let kind = Py_TYPE(object);
+                if kind != last {
+                    last = kind;
+                    size = (*kind).tp_basicsize as usize;
+                    item = (*kind).tp_itemsize as usize;
+                    header = size_of::<GcHead>();
+                    if (*kind).tp_flags & PRE_HEADER_FLAGS != 0 {
+                        header += PRE_HEADER;
+                    }
+                }
+                own += size + header;
+                if item != 0 {
+                    own += item * (*object.cast::<PyVarObject>()).ob_size.unsigned_abs();
+                }
+                count += 1;
+                link = (*link).next as Link;
+            }
+        }
+        self.own.set(self.own.get() + own);
+        if let Some(region) = small_objects::region()
+            && self.before.get().is_none()
+            && region.committed() / pool::SIZE <= count
+        {
+            self.before.set(Some(region.live_bytes()));
+        }
+    }
+
+    /// What has been given back; to be asked when the collection is over.
+    pub fn bytes(&self) -> usize {
+        let by_allocator = self.before.get().zip(small_objects::region());
+        let by_allocator = by_allocator.map_or(0, |(before, region)| {
+            before.saturating_sub(region.live_bytes())
+        });
+        self.own.get().max(by_allocator)
+    }
+}
