@@ -38,7 +38,7 @@ if command -v valgrind >/dev/null; then
         (cd crates/wrasse && valgrind --quiet --error-exitcode=99 --num-callers=30 --max-stackframe=8388608 \
             "$built" --test-threads=1 --skip deep:: --skip random:: --skip mistakes_get_a_message \
             --skip collections_are_linear --skip overflows) 2>&1 |
-            tee "$results/valgrind.log" | grep -E "^test result|^==|panicked|FAILED|failed" || true
+            tee "$results/valgrind.log" | grep -E "^test result|^==|panicked|FAILED|failed"
         [ "${PIPESTATUS[0]}" = 0 ] || status=1
     else
         echo "error: the tests do not build" | tee "$results/valgrind.log"

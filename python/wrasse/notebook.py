@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import io
-import os
 import sys
 import tempfile
 import warnings
@@ -52,26 +51,15 @@ def _language(notebook: NotebookNode) -> str:
     return str(kernel or metadata.get("language_info", {}).get("name") or "python")
 
 
-def _write(notebook: NotebookNode, path: Path) -> None:
-    """Write the notebook, whole or not at all where ``path`` is a plain file."""
+def _write(notebook: NotebookNode, path: str) -> str | None:
+    """Write the notebook, whole or not at all where ``path`` is a plain file; why not, if not."""
     import nbformat
 
     as_text: Callable[..., str] = nbformat.writes
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         text = as_text(notebook) + "\n"
-    target = path.resolve()
-    if target.exists() and not target.is_file():
-        target.write_text(text, encoding="utf-8")
-        return
-    temporary = target.with_name(f".wrasse-{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        if target.exists():
-            temporary.chmod(target.stat().st_mode)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    return _core.write(path, text)
 
 
 def _clear(notebook: NotebookNode) -> None:
@@ -113,9 +101,9 @@ def _run_cells(
 
 def main(arguments: list[str]) -> int:
     """Run the notebook that ``arguments`` name and return the exit code."""
-    output: Path | None = None
+    output: str | None = None
     if arguments[:1] == ["--output"]:
-        output, arguments = Path(arguments[1]), arguments[2:]
+        output, arguments = arguments[1], arguments[2:]
     name, *rest = arguments[1:]
     path = Path(name)
     # -m put the current directory here; no file in it is to stand in for a
@@ -149,10 +137,9 @@ def main(arguments: list[str]) -> int:
         shell = NotebookShell.start(directory, recorder)
         error = _run_cells(notebook, shell, recorder)
     if output is not None:
-        try:
-            _write(notebook, output)
-        except OSError as failure:
-            print(f"wrasse: cannot write {output}: {failure.strerror}", file=recorder.errors)
+        failure = _write(notebook, output)
+        if failure is not None:
+            print(f"wrasse: {failure}", file=recorder.errors)
             return 1
     if isinstance(error, SystemExit):
         sys.exit(error.code)

@@ -309,6 +309,14 @@ def refused(*arguments: str, cwd: Path | None = None, **changes: str) -> str:
             "--json would overwrite the program itself",
         ),
         (["run", "--json", "a", "--output", "a", "book.ipynb"], "name the same file"),
+        (["run", "-o", "./ok.py", "ok.py"], "-o would overwrite the program itself"),
+        (["run", "-o", "book.ipynb", "book.ipynb"], "-o would overwrite the program itself"),
+        (["run", "--json", "a", "-o", "./a", "ok.py"], "--json and -o name the same file"),
+        (
+            ["run", "--output", "a", "-o", "a", "book.ipynb"],
+            "--output and -o name the same file",
+        ),
+        (["run", "--json", "link", "-o", "old", "ok.py"], "--json and -o name the same file"),
         (["run", "--trace", "5", "ok.py"], "no such file: 5 (for 5 frames: --trace=5)"),
         (["run", "-u", "ok.py"], "python -u -m wrasse run"),
         (["run", "--limit", "much", "ok.py"], "512MiB"),
@@ -326,7 +334,11 @@ def test_bad_input_is_refused_in_one_line(tmp_path: Path, arguments: list[str], 
     (tmp_path / "empty").mkdir()
     write(tmp_path / "ok.py", "print('must not run')")
     write(tmp_path / "book.ipynb", "{}")
+    write(tmp_path / "old", "")
+    (tmp_path / "link").symlink_to("old")
     assert part in refused(*arguments, cwd=tmp_path)
+    assert (tmp_path / "ok.py").read_text() == "print('must not run')"
+    assert (tmp_path / "book.ipynb").read_text() == "{}"
 
 
 @pytest.mark.parametrize(

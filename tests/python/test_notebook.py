@@ -247,6 +247,31 @@ def test_output_holds_every_kind_of_output(tmp_path: Path) -> None:
     assert "a\nb\nd\n<IPython.core.display.HTML object>\n" in result.out and "c\n" in result.err
 
 
+def test_output_into_a_log_is_appended(tmp_path: Path) -> None:
+    book = notebook(tmp_path / "book.ipynb", "1 + 1")
+    log = tmp_path / "log"
+    log.write_text("first\n")
+    with log.open("a") as out:
+        done = subprocess.run(
+            [sys.executable, "-m", "wrasse", "run", "--quiet", "--output", "/dev/stdout", book],
+            stdout=out,
+            stderr=subprocess.PIPE,
+            env=environment(),
+        )
+    assert (done.returncode, done.stderr) == (0, b"")
+    shown, _, written = log.read_text().partition("Out[1]: 2\n")
+    assert shown == "first\n"
+    assert json.loads(written)["cells"][0]["execution_count"] == 1
+
+
+def test_output_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:
+    book = notebook(tmp_path / "book.ipynb", "import shutil; shutil.rmtree('gone')")
+    (tmp_path / "gone").mkdir()
+    result = wrasse("run", "--quiet", "--output", "gone/done.ipynb", book, cwd=tmp_path)
+    place = tmp_path / "gone" / "done.ipynb"
+    assert result == Result(1, "", f"wrasse: cannot write {place}: No such file or directory\n")
+
+
 def test_output_of_displays_that_change(tmp_path: Path) -> None:
     _, cells = executed(
         tmp_path,

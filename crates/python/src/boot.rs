@@ -59,22 +59,21 @@ pub unsafe fn turn_on(options: &Options) {
         }
         // Before the tracer, whose hooks go in front of whatever serves blocks.
         if options.alloc || options.limit.is_some() {
-            let result = small_objects::install().and_then(|()| small_objects::patch_sys());
+            let result = small_objects::turn_on();
             let words = match options.limit {
                 None => "the allocator",
                 Some(_) => "the allocator, which the limit needs,",
             };
             // Who starts Python with another allocator, or with hooks, and asks
             // for everything else, knows why.
-            let is_news = options.alloc_by_name
-                || options.limit.is_some()
-                || small_objects::is_plain_pymalloc().is_ok();
+            let is_news = result.is_err()
+                && (options.alloc_by_name
+                    || options.limit.is_some()
+                    || small_objects::is_plain_pymalloc().is_ok());
             note("alloc", words, result, is_news);
         }
-        if let (Some(limit), true) = (options.limit, small_objects::is_installed())
-            && let Some(region) = small_objects::region()
-        {
-            region.limit().set(usize::try_from(limit).ok());
+        if let (Some(_), Some(region)) = (options.limit, small_objects::installed()) {
+            region.limit().set(options.limit);
         }
         if options.tracemalloc {
             TRACEMALLOC.store(true, Ordering::Relaxed);

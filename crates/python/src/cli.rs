@@ -9,22 +9,22 @@
 
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::ptr;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
-use wrasse_report::check_destination;
+use wrasse_report::{check_destination, reason};
 
-use crate::{options, run};
+use crate::{boot, options, run};
 
 mod doctor;
 mod entry;
 mod reports;
 
-pub use entry::python_main;
+pub use entry::{python_main, python_write};
 
 /// Exit code of everything that is wrong before the program starts.
 const MISUSE: i32 = 2;
@@ -83,7 +83,7 @@ struct RunOptions {
     trace: Option<u16>,
     /// Raise MemoryError where Python's own memory would grow beyond SIZE (512MiB)
     #[arg(long, value_name = "SIZE", value_parser = size)]
-    limit: Option<u64>,
+    limit: Option<usize>,
     /// Say on standard error, in a line for each, what collections did
     #[arg(long)]
     gc_log: bool,
@@ -173,7 +173,7 @@ pub fn main(arguments: &[OsString], interpreter: &Interpreter) -> i32 {
         },
     };
     if !refusal.is_empty() {
-        let _ = writeln!(io::stderr(), "wrasse: {refusal}");
+        boot::say(&refusal);
     }
     MISUSE
 }
@@ -200,15 +200,12 @@ fn one_line(error: &clap::Error, own: &[OsString]) -> String {
     format!("{first} (see 'wrasse {command} --help')")
 }
 
-fn size(text: &str) -> Result<u64, String> {
+fn size(text: &str) -> Result<usize, String> {
     options::size_in_bytes(text).ok_or_else(|| options::SIZE_WORDS.into())
 }
 
 fn frames(text: &str) -> Result<u16, String> {
-    match text.parse() {
-        Ok(number @ 1..) => Ok(number),
-        _ => Err("the number of frames must be from 1 to 65535".into()),
-    }
+    options::frames(text).ok_or_else(|| options::FRAMES_WORDS.into())
 }
 
 /// Splits the command line into wrasse's part and the program with its
@@ -317,15 +314,15 @@ fn run_program(
     };
     let json = checked(&options.json)?;
     let output = checked(&options.output)?;
-    if let Some(json) = &json {
-        if program.file().is_some_and(|file| is_same_file(json, file)) {
-            return Err("--json would overwrite the program itself: name another file".into());
-        }
-        if output.as_deref().is_some_and(|file| file == json) {
-            return Err("--json and --output name the same file".into());
-        }
-    }
     let capture = checked(&options.capture)?;
+    check_apart(
+        &program,
+        &[
+            ("--json", json.as_deref()),
+            ("--output", output.as_deref()),
+            ("-o", capture.as_deref()),
+        ],
+    )?;
     if capture
         .as_ref()
         .is_some_and(|path| path.exists() && !path.is_file())
@@ -334,14 +331,14 @@ fn run_program(
     }
     check_start(interpreter)?;
     let present = std::env::var_os("WRASSE").unwrap_or_default();
-    if options::parse(&present).is_err() {
+    let Ok(chosen) = options::parse(&present) else {
         // wrasse has started in this process too, and has said what is wrong.
         return Err(String::new());
-    }
+    };
     let present = present.to_string_lossy();
-    let traces = |word: &str| word.trim().split('=').next() == Some("trace");
+    let traces = chosen.is_some_and(|chosen| chosen.trace.is_some());
     let frames = match options.trace {
-        None if capture.is_some() && !present.split(',').any(traces) => Some(CAPTURE_FRAMES),
+        None if capture.is_some() && !traces => Some(CAPTURE_FRAMES),
         frames => frames,
     };
     let mut wanted = environment_value(&present, frames, options.limit);
@@ -400,7 +397,7 @@ fn check_program(program: &Program) -> Result<(), String> {
     let shown = path.display();
     let found = fs::metadata(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => format!("no such file: {shown}"),
-        _ => format!("cannot read {shown}: {error}"),
+        _ => format!("cannot read {shown}: {}", reason(&error)),
     })?;
     if found.is_dir() {
         let has_main = ["__main__.py", "__main__.pyc"]
@@ -413,15 +410,38 @@ fn check_program(program: &Program) -> Result<(), String> {
         }
     } else if found.is_file() {
         // Opening a pipe would take its only reader's place: plain files only.
-        File::open(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
+        File::open(path).map_err(|error| format!("cannot read {shown}: {}", reason(&error)))?;
     }
     Ok(())
 }
 
-/// Are both there, and one file, whatever they are called?
+/// No file is written twice, and none in the place of the program; only the notebook
+/// with its outputs may take its own place.
+fn check_apart(program: &Program, files: &[(&str, Option<&Path>)]) -> Result<(), String> {
+    let mut named: Vec<(&str, &Path)> = Vec::new();
+    for &(option, file) in files {
+        let Some(file) = file else { continue };
+        let takes_its_place = option == "--output";
+        if !takes_its_place && program.file().is_some_and(|own| is_same_file(file, own)) {
+            return Err(format!(
+                "{option} would overwrite the program itself: name another file"
+            ));
+        }
+        if let Some((other, _)) = named.iter().find(|(_, other)| is_same_file(file, other)) {
+            return Err(format!("{other} and {option} name the same file"));
+        }
+        named.push((option, file));
+    }
+    Ok(())
+}
+
+/// Are they one path, or one plain file, whatever it is called?
 fn is_same_file(one: &Path, other: &Path) -> bool {
-    let identity = |path| fs::metadata(path).map(|found| (found.dev(), found.ino()));
-    matches!((identity(one), identity(other)), (Ok(one), Ok(other)) if one == other)
+    let identity = |path| {
+        let found = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
+        Some((found.dev(), found.ino()))
+    };
+    one == other || identity(one).is_some_and(|file| identity(other) == Some(file))
 }
 
 fn is_number(name: &OsStr) -> bool {
@@ -431,7 +451,7 @@ fn is_number(name: &OsStr) -> bool {
 
 /// The value of `WRASSE` for the program: everything, with what the user already
 /// asked for, and `trace` and `limit` as the options say.
-fn environment_value(present: &str, trace: Option<u16>, limit: Option<u64>) -> String {
+fn environment_value(present: &str, trace: Option<u16>, limit: Option<usize>) -> String {
     let mut words = vec!["1".to_string()];
     for word in present.split(',').map(str::trim) {
         let replaced = match word.split('=').next() {
@@ -555,5 +575,8 @@ fn replace_process(command: &[OsString], changes: &[(&str, OsString)]) -> String
             environment_pointers.as_ptr(),
         )
     };
-    format!("cannot start {shown}: {}", io::Error::last_os_error())
+    format!(
+        "cannot start {shown}: {}",
+        reason(&io::Error::last_os_error())
+    )
 }

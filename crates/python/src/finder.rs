@@ -116,7 +116,7 @@ unsafe fn is_named(module: *mut PyObject, name: &CStr) -> bool {
 /// CPython's importer of built-in modules, a new reference; it exists under
 /// this name before importlib does.
 unsafe fn importer() -> *mut PyObject {
-    // SAFETY: `_frozen_importlib` is always in sys.modules.
+    // SAFETY: the GIL is held; what is not found is an exception and null.
     unsafe {
         let module = PyImport_ImportModule(c"_frozen_importlib".as_ptr());
         if module.is_null() {

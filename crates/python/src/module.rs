@@ -35,7 +35,7 @@ pub const fn method(
     }
 }
 
-static METHODS: Shared<[PyMethodDef; 17]> = Shared([
+static METHODS: Shared<[PyMethodDef; 18]> = Shared([
     method(
         c"boot",
         METH_O,
@@ -105,6 +105,12 @@ static METHODS: Shared<[PyMethodDef; 17]> = Shared([
             PyCFunction: refuse,
         },
         c"refuse($module, message, /)\n--\n\nSay in one line why nothing is run, and end the process with exit code 2.",
+    ),
+    method(
+        c"write",
+        METH_FASTCALL,
+        PyMethodDefPointer { PyCFunctionFast: cli::python_write },
+        c"write($module, path, text, /)\n--\n\nWrite a file, whole or not at all; return None, or in one line why not.",
     ),
     method(
         c"set_limit",

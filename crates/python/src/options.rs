@@ -17,12 +17,14 @@ pub struct Options {
     /// wrasse's own profile from the start, with so many frames a traceback.
     pub trace: Option<u16>,
     /// The program's memory limit in bytes.
-    pub limit: Option<u64>,
+    pub limit: Option<usize>,
     /// A line on standard error for each collection.
     pub gc_log: bool,
 }
 
 const WORDS: &str = "use 1 (everything), 0, or a comma list of gc, alloc, tracemalloc, trace[=NFRAME], limit=SIZE, gc-log";
+/// What a number of frames may be.
+pub const FRAMES_WORDS: &str = "the number of frames must be from 1 to 65535";
 /// What a size may look like.
 pub const SIZE_WORDS: &str = "a size is a number of bytes, or of KiB, MiB or GiB: 512MiB";
 
@@ -57,14 +59,10 @@ pub fn parse(value: &OsStr) -> Result<Option<Options>, String> {
             ("tracemalloc", None) => options.tracemalloc = true,
             ("trace", None) => options.trace = Some(1),
             ("trace", Some(frames)) => {
-                options.trace = match frames.parse() {
-                    Ok(frames @ 1..) => Some(frames),
-                    _ => {
-                        return Err(format!(
-                            "WRASSE={text}: 'trace={frames}': the number of frames must be 1 to 65535"
-                        ));
-                    }
-                };
+                options.trace =
+                    Some(self::frames(frames).ok_or_else(|| {
+                        format!("WRASSE={text}: 'trace={frames}': {FRAMES_WORDS}")
+                    })?);
             }
             ("limit", Some(size)) => {
                 options.limit = Some(
@@ -81,9 +79,14 @@ pub fn parse(value: &OsStr) -> Result<Option<Options>, String> {
     Ok(Some(options))
 }
 
+/// Reads a number of frames a traceback.
+pub fn frames(text: &str) -> Option<u16> {
+    text.parse().ok().filter(|&frames| frames > 0)
+}
+
 /// Reads a size above 0, such as `512MiB`; a unit may be shortened (`512M`) and
 /// is always a power of 1024.
-pub fn size_in_bytes(text: &str) -> Option<u64> {
+pub fn size_in_bytes(text: &str) -> Option<usize> {
     let text = text.trim();
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = match text[digits.len()..].to_ascii_lowercase().as_str() {
@@ -93,6 +96,6 @@ pub fn size_in_bytes(text: &str) -> Option<u64> {
         "g" | "gb" | "gib" => 1 << 30,
         _ => return None,
     };
-    let number = digits.trim_end().parse::<u64>().ok()?;
+    let number = digits.trim_end().parse::<usize>().ok()?;
     number.checked_mul(unit).filter(|bytes| *bytes > 0)
 }

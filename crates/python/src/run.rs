@@ -344,9 +344,7 @@ fn collector() -> Collector {
 }
 
 fn allocator() -> Option<Allocator> {
-    let region = small_objects::is_installed()
-        .then(small_objects::region)
-        .flatten()?;
+    let region = small_objects::installed()?;
     let limit = region.limit();
     Some(Allocator {
         peak_bytes: limit.peak() as u64,

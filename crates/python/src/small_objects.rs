@@ -35,7 +35,6 @@ use wrasse_allocator::{Heap, Options, Region};
 use crate::hooks::NO_ALLOCATOR;
 use crate::symbols;
 pub use functions::{allocator_stats, set_limit};
-pub use report::patch_sys;
 
 const MEM: usize = 0;
 const OBJ: usize = 1;
@@ -67,11 +66,25 @@ pub fn is_installed() -> bool {
     IS_INSTALLED.load(Ordering::Acquire)
 }
 
-/// Puts wrasse's allocator in the place of pymalloc, once for the process.
+/// The region, if wrasse serves small objects now.
+pub fn installed() -> Option<&'static Region> {
+    region().filter(|_| is_installed())
+}
+
+/// Turns the allocator on, and lets `sys` tell of it.
+///
+/// # Errors
+/// One line that says why pymalloc stays.
 ///
 /// # Safety
-/// The GIL is held.
-pub unsafe fn install() -> Result<(), String> {
+/// The GIL is held and no exception is set.
+pub unsafe fn turn_on() -> Result<(), String> {
+    // SAFETY: the caller's contract.
+    unsafe { install().and_then(|()| report::patch_sys()) }
+}
+
+/// Puts wrasse's allocator in the place of pymalloc, once for the process.
+unsafe fn install() -> Result<(), String> {
     // Interpreters with GILs of their own may come here side by side, and the
     // later one must not take ours for what was there before. Nothing of Python
     // is called under this lock that could let go of the GIL.
@@ -102,6 +115,7 @@ pub unsafe fn install() -> Result<(), String> {
             Some(heap) => heap,
             None => (region.as_ref().heap()).ok_or("there are too many heaps")?,
         };
+        heaps::prepare(interpreters, heap);
         static FORK: Once = Once::new();
         FORK.call_once(|| {
             libc::pthread_atfork(
@@ -110,7 +124,6 @@ pub unsafe fn install() -> Result<(), String> {
                 Some(after_fork_in_child),
             );
         });
-        heaps::prepare(interpreters, heap);
         for (number, domain) in DOMAINS.into_iter().enumerate() {
             let mut before = NO_ALLOCATOR;
             PyMem_GetAllocator(domain, &mut before);
@@ -170,11 +183,11 @@ unsafe fn stands_first() -> Option<bool> {
 /// # Safety
 /// The GIL is held.
 pub unsafe fn is_plain_pymalloc() -> Result<(), String> {
-    if symbols::lookup(CURRENT_NAME).is_null() {
-        return Err("this build does not say which allocator it uses".into());
-    }
     // SAFETY: the caller holds the GIL.
     match unsafe { current_name() } {
+        None if symbols::lookup(CURRENT_NAME).is_null() => {
+            Err("this build does not say which allocator it uses".into())
+        }
         None => Err("allocator hooks are in place, tracemalloc's or another tool's".into()),
         Some(name) if name == c"pymalloc" => Ok(()),
         Some(other) => Err(format!(

@@ -131,8 +131,10 @@ fn temporary_beside(path: &Path) -> PathBuf {
     path.with_file_name(format!(".wrasse-{}.tmp", std::process::id()))
 }
 
-/// "No such file or directory" without Rust's "(os error 2)".
-fn reason(error: &io::Error) -> String {
+/// What the system says is wrong, in its words alone: "No such file or directory"
+/// without Rust's "(os error 2)".
+#[must_use]
+pub fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     match text.find(" (os error") {
         Some(end) => text[..end].to_string(),

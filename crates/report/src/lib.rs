@@ -16,7 +16,7 @@ mod table;
 mod text;
 pub mod units;
 
-pub use destination::{Unwritable, check_destination, write_destination};
+pub use destination::{Unwritable, check_destination, reason, write_destination};
 pub use diff::Diff;
 pub use export::{Format, export};
 pub use html::{HtmlOptions, html};

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use wrasse_capture::{Capture, Sums};
 
+use crate::destination::reason;
+
 /// Which figures are meant where there is room for one kind only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Measure {
@@ -100,11 +102,8 @@ impl Recording {
     /// One line that names the file and says what is wrong with it.
     pub fn open(path: &Path) -> Result<Self, String> {
         let shown = path.display();
-        let data = std::fs::read(path).map_err(|error| {
-            let text = error.to_string();
-            let reason = text.split(" (os error").next().unwrap_or_default();
-            format!("cannot read {shown}: {reason}")
-        })?;
+        let data = std::fs::read(path)
+            .map_err(|error| format!("cannot read {shown}: {}", reason(&error)))?;
         let capture = Capture::read(data).map_err(|error| format!("{shown}: {error}"))?;
         Ok(Recording::new(capture))
     }

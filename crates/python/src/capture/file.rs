@@ -10,6 +10,8 @@ use std::mem;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use wrasse_report::reason;
+
 /// Descriptors from here on are rarely the program's.
 const HIGH: libc::c_int = 200;
 
@@ -159,14 +161,5 @@ unsafe fn high(descriptor: libc::c_int) -> libc::c_int {
         }
         libc::close(descriptor);
         copy
-    }
-}
-
-/// "No space left on device" without Rust's "(os error 28)".
-fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.find(" (os error") {
-        Some(end) => text[..end].to_string(),
-        None => text,
     }
 }

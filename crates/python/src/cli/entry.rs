@@ -2,9 +2,11 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
 use std::ptr;
 
 use pyo3_ffi::*;
+use wrasse_report::write_destination;
 
 use super::{Interpreter, main};
 
@@ -43,6 +45,45 @@ pub unsafe extern "C" fn python_main(
             site_directories,
         };
         PyLong_FromLong(main(&own, &interpreter).into())
+    }
+}
+
+/// `_core.write(path, text)`: a file, whole or not at all. Returns `None`, or in one
+/// line why nothing was written.
+///
+/// # Safety
+/// Called by the interpreter as a `METH_FASTCALL` function.
+pub unsafe extern "C" fn python_write(
+    _module: *mut PyObject,
+    arguments: *mut *mut PyObject,
+    count: Py_ssize_t,
+) -> *mut PyObject {
+    // SAFETY: the interpreter passes `count` live objects and holds the GIL; the
+    // text's own bytes live as long as the text, which the caller holds.
+    unsafe {
+        if count != 2 {
+            PyErr_SetString(
+                PyExc_TypeError,
+                c"write() takes exactly 2 arguments".as_ptr(),
+            );
+            return ptr::null_mut();
+        }
+        let Some(path) = string_of(*arguments) else {
+            return ptr::null_mut();
+        };
+        let mut length = 0;
+        let start = PyUnicode_AsUTF8AndSize(*arguments.add(1), &mut length);
+        if start.is_null() {
+            return ptr::null_mut();
+        }
+        let content = std::slice::from_raw_parts(start.cast(), length as usize);
+        match write_destination(Path::new(&path), content) {
+            Ok(()) => Py_NewRef(Py_None()),
+            Err(failure) => {
+                let reason = failure.to_string();
+                PyUnicode_DecodeFSDefaultAndSize(reason.as_ptr().cast(), reason.len() as Py_ssize_t)
+            }
+        }
     }
 }
 

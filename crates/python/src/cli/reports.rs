@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand, ValueEnum};
 use wrasse_report::{
     By, Diff, Format, HtmlOptions, Measure, Recording, Stats, Table, check_destination, export,
-    html, write_destination,
+    html, reason, write_destination,
 };
 
 use super::is_same_file;
@@ -260,9 +260,7 @@ pub fn put_out(content: &[u8]) -> Result<(), String> {
     let mut out = io::stdout();
     match out.write_all(content).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            let text = error.to_string();
-            let reason = text.split(" (os error").next().unwrap_or_default();
-            Err(format!("cannot write: {reason}"))
+            Err(format!("cannot write: {}", reason(&error)))
         }
         _ => Ok(()),
     }

@@ -47,7 +47,7 @@ impl Words {
         if self.0.is_some() {
             return;
         }
-        let Some(region) = small_objects::region().filter(|_| small_objects::is_installed()) else {
+        let Some(region) = small_objects::installed() else {
             return;
         };
         let (_, length) = region.range();

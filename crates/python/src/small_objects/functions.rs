@@ -27,7 +27,7 @@ pub unsafe extern "C" fn set_limit(_module: *mut PyObject, size: *mut PyObject) 
         let Some(bytes) = bytes_of(size) else {
             return ptr::null_mut();
         };
-        if let Err(reason) = small_objects::install().and_then(|()| small_objects::patch_sys()) {
+        if let Err(reason) = small_objects::turn_on() {
             let text = format!("there is no limit without wrasse's allocator: {reason}");
             return raise(PyExc_RuntimeError, &text);
         }
@@ -50,7 +50,7 @@ unsafe fn bytes_of(size: *mut PyObject) -> Option<usize> {
             }
             let text = std::slice::from_raw_parts(text.cast::<u8>(), length as usize);
             let text = std::str::from_utf8(text).unwrap_or_default();
-            let bytes = options::size_in_bytes(text).and_then(|bytes| bytes.try_into().ok());
+            let bytes = options::size_in_bytes(text);
             if bytes.is_none() {
                 raise(PyExc_ValueError, &format!("'{text}': {SIZE_WORDS}"));
             }
@@ -84,10 +84,7 @@ pub unsafe extern "C" fn allocator_stats(
     _module: *mut PyObject,
     _: *mut PyObject,
 ) -> *mut PyObject {
-    let Some(region) = small_objects::is_installed()
-        .then(small_objects::region)
-        .flatten()
-    else {
+    let Some(region) = small_objects::installed() else {
         let text = "wrasse's allocator is not on; wrasse.status()['alloc'] says why";
         // SAFETY: called from Python.
         return unsafe { raise(PyExc_RuntimeError, text) };

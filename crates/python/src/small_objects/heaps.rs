@@ -12,7 +12,8 @@ use std::ptr;
 use wrasse_allocator::Heap;
 
 struct Place(UnsafeCell<Option<&'static Heap>>);
-// SAFETY: written once, by `prepare`, before anything reads it concurrently.
+// SAFETY: written by `prepare` only, which runs while our allocator functions are not
+// in place, so nobody reads it meanwhile.
 unsafe impl Sync for Place {}
 
 static MAIN: Place = Place(UnsafeCell::new(None));
@@ -208,7 +209,8 @@ mod search {
     /// # Safety
     /// No other thread is in an allocator function, nor will be while this runs.
     pub unsafe fn forget_others() {
-        // SAFETY: written before the fork handlers were registered, or `EMPTY`.
+        // SAFETY: written before the fork handlers were registered, and again only for a
+        // runtime that is initialised anew, by the one thread there is then.
         let known = unsafe { *KNOWN.0.get() };
         // SAFETY: the thread's own state, if it has one.
         let own = unsafe { interpreter_of(&known) };
