@@ -139,20 +139,34 @@ impl Graph {
 /// What an object refers to, with the names of the fields as far as known.
 fn named_edges(object: Object) -> Vec<(&'static str, Object)> {
     let mut all = Vec::new();
-    each_referent(object, &mut |target| all.push(target));
+    let mut left: HashMap<Object, usize> = HashMap::new();
+    each_referent(object, &mut |target| {
+        all.push(target);
+        *left.entry(target).or_default() += 1;
+    });
+    let mut take = |target| match left.get_mut(&target) {
+        Some(count @ 1..) => {
+            *count -= 1;
+            true
+        }
+        _ => false,
+    };
     let mut edges = Vec::with_capacity(all.len());
     // SAFETY: callers pass objects that are alive.
     unsafe {
         (object.as_ref().kind().fields)(object, &mut |name, field| {
             field.trace(&mut Tracer::all(&mut |target| {
-                if let Some(index) = all.iter().position(|other| *other == target) {
-                    all.swap_remove(index);
+                if take(target) {
                     edges.push((name, target));
                 }
             }));
         });
     }
-    edges.extend(all.into_iter().map(|target| ("", target)));
+    edges.extend(
+        all.into_iter()
+            .filter(|target| take(*target))
+            .map(|target| ("", target)),
+    );
     edges
 }
 
