@@ -35,3 +35,7 @@ pub use policy::{
     WORKING_NURSERY,
 };
 pub use stats::{GenerationStats, Pauses, Reason, Stats};
+
+/// Where this crate's source is, for a host whose tracebacks leave it out.
+#[doc(hidden)]
+pub const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/");

@@ -10,7 +10,7 @@ use wrasse_collector::{GENERATIONS, Generations, MarkStack, OLDEST, Outcome, Sta
 use crate::gc::{Debug, Info, Phase};
 use crate::handle::Handle;
 use crate::header::{CANDIDATE, CLEAN, DEAD, Object};
-use crate::heap::Heap;
+use crate::heap::{Heap, Quiet};
 use crate::model::{Host, Set};
 
 /// The default thresholds: the young generation's objects fit a second-level
@@ -75,6 +75,7 @@ impl Collector {
     pub fn save(&self, object: Object) {
         // SAFETY: the collector passes garbage that is still whole.
         let handle = unsafe { Handle::to(object) };
+        let _quiet = Quiet::begin();
         self.garbage.borrow_mut().push(handle);
     }
 }
@@ -89,21 +90,29 @@ impl Drop for Running<'_> {
     }
 }
 
-/// While it lives, the program must not allocate: its `Trace` is running.
-struct Tracing<'a>(&'a Heap);
+/// While it lives, the program must not allocate a `Gc`: its `Trace` is running.
+/// The collector's own tables grow meanwhile, which the tracer is not to see; so
+/// it does not see what a `Trace` allocates either.
+struct Tracing<'a> {
+    heap: &'a Heap,
+    _quiet: Quiet,
+}
 
 impl<'a> Tracing<'a> {
     fn begin(heap: &'a Heap) -> Self {
         heap.collector.tracing.set(true);
         heap.limit_young(0);
-        Self(heap)
+        Self {
+            heap,
+            _quiet: Quiet::begin(),
+        }
     }
 }
 
 impl Drop for Tracing<'_> {
     fn drop(&mut self) {
-        self.0.collector.tracing.set(false);
-        self.0.set_limit();
+        self.heap.collector.tracing.set(false);
+        self.heap.set_limit();
     }
 }
 

@@ -19,6 +19,7 @@ mod walk;
 
 pub use release::{abandon, drop_reference, release_value};
 pub use supply::{allocate_fast, allocate_slowly, resume_panic};
+pub use traced::Quiet;
 #[cfg(feature = "tracemalloc")]
 pub use traced::tracing_changed;
 pub use walk::Walk;

@@ -16,7 +16,7 @@ use std::rc::Rc;
 use wrasse_collector::{MarkStack, Model, OLDEST, Survey, WeakOutcome};
 
 use crate::header::{CANDIDATE, CLEAN, FINALIZED, Object, WEAK, trace, value_of};
-use crate::heap::{self, Heap, Walk};
+use crate::heap::{self, Heap, Quiet, Walk};
 use crate::trace::{Ring, Tracer, is_candidate, subtract_from};
 use crate::weak::{self, Leftovers};
 
@@ -93,7 +93,7 @@ impl<'a> Host<'a> {
         unsafe { object.as_ref().is_alive() }
     }
 
-    /// Takes `object` off the list that holds it.
+    /// Takes `object`, the first of its list, off the list.
     fn remove(&self, object: Object) {
         for list in &*self.lists.borrow() {
             let mut list = list.borrow_mut();
@@ -102,13 +102,7 @@ impl<'a> Host<'a> {
                 return;
             }
         }
-        for list in &*self.lists.borrow() {
-            let mut list = list.borrow_mut();
-            if let Some(index) = list.iter().position(|&other| other == object) {
-                list.remove(index);
-                return;
-            }
-        }
+        debug_assert!(false, "only the first object of a list is moved");
     }
 }
 
@@ -121,6 +115,7 @@ unsafe impl Model for Host<'_> {
     type Set = Set;
 
     fn empty(&self) -> Set {
+        let _quiet = Quiet::begin();
         let list = Rc::new(RefCell::new(VecDeque::new()));
         self.lists.borrow_mut().push(Rc::clone(&list));
         Set::List(list)
@@ -165,6 +160,7 @@ unsafe impl Model for Host<'_> {
     fn transfer(&self, object: Object, set: &Set) {
         self.remove(object);
         if let Set::List(list) = set {
+            let _quiet = Quiet::begin();
             list.borrow_mut().push_back(object);
         }
     }
@@ -172,6 +168,7 @@ unsafe impl Model for Host<'_> {
     fn merge(&self, from: &Set, onto: &Set) {
         // Survivors carry their new generation in their headers already.
         if let Set::List(from) = from {
+            let _quiet = Quiet::begin();
             let mut objects = from.take();
             if let Set::List(onto) = onto {
                 onto.borrow_mut().append(&mut objects);
@@ -321,26 +318,31 @@ unsafe impl Model for Host<'_> {
     }
 
     fn clear_weak_references(&self, unreachable: &Set, _old: &Set) -> WeakOutcome {
-        if !self.watched.get() {
-            return WeakOutcome::default();
-        }
-        // A callback is not called if its weak reference is garbage itself.
-        self.each(unreachable, |object| {
-            let mut unwatch = |cell: std::ptr::NonNull<weak::WeakCell>, id| {
-                // SAFETY: the weak reference that reported the cell keeps it.
-                let watcher = unsafe { cell.as_ref().unwatch(id) };
-                self.uncalled.borrow_mut().push(Leftovers {
-                    watchers: watcher.into_iter().collect(),
-                    ..Leftovers::default()
-                });
-            };
-            Self::trace(object, &mut Tracer::watches(&mut unwatch));
-        });
-        let mut leftovers = Vec::new();
-        self.each(unreachable, |object| {
-            // SAFETY: see `each`.
-            leftovers.push(unsafe { weak::clear(object) });
-        });
+        let leftovers = {
+            let _quiet = Quiet::begin();
+            // A callback is not called if its weak reference is garbage itself.
+            self.each(unreachable, |object| {
+                let mut unwatch = |cell: std::ptr::NonNull<weak::WeakCell>, id| {
+                    // SAFETY: the weak reference that reported the cell keeps it.
+                    let watcher = unsafe { cell.as_ref().unwatch(id) };
+                    self.uncalled.borrow_mut().push(Leftovers {
+                        watchers: watcher.into_iter().collect(),
+                        ..Leftovers::default()
+                    });
+                };
+                Self::trace(object, &mut Tracer::watches(&mut unwatch));
+            });
+            let mut leftovers = Vec::new();
+            self.each(unreachable, |object| {
+                // SAFETY: see `each`.
+                unsafe {
+                    if object.as_ref().has(WEAK) {
+                        leftovers.push(weak::clear(object));
+                    }
+                }
+            });
+            leftovers
+        };
         let mut ran_foreign_code = false;
         for Leftovers { watchers, attached } in leftovers {
             ran_foreign_code |= !watchers.is_empty() || !attached.is_empty();
@@ -374,6 +376,7 @@ unsafe impl Model for Host<'_> {
         if !self.finalizable.get() && !self.watched.get() {
             return;
         }
+        let _quiet = Quiet::begin();
         // Weak references that finalizers made must not lead to what goes now.
         self.each(garbage, |object| {
             // SAFETY: see `each`.

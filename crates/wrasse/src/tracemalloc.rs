@@ -29,7 +29,9 @@
 //! tables suffice: `debug = "line-tables-only"`). Inlined functions are frames
 //! like others. Frames of the standard library and of this crate are not shown, as
 //! Python shows none for its built-in functions: the most recent frame of a
-//! traceback is the program's own line.
+//! traceback is the program's own line. What the heap and the collector allocate
+//! for themselves is not traced, nor what a [`Trace`](crate::Trace) allocates while
+//! a collection runs; what finalizers, callbacks and destructors allocate is.
 //!
 //! # What it costs
 //! Off, a load and a branch for each call of the allocator, and nothing for `Gc`.

@@ -12,7 +12,7 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::NonNull;
 
-use super::{Heap, heap_at, heap_of, state};
+use super::{Heap, Quiet, heap_at, heap_of, state};
 use crate::header::{CANDIDATE, DEAD, FINALIZED, Header, Object, Place, Type, WEAK, header_of};
 use crate::pool::place_for;
 use crate::weak::{self, Leftovers};
@@ -234,7 +234,9 @@ unsafe fn finish(heap: &Heap, object: Object) {
 impl Heap {
     /// `object` waits until the object that is being dropped is done with.
     fn put_off(&self, object: Object) {
-        self.pending.borrow_mut().push(object);
+        let mut pending = self.pending.borrow_mut();
+        let _quiet = (pending.len() == pending.capacity()).then(Quiet::begin);
+        pending.push(object);
         self.mark(state::PENDING);
     }
 
@@ -254,6 +256,7 @@ impl Heap {
         // SAFETY: the caller owns the object, whose value is gone.
         unsafe {
             if object.as_ref().has(CANDIDATE) {
+                let _quiet = Quiet::begin();
                 self.collector.zombies.borrow_mut().push(object);
             } else {
                 self.free(object, object.as_ref().kind());
@@ -301,7 +304,10 @@ impl Heap {
                 }
             });
         }
-        self.collector.zombies.borrow_mut().extend(objects);
+        {
+            let _quiet = Quiet::begin();
+            self.collector.zombies.borrow_mut().extend(objects);
+        }
         guard(&mut || {
             let _dropping = Dropping::begin(self);
             // SAFETY: objects wait with a count of zero.

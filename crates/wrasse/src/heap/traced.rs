@@ -7,7 +7,10 @@
 //! traces, objects cost what they cost without a tracer.
 //!
 //! Objects are told apart by the addresses of their headers. What the heap
-//! allocates for itself, and pages, are not traced: objects are.
+//! allocates for itself, and pages, are not traced: objects are. That holds for
+//! collections too, but not for the finalizers, callbacks and destructors that
+//! they run: what needs [`Quiet`] has it where no code of the program runs but
+//! `Trace`.
 
 use super::{HEAP, Heap, state};
 use crate::header::{HEADER_SIZE, Object};

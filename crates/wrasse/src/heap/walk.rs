@@ -2,7 +2,7 @@
 
 use std::ptr;
 
-use super::Heap;
+use super::{Heap, Quiet};
 use crate::chunks::CHUNK_PAGES;
 use crate::header::{Header, Object};
 use crate::large;
@@ -12,6 +12,7 @@ impl Heap {
     /// The pages and large objects of `oldest` and everything younger are those
     /// to walk; young pages become pages of the next generation.
     pub fn choose(&self, oldest: usize) -> Walk {
+        let _quiet = Quiet::begin();
         let mut walk = Walk::default();
         if oldest >= TOUCHED.len() {
             walk.pages.clone_from(&self.pages.borrow());
@@ -51,6 +52,7 @@ impl Heap {
 
     /// Every page and large object.
     pub fn everything(&self) -> Walk {
+        let _quiet = Quiet::begin();
         let mut walk = Walk {
             pages: self.pages.borrow().clone(),
             large: Vec::new(),
@@ -63,6 +65,7 @@ impl Heap {
 
     /// Puts large objects where their headers say they are.
     pub fn register_anew(&self, walk: &Walk) {
+        let _quiet = Quiet::begin();
         for &object in &walk.large {
             // SAFETY: nothing was freed since the walk was made: callers run no
             // code of the program in between but `Trace`.

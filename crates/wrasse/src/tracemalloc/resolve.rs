@@ -28,8 +28,12 @@ const BEFORE_MAIN: [&str; 7] = [
     "__clone3",
 ];
 
-/// Where wrasse's own source is.
-const OWN_SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/");
+/// Where wrasse's own source is. The tracer's is not among it: no code of others
+/// runs inside the tracer, and what it allocates itself is not traced.
+const OWN_SOURCES: [&str; 2] = [
+    concat!(env!("CARGO_MANIFEST_DIR"), "/src/"),
+    wrasse_collector::SOURCE,
+];
 
 /// Whether a file is one of the standard library's, or wrasse's.
 fn is_library_file(file: &str) -> bool {
@@ -37,7 +41,7 @@ fn is_library_file(file: &str) -> bool {
     file.strip_prefix("/rustc/").is_some_and(std)
         || file.starts_with("/rust/deps/")
         || file.contains("/lib/rustlib/src/rust/")
-        || file.starts_with(OWN_SOURCE)
+        || OWN_SOURCES.iter().any(|source| file.starts_with(source))
 }
 
 /// The frames of each of `ips`, in their order.
@@ -118,6 +122,9 @@ mod tests {
         ] {
             assert!(is_library_file(file), "{file}");
         }
+        let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let collector = crates.join("collector/src/detect.rs");
+        assert!(is_library_file(&collector.to_string_lossy()));
         for file in [
             "/home/me/library/src/main.rs",
             "src/main.rs",

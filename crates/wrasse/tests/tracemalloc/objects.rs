@@ -1,14 +1,21 @@
 //! `Gc` objects in the tracer: a domain of their own, exact line by line.
 
 use std::cell::RefCell;
+use std::sync::Mutex;
 
-use wrasse::tracemalloc::{self, Filter, GC_DOMAIN, take_snapshot};
+use wrasse::tracemalloc::{self, Filter, GC_DOMAIN, Snapshot, take_snapshot};
 use wrasse::{Finalize, Gc, Trace, Weak, coerce, gc};
 
 use crate::{Lines, alone, lines_of, marked};
 
 fn line(mark: &str) -> u32 {
     marked(include_str!("objects.rs"), mark)
+}
+
+/// The lines of this file with their blocks in a snapshot that are not objects.
+fn blocks(snapshot: &Snapshot) -> Lines {
+    let blocks = snapshot.filter_traces(&[Filter::include("*").domain(0)]);
+    lines_of(&blocks, file!())
 }
 
 /// The lines of this file with the objects they allocated.
@@ -55,9 +62,8 @@ fn objects_count_for_their_lines() {
     ];
     assert_eq!(objects(), wanted);
     // The pages that objects lie in are not counted once more.
-    let others = snapshot.filter_traces(&[Filter::include("*").domain(0)]);
     assert_eq!(
-        lines_of(&others, file!()),
+        blocks(&snapshot),
         [(line("nodes"), 1, 1000 * size_of::<Gc<Node>>())]
     );
 
@@ -202,4 +208,105 @@ fn objects_of_other_threads() {
     });
     assert_eq!(late.join().unwrap(), 1000);
     assert_eq!(objects()[0].1, 1, "what was forgotten");
+}
+
+static FINALIZED: Mutex<Option<Box<[u8; 321]>>> = Mutex::new(None);
+static DROPPED: Mutex<Option<Box<[u8; 123]>>> = Mutex::new(None);
+static CALLED: Mutex<Option<Box<[u8; 213]>>> = Mutex::new(None);
+/// Taken in the middle of a collection.
+static MEANWHILE: Mutex<Option<Snapshot>> = Mutex::new(None);
+
+#[derive(Trace)]
+#[trace(finalize)]
+struct Busy {
+    me: RefCell<Option<Gc<Busy>>>,
+    last: Last,
+}
+
+impl Finalize for Busy {
+    fn finalize(&self) {
+        *FINALIZED.lock().unwrap() = Some(Box::new([1; 321])); // finalizer
+        *MEANWHILE.lock().unwrap() = Some(take_snapshot().unwrap());
+    }
+}
+
+struct Last;
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        *DROPPED.lock().unwrap() = Some(Box::new([1; 123])); // destructor
+    }
+}
+
+// SAFETY: owns no `Gc`.
+unsafe impl Trace for Last {
+    fn trace(&self, _: &mut wrasse::Tracer<'_>) {}
+}
+
+#[test]
+fn collections_are_not_traced_but_what_they_run_is() {
+    let _alone = alone();
+    tracemalloc::start(10);
+    let root: Gc<Node> = Gc::default();
+    root.edges.borrow_mut().reserve_exact(50_000); // edges
+    for _ in 0..50_000 {
+        root.edges.borrow_mut().push(Gc::default());
+    }
+    for _ in 0..2000 {
+        let ring: Gc<Node> = Gc::default();
+        let me = ring.clone();
+        ring.edges.borrow_mut().push(me); // ring
+    }
+    let busy = Gc::new(Busy {
+        me: RefCell::default(),
+        last: Last,
+    });
+    *busy.me.borrow_mut() = Some(busy.clone());
+    assert_eq!(size_of_val(&busy.last), 0);
+    let call = || *CALLED.lock().unwrap() = Some(Box::new([1; 213])); // callback
+    let weak = Gc::downgrade_with(&busy, call); // watched
+    drop(busy);
+    gc::collect(); // collection
+    assert!(weak.upgrade().is_none());
+    drop(weak);
+
+    let edges = (line("edges"), 1, 50_000 * size_of::<Gc<Node>>());
+    let finalizer = (line("finalizer"), 1, 321);
+    let callback = (line("callback"), 1, 213);
+    let after = take_snapshot().unwrap();
+    let mut wanted = [finalizer, (line("destructor"), 1, 123), edges, callback];
+    wanted.sort_unstable();
+    assert_eq!(blocks(&after), wanted);
+    let meanwhile = MEANWHILE.lock().unwrap().take().unwrap();
+    let during = blocks(&meanwhile);
+    assert!(during.contains(&finalizer) && during.contains(&callback));
+    let expected = ["finalizer", "callback", "edges", "ring", "watched"].map(line);
+    assert!(
+        during.iter().all(|(at, ..)| expected.contains(at)),
+        "{during:?}"
+    );
+
+    let mut collected = 0;
+    for block in after
+        .traces()
+        .filter(|block| matches!(block.size, 321 | 123 | 213))
+    {
+        let frames = block.traceback.frames();
+        assert!(
+            frames
+                .iter()
+                .any(|frame| frame.lineno() == line("collection")),
+            "{}",
+            block.traceback.format()
+        );
+        for frame in frames {
+            assert!(!frame.filename().contains("/collector/src/"), "{frame}");
+            assert!(!frame.filename().contains("/wrasse/src/"), "{frame}");
+        }
+        collected += 1;
+    }
+    assert_eq!(collected, 3);
+    *FINALIZED.lock().unwrap() = None;
+    *DROPPED.lock().unwrap() = None;
+    *CALLED.lock().unwrap() = None;
 }
