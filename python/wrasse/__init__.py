@@ -18,6 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wrasse._core import GcStats
     from wrasse._snapshot import Snapshot
+    from wrasse.lines import profile
     from wrasse.picture import Explanation, Heap, Reason, explain, heap, why_alive
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "gc_stats",
     "heap",
     "install",
+    "profile",
     "set_limit",
     "snapshot",
     "status",
@@ -114,6 +116,10 @@ def __getattr__(name: str) -> object:
         from wrasse import picture
 
         value = getattr(picture, name)
+    elif name == "profile":
+        from wrasse import lines
+
+        value = lines.profile
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = value

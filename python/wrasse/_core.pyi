@@ -1,7 +1,7 @@
 """The Rust side of wrasse."""
 
 from importlib.machinery import ModuleSpec
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import NoReturn, NotRequired, TypedDict, final, type_check_only
 
 @type_check_only
@@ -166,3 +166,14 @@ def main(
 def explain(obj: object, limit: int, /) -> ExplanationFields: ...
 def why_alive(obj: object, limit: int, /) -> ReasonFields: ...
 def heap(limit: int, /) -> HeapFields: ...
+def lines_watch(
+    codes: tuple[CodeType, ...],
+    last_line: int,
+    stream: object,
+    precision: int,
+    shows_calls: bool,
+    /,
+) -> None: ...
+def lines_forget(code: CodeType, /) -> None: ...
+def lines_table(code: CodeType, precision: int, /) -> str | None: ...
+def lines_trace(on: bool, /) -> None: ...

@@ -18,7 +18,7 @@ use std::ptr;
 use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
 use wrasse_report::{check_destination, reason};
 
-use crate::{boot, options, run};
+use crate::{boot, lines, options, run};
 
 mod doctor;
 mod entry;
@@ -36,11 +36,23 @@ const START_FILE: &str = "00_wrasse.pth";
 const USAGE: &str =
     "wrasse run [OPTIONS] (SCRIPT | NOTEBOOK.ipynb | -m MODULE | -c CODE | -) [ARGUMENTS]...";
 
+const LINES_USAGE: &str =
+    "wrasse lines [OPTIONS] (SCRIPT | NOTEBOOK.ipynb | -m MODULE | -c CODE | -) [ARGUMENTS]...";
+
+const LINES_EXAMPLES: &str = "\
+The program marks its functions with @profile, which is a builtin while it runs.
+
+  wrasse lines app.py --port 8000
+  wrasse lines --json -o lines.json -m package.module
+
+Exit code: the program's own; 2 when wrasse could not start it.";
+
 const EXAMPLES: &str = "\
 Examples:
   wrasse run app.py --port 8000         a script; everything after it is the script's own
   wrasse run -m http.server 8000        a module, as python -m
   wrasse run --trace app.py             also: which lines hold the memory at the end
+  wrasse lines app.py                   what each line of its @profile functions does to memory
   wrasse run --limit 512MiB app.py      MemoryError instead of more memory than that
   wrasse run analysis.ipynb             a notebook (needs pip install 'wrasse[notebook]')
   wrasse run --output done.ipynb analysis.ipynb
@@ -71,11 +83,27 @@ enum Command {
     Doctor(doctor::DoctorOptions),
     /// Explain a rule of 'wrasse doctor', or list them all
     Explain(doctor::ExplainOptions),
+    /// Run a program, then print what each line of its functions with @profile did to memory
+    #[command(override_usage = LINES_USAGE, after_help = LINES_EXAMPLES)]
+    Lines(LinesOptions),
     #[command(flatten)]
-    Report(reports::Report),
+    Reading(reports::Reading),
 }
 
 #[derive(Args)]
+struct LinesOptions {
+    /// Digits after the point of a mebibyte
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(0..=9))]
+    precision: u8,
+    /// As JSON, in bytes
+    #[arg(long)]
+    json: bool,
+    /// Write the tables to FILE instead of standard output
+    #[arg(short = 'o', long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Args, Default)]
 struct RunOptions {
     /// Record who allocates from the start, NFRAME frames deep (1 if not given)
     #[arg(long, value_name = "NFRAME", num_args = 0..=1, require_equals = true,
@@ -138,7 +166,13 @@ pub fn main(arguments: &[OsString], interpreter: &Interpreter) -> i32 {
     let refusal = match CommandLine::try_parse_from(own) {
         Ok(CommandLine {
             command: Command::Run(options),
-        }) => match run_program(&options, program, interpreter) {
+        }) => match run_program(&options, program, interpreter, None) {
+            Ok(never) => match never {},
+            Err(refusal) => refusal,
+        },
+        Ok(CommandLine {
+            command: Command::Lines(options),
+        }) => match run_lines(&options, program, interpreter) {
             Ok(never) => match never {},
             Err(refusal) => refusal,
         },
@@ -155,7 +189,7 @@ pub fn main(arguments: &[OsString], interpreter: &Interpreter) -> i32 {
             Err(refusal) => refusal,
         },
         Ok(CommandLine {
-            command: Command::Report(report),
+            command: Command::Reading(report),
         }) => match reports::run(&report) {
             Ok(()) => return 0,
             Err(refusal) => refusal,
@@ -212,9 +246,9 @@ fn frames(text: &str) -> Result<u16, String> {
 /// arguments. Done before clap sees it, so that whatever follows the program
 /// (options that look like ours, `--`, bytes that are not UTF-8) stays as is.
 fn split(arguments: &[OsString]) -> (&[OsString], &[OsString]) {
-    let Some(name) = arguments
-        .get(1)
-        .filter(|name| *name == "run" || *name == "doctor")
+    let Some(name) = ["run", "lines", "doctor"]
+        .into_iter()
+        .find(|name| arguments.get(1).is_some_and(|command| command == name))
     else {
         return (arguments, &[]);
     };
@@ -290,10 +324,33 @@ fn program(part: &[OsString]) -> Result<(Program, &[OsString]), String> {
     Ok((kind(path.clone()), rest))
 }
 
+/// `wrasse lines`: the program runs as with `wrasse run --trace --quiet`.
+fn run_lines(
+    options: &LinesOptions,
+    part: &[OsString],
+    interpreter: &Interpreter,
+) -> Result<std::convert::Infallible, String> {
+    let output = options.output.as_deref().map(check_destination).transpose();
+    let output = output.map_err(|error| error.to_string())?;
+    if let (Some(path), Ok((program, _))) = (&output, program(part))
+        && program.file().is_some_and(|file| is_same_file(path, file))
+    {
+        return Err("-o would overwrite the program itself: name another file".into());
+    }
+    let run = RunOptions {
+        trace: Some(1),
+        quiet: true,
+        ..RunOptions::default()
+    };
+    let mark = lines::environment_value(options.precision.into(), options.json, output);
+    run_program(&run, part, interpreter, Some((lines::MARK, mark)))
+}
+
 fn run_program(
     options: &RunOptions,
     part: &[OsString],
     interpreter: &Interpreter,
+    mark_of_lines: Option<(&str, OsString)>,
 ) -> Result<std::convert::Infallible, String> {
     let (program, arguments) = program(part)?;
     check_program(&program).map_err(|error| match &program {
@@ -352,10 +409,9 @@ fn run_program(
     let is_closed = unsafe { libc::fcntl(libc::STDERR_FILENO, libc::F_GETFD) } == -1;
     let mark =
         run::Mark::of_this_process(options.quiet || is_closed, json, capture).to_environment();
-    Err(replace_process(
-        &command,
-        &[("WRASSE", wanted.into()), (run::MARK, mark)],
-    ))
+    let mut changes = vec![("WRASSE", wanted.into()), (run::MARK, mark)];
+    changes.extend(mark_of_lines);
+    Err(replace_process(&command, &changes))
 }
 
 /// The command that has the interpreter run `program`.

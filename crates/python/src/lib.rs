@@ -18,6 +18,7 @@ mod heap_graph;
 mod hooks;
 mod interpreter;
 mod layout;
+mod lines;
 mod list;
 mod log;
 mod module;
@@ -29,6 +30,7 @@ mod run;
 #[cfg(feature = "sanity")]
 mod sanity;
 mod self_check;
+mod session;
 mod small_objects;
 mod statistics;
 mod status;

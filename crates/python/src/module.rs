@@ -4,14 +4,14 @@
 //! that subinterpreters can import it. The module has no state of its own: what
 //! belongs to an interpreter is in `interpreter.rs`.
 
-use std::ffi::{CStr, OsStr, c_void};
+use std::ffi::{CStr, OsStr, c_int, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::ptr;
 
 use pyo3_ffi::*;
 
 use crate::{
-    boot, cli, finder, heap_graph, hooks, options, run, small_objects, status, sums_type,
+    boot, cli, finder, heap_graph, hooks, lines, options, run, small_objects, status, sums_type,
     tracemalloc_module,
 };
 
@@ -160,10 +160,14 @@ static METHODS: Shared<[PyMethodDef; 18]> = Shared([
     PyMethodDef::zeroed(),
 ]);
 
-static SLOTS: Shared<[PyModuleDef_Slot; 3]> = Shared([
+static SLOTS: Shared<[PyModuleDef_Slot; 4]> = Shared([
     PyModuleDef_Slot {
         slot: Py_mod_exec,
         value: sums_type::add_type as *mut c_void,
+    },
+    PyModuleDef_Slot {
+        slot: Py_mod_exec,
+        value: add_functions as *mut c_void,
     },
     #[cfg(Py_3_12)]
     PyModuleDef_Slot {
@@ -174,6 +178,12 @@ static SLOTS: Shared<[PyModuleDef_Slot; 3]> = Shared([
     END,
     END,
 ]);
+
+/// Adds the functions of the rooms that have tables of their own.
+unsafe extern "C" fn add_functions(module: *mut PyObject) -> c_int {
+    // SAFETY: called by the interpreter; the tables are statics.
+    unsafe { PyModule_AddFunctions(module, (&raw const lines::METHODS.0).cast_mut().cast()) }
+}
 
 const END: PyModuleDef_Slot = PyModuleDef_Slot {
     slot: 0,
@@ -230,6 +240,7 @@ unsafe extern "C" fn boot_process(module: *mut PyObject, value: *mut PyObject) -
                     let _silence = hooks::Silence::begin();
                     finder::install(module);
                     run::boot();
+                    lines::boot();
                 }
                 Err(reason) => boot::say_once(&reason),
             },

@@ -46,13 +46,16 @@ pub struct Mark {
 /// may mean another process in another container or at another time. Both
 /// stay the same across `exec`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Identity {
-    number: u32,
-    started: u64,
+pub struct Identity {
+    /// Its number.
+    pub number: u32,
+    /// When it was started, in the system's own count.
+    pub started: u64,
 }
 
 impl Identity {
-    fn current() -> Self {
+    /// This process.
+    pub fn current() -> Self {
         Identity {
             number: std::process::id(),
             started: start_time().unwrap_or(0),
@@ -192,7 +195,7 @@ pub unsafe fn boot() {
     // SAFETY: the GIL is held. The callbacks are functions of this library,
     // which is never unloaded.
     unsafe {
-        if (profile::is_active() || doctor::is_on()) && !register_at_exit() {
+        if (profile::is_active() || doctor::is_on()) && !at_exit(&raw mut READ_PROFILE) {
             // Only the profile is lost, and without memory for one function
             // object the program will not get far either.
             PyErr_Clear();
@@ -218,13 +221,13 @@ static mut READ_PROFILE: PyMethodDef = PyMethodDef {
     ml_doc: ptr::null(),
 };
 
-/// Registers [`read_profile`] with `atexit`. The module is taken out of
+/// Registers a function with `atexit`. The module is taken out of
 /// `sys.modules` again if it was not there: the program is to find what it
 /// would find without wrasse. False, with an exception set, if it failed.
 ///
 /// # Safety
-/// The caller holds the GIL.
-unsafe fn register_at_exit() -> bool {
+/// The caller holds the GIL; the definition is a static.
+pub unsafe fn at_exit(definition: *mut PyMethodDef) -> bool {
     // SAFETY: the GIL is held; every reference taken is released, and null is
     // never passed on.
     unsafe {
@@ -236,7 +239,7 @@ unsafe fn register_at_exit() -> bool {
             return false;
         }
         let mut registered = false;
-        let callback = PyCFunction_New(&raw mut READ_PROFILE, ptr::null_mut());
+        let callback = PyCFunction_New(definition, ptr::null_mut());
         if !callback.is_null() {
             let result = PyObject_CallMethod(module, c"register".as_ptr(), c"O".as_ptr(), callback);
             registered = !result.is_null();

@@ -12,7 +12,7 @@ use wrasse_report::{
 use super::is_same_file;
 
 #[derive(Subcommand)]
-pub enum Report {
+pub enum Reading {
     /// Show what a capture file holds as a whole
     Stats(StatsOptions),
     /// Show the lines with the most memory
@@ -168,20 +168,20 @@ impl From<FormatWord> for Format {
 ///
 /// # Errors
 /// One line that says why there is nothing to show.
-pub fn run(report: &Report) -> Result<(), String> {
+pub fn run(report: &Reading) -> Result<(), String> {
     match report {
-        Report::Stats(options) => {
+        Reading::Stats(options) => {
             let stats = Stats::new(&Recording::open(&options.file)?);
             print(options.json, || stats.to_json(), || stats.to_text())
         }
-        Report::Table(options) => {
+        Reading::Table(options) => {
             let chosen = &options.selection;
             let (measure, by) = (chosen.measure.into(), chosen.by.into());
             let recording = Recording::open(&options.file)?;
             let table = Table::new(&recording, measure, by, options.cumulative, chosen.top)?;
             print(chosen.json, || table.to_json(), || table.to_text())
         }
-        Report::Diff(options) => {
+        Reading::Diff(options) => {
             let chosen = &options.selection;
             let (old, new) = (
                 Recording::open(&options.old)?,
@@ -191,8 +191,8 @@ pub fn run(report: &Report) -> Result<(), String> {
             let diff = Diff::new(&old, &new, measure, by, chosen.top)?;
             print(chosen.json, || diff.to_json(), || diff.to_text())
         }
-        Report::Export(options) => run_export(options),
-        Report::Report(options) => run_report(options),
+        Reading::Export(options) => run_export(options),
+        Reading::Report(options) => run_report(options),
     }
 }
 

@@ -135,7 +135,6 @@ impl Watch {
             }
             let mut owner = vec![u32::MAX; looked_at];
             let mut stack: Vec<Node> = Vec::new();
-            let mut number = 0;
             let mut cycles: Vec<Vec<Node>> = Vec::new();
             components(
                 &part.graph,
@@ -146,11 +145,10 @@ impl Watch {
                     Ok(())
                 },
             )?;
-            for cycle in &cycles {
+            for (number, cycle) in cycles.iter().enumerate() {
                 for &node in cycle {
-                    owner[node as usize] = number;
+                    owner[node as usize] = number as u32;
                 }
-                number += 1;
             }
             // Inner circles come first, and take what hangs on them.
             for (number, cycle) in cycles.iter().enumerate() {
