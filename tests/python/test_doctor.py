@@ -1,12 +1,15 @@
 """``wrasse doctor`` and ``wrasse explain``, as their user sees them."""
 
+from __future__ import annotations
+
 import json
 import re
-import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from command import Argument, Result, wrasse
 
 LEAKY = """\
 class Node:
@@ -25,35 +28,35 @@ print("the program's own words")
 """
 
 
-def wrasse(*arguments, cwd=None):
-    command = [sys.executable, "-m", "wrasse", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=cwd)
-
-
-def codes():
-    listing = wrasse("explain").stdout
+def codes() -> list[str]:
+    """The codes of all rules."""
+    listing = wrasse("explain").out
     return re.findall(r"^(W\d+)", listing, re.MULTILINE)
 
 
 @pytest.fixture
-def leaky(tmp_path):
+def leaky(tmp_path: Path) -> Path:
+    """A program with a cycle in line 7."""
     path = tmp_path / "leaky.py"
     path.write_text(LEAKY)
     return path
 
 
-def findings(tmp_path, program, *options):
+def findings(
+    tmp_path: Path, program: Path, *options: Argument
+) -> tuple[Result, list[dict[str, Any]]]:
+    """What the doctor says of a program, and its findings."""
     target = tmp_path / "findings.json"
     result = wrasse("doctor", "--json", target, *options, program)
-    assert target.exists(), result.stderr
+    assert target.exists(), result.err
     document = json.loads(target.read_text())
     assert document["schema"] == 1
     return result, document["findings"]
 
 
 @pytest.mark.parametrize("code", codes())
-def test_the_examples_of_each_rule_are_true(tmp_path, code):
-    text = wrasse("explain", code).stdout
+def test_the_examples_of_each_rule_are_true(tmp_path: Path, code: str) -> None:
+    text = wrasse("explain", code).out
     before, after = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     # What takes time takes less on a faster machine.
     (tmp_path / "pyproject.toml").write_text("[tool.wrasse.thresholds]\nW6 = '10ms'\n")
@@ -62,18 +65,18 @@ def test_the_examples_of_each_rule_are_true(tmp_path, code):
         program.write_text(source)
         result, found = findings(tmp_path, program)
         of_rule = [each for each in found if each["code"] == code]
-        assert bool(of_rule) is expected, result.stderr
-        assert result.returncode == (1 if found else 0)
+        assert bool(of_rule) is expected, result.err
+        assert result.code == (1 if found else 0)
         for finding in of_rule:
             assert finding["bytes"] or finding["milliseconds"]
             assert finding["evidence"] and finding["fix"]
             assert finding["file"].endswith("example.py")
 
 
-def test_a_finding_names_line_bytes_circle_and_fix(tmp_path, leaky):
+def test_a_finding_names_line_bytes_circle_and_fix(tmp_path: Path, leaky: Path) -> None:
     result, (finding,) = findings(tmp_path, leaky)
-    assert result.returncode == 1
-    assert result.stdout == "the program's own words\n"
+    assert result.code == 1
+    assert result.out == "the program's own words\n"
     assert (finding["code"], finding["file"], finding["line"]) == ("W101", str(leaky), 7)
     # Each holds its payload: that and little more is what lies waiting.
     payload = 1000 * sys.getsizeof(bytes(1000))
@@ -81,10 +84,10 @@ def test_a_finding_names_line_bytes_circle_and_fix(tmp_path, leaky):
     assert "1,000 reference cycles of Node" in finding["message"]
     assert finding["evidence"][0] == "Node.itself → Node"
     assert "Node.itself" in finding["fix"]
-    assert f"{leaky}:7: W101 " in result.stderr
+    assert f"{leaky}:7: W101 " in result.err
 
 
-def test_findings_can_be_left_out(tmp_path, leaky):
+def test_findings_can_be_left_out(tmp_path: Path, leaky: Path) -> None:
     assert findings(tmp_path, leaky, "--ignore", "W1")[1] == []
     assert findings(tmp_path, leaky, "--select", "W6,W4")[1] == []
     assert len(findings(tmp_path, leaky, "--select", "w101")[1]) == 1
@@ -98,62 +101,65 @@ def test_findings_can_be_left_out(tmp_path, leaky):
     assert findings(tmp_path, leaky)[1] == []
 
 
-def test_what_is_wrong_before_the_start_is_one_line_and_exit_code_2(tmp_path, leaky):
+def test_what_is_wrong_before_the_start_is_one_line_and_exit_code_2(
+    tmp_path: Path, leaky: Path
+) -> None:
     (tmp_path / "pyproject.toml").write_text("[tool.wrasse]\nselct = []\n")
     text = tmp_path / "text.wrasse"
     text.write_text("no capture")
-    for arguments, words in (
+    refused: tuple[tuple[list[Argument], str], ...] = (
         ([leaky], "pyproject.toml: [tool.wrasse] has no 'selct'"),
         (["--select", "W9", leaky], "selct"),
         (["nowhere.py"], "no such file"),
         ([], "nothing to run"),
         (["--nonsense", leaky], "unexpected argument"),
-    ):
+    )
+    for arguments, words in refused:
         result = wrasse("doctor", *arguments)
-        assert result.returncode == 2, arguments
-        assert words in result.stderr and result.stderr.count("\n") == 1, result.stderr
+        assert result.code == 2, arguments
+        assert words in result.err and result.err.count("\n") == 1, result.err
     (tmp_path / "pyproject.toml").unlink()
     result = wrasse("doctor", "--select", "W9", leaky)
-    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
-    assert wrasse("explain", "W999").returncode == 2
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert wrasse("explain", "W999").code == 2
 
 
-def test_the_exit_code_is_the_programs_where_nothing_was_found(tmp_path, leaky):
+def test_the_exit_code_is_the_programs_where_nothing_was_found(tmp_path: Path, leaky: Path) -> None:
     quiet = tmp_path / "quiet.py"
     quiet.write_text("import sys\nsys.exit(int(sys.argv[1]))\n")
-    assert wrasse("doctor", quiet, "0").returncode == 0
+    assert wrasse("doctor", quiet, "0").code == 0
     result = wrasse("doctor", quiet, "5")
-    assert result.returncode == 5 and "exit code 5" in result.stderr
-    assert wrasse("doctor", "--exit-zero", leaky).returncode == 0
-    assert wrasse("doctor", "-c", "import os; os.kill(os.getpid(), 9)").returncode == 137
+    assert result.code == 5 and "exit code 5" in result.err
+    assert wrasse("doctor", "--exit-zero", leaky).code == 0
+    assert wrasse("doctor", "-c", "import os; os.kill(os.getpid(), 9)").code == 137
     result = wrasse("doctor", "-c", "1/0")
-    assert result.returncode == 1 and "ZeroDivisionError" in result.stderr
+    assert result.code == 1 and "ZeroDivisionError" in result.err
 
 
-def test_a_module_and_what_ends_at_once_are_examined(tmp_path, leaky):
+def test_a_module_and_what_ends_at_once_are_examined(tmp_path: Path, leaky: Path) -> None:
     result = wrasse("doctor", "-m", "leaky", cwd=tmp_path)
-    assert result.returncode == 1 and "W101" in result.stderr
+    assert result.code == 1 and "W101" in result.err
     leaky.write_text(LEAKY + "gc.collect()\nimport os\nos._exit(0)\n")
     result = wrasse("doctor", leaky)
-    assert result.returncode == 1 and "W101" in result.stderr
+    assert result.code == 1 and "W101" in result.err
 
 
-def test_a_capture_keeps_all_that_was_measured(tmp_path, leaky):
+def test_a_capture_keeps_all_that_was_measured(tmp_path: Path, leaky: Path) -> None:
     capture = tmp_path / "leaky.wrasse"
     result, found = findings(tmp_path, leaky, "-o", capture)
-    assert result.returncode == 1
+    assert result.code == 1
     again, same = findings(tmp_path, capture)
-    assert again.returncode == 1 and same == found
-    assert "W101" in again.stdout
+    assert again.code == 1 and same == found
+    assert "W101" in again.out
     assert findings(tmp_path, capture, "--ignore", "W1")[1] == []
     # It is a capture as any other, too.
-    assert wrasse("stats", capture).returncode == 0
+    assert wrasse("stats", capture).code == 0
     plain = tmp_path / "plain.wrasse"
-    assert wrasse("run", "--quiet", "-o", plain, leaky).returncode == 0
-    assert wrasse("doctor", plain).returncode in (0, 1)
+    assert wrasse("run", "--quiet", "-o", plain, leaky).code == 0
+    assert wrasse("doctor", plain).code in (0, 1)
 
 
-def test_a_finalizer_still_runs_and_sees_its_neighbours(tmp_path):
+def test_a_finalizer_still_runs_and_sees_its_neighbours(tmp_path: Path) -> None:
     program = tmp_path / "finalizer.py"
     program.write_text(
         "class Node:\n"
@@ -164,10 +170,10 @@ def test_a_finalizer_still_runs_and_sees_its_neighbours(tmp_path):
         "        print(self.other.word)\n"
         "Node()\n"
     )
-    assert wrasse("doctor", program).stdout == "whole\n"
+    assert wrasse("doctor", program).out == "whole\n"
 
 
-def test_many_cycles_are_counted_exactly_and_looked_at_in_part(tmp_path):
+def test_many_cycles_are_counted_exactly_and_looked_at_in_part(tmp_path: Path) -> None:
     program = tmp_path / "many.py"
     program.write_text(
         "import gc\n"
