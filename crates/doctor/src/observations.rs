@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use collector::{CollectedAt, Collector, Pause};
 pub use cycles::{Cycles, Edge, HeldException};
-pub use growth::{Growth, GrowthPoint, LineGrowth, TypeGrowth, Unheld};
+pub use growth::{Growth, GrowthPoint, LineGrowth, Unheld};
 
 /// What was measured.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

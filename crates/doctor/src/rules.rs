@@ -5,6 +5,8 @@ mod w101;
 mod w102;
 mod w103;
 mod w104;
+mod w401;
+mod w402;
 mod w601;
 mod w602;
 mod w603;
@@ -17,6 +19,8 @@ pub const ALL: &[&Rule] = &[
     &w102::RULE,
     &w103::RULE,
     &w104::RULE,
+    &w401::RULE,
+    &w402::RULE,
     &w601::RULE,
     &w602::RULE,
     &w603::RULE,

@@ -67,6 +67,13 @@ impl Paths {
         self.previous[node as usize] != NONE
     }
 
+    /// Who comes before `node` on the path to it: itself, if that begins there;
+    /// `None` if there is no path.
+    #[inline]
+    pub fn previous(&self, node: Node) -> Option<Node> {
+        Some(self.previous[node as usize]).filter(|previous| *previous != NONE)
+    }
+
     /// The path to `node`, which comes last, from a start, which comes first;
     /// empty if there is none.
     ///

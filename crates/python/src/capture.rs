@@ -24,6 +24,7 @@ use wrasse_capture::{Ending, Meta, Moment, Pause, Source, Writer};
 use wrasse_collector::Outcome;
 use wrasse_tracer::{Tracer, View};
 
+use crate::doctor::growth;
 use crate::process::{self, Errno};
 use crate::{boot, hooks};
 use file::OutputFile;
@@ -88,12 +89,27 @@ pub fn spent(size: usize) {
 
 #[cold]
 fn look() {
+    growth::tick();
     if !is_on() {
-        BUDGET.store(i64::MAX, Ordering::Relaxed);
+        BUDGET.store(idle_budget(), Ordering::Relaxed);
         return;
     }
     BUDGET.store(STEP as i64, Ordering::Relaxed);
     with_running(|running| running.sample_if_due());
+}
+
+/// The next look is due after [`STEP`] bytes, whether or not a capture is written.
+pub fn watch() {
+    BUDGET.store(STEP as i64, Ordering::Relaxed);
+}
+
+/// Bytes until the next look where no capture is written.
+fn idle_budget() -> i64 {
+    if growth::is_on() {
+        STEP as i64
+    } else {
+        i64::MAX
+    }
 }
 
 /// A collection of `generation` is over that took `seconds`.
@@ -206,7 +222,7 @@ pub fn finish() {
 
 fn stop() {
     IS_RUNNING.store(false, Ordering::Relaxed);
-    BUDGET.store(i64::MAX, Ordering::Relaxed);
+    BUDGET.store(idle_budget(), Ordering::Relaxed);
     signals::forget();
 }
 

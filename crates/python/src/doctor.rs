@@ -6,6 +6,8 @@
 
 mod collections;
 mod garbage;
+pub mod growth;
+mod holders;
 mod kept;
 mod lines;
 mod shapes;
@@ -63,6 +65,10 @@ pub unsafe fn boot(python: &str) {
         ..Observations::default()
     });
     collections::begin(begun);
+    if profile::is_active() {
+        growth::begin(begun);
+        crate::capture::watch();
+    }
 }
 
 /// Is this process being examined?
@@ -89,6 +95,9 @@ pub fn at_exit() {
     observations.cpu_seconds = (cpu_seconds - collections::watching().as_secs_f64()).max(0.0);
     if profile::is_active() {
         observations.peak_bytes = profile::totals().1;
+        let behind = growth::finish(observations);
+        // SAFETY: called at exit, with the GIL.
+        unsafe { holders::find(observations, &behind) };
     }
 }
 

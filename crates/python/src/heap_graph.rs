@@ -17,7 +17,7 @@ pub mod edge;
 mod explain;
 mod layout;
 pub mod names;
-mod path;
+pub mod path;
 pub mod referents;
 pub mod sizes;
 mod stack;
@@ -273,6 +273,27 @@ unsafe fn is_part(object: *mut PyObject) -> bool {
 }
 
 impl Picture {
+    /// Makes a picture where no function of this extension was called from Python,
+    /// and lets `answer` read it.
+    ///
+    /// # Errors
+    /// Those of `answer`, and no memory, or a heap that cannot be read here.
+    ///
+    /// # Safety
+    /// The GIL is held and no exception is set.
+    pub unsafe fn at_rest<T>(
+        answer: impl FnOnce(&mut Self) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        // SAFETY: the caller's contract.
+        unsafe {
+            layout::check().map_err(Failure::Unknown)?;
+            let tracked = Tracked::find()?;
+            let _quiet = Quiet::begin();
+            let mut picture = Self::take(&tracked, std::ptr::null())?;
+            answer(&mut picture)
+        }
+    }
+
     unsafe fn take(
         tracked: &Tracked,
         arguments_end: *const *mut PyObject,

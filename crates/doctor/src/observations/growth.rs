@@ -12,8 +12,6 @@ pub struct Growth {
     pub looks: Vec<GrowthPoint>,
     /// Lines whose live memory grew.
     pub lines: Vec<LineGrowth>,
-    /// Types whose objects became more.
-    pub types: Vec<TypeGrowth>,
     /// Objects with more references than anyone could be found to hold.
     pub unheld: Vec<Unheld>,
 }
@@ -26,8 +24,6 @@ pub struct GrowthPoint {
     pub seconds: f64,
     /// Traced bytes alive.
     pub bytes: u64,
-    /// Collections since the start.
-    pub collections: u64,
 }
 
 /// One traceback's live memory at each look.
@@ -40,24 +36,17 @@ pub struct LineGrowth {
     pub bytes: Vec<u64>,
     /// Blocks alive at each look.
     pub blocks: Vec<u64>,
-    /// The path from a root to an object allocated there: `app.cache['x'] → list[3] → Session`.
+    /// The functions of these lines, as far as they are known.
+    pub functions: Vec<String>,
+    /// The path from a root to an object allocated there: `app.cache['x'] → list[3]`.
     pub path: String,
-}
-
-/// One type's objects at each look.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct TypeGrowth {
-    /// The type's name.
-    pub name: String,
-    /// Objects alive at each look at the heap.
-    pub counts: Vec<u64>,
-    /// Their bytes at each look at the heap.
-    pub bytes: Vec<u64>,
-    /// The path from a root to one of them.
-    pub path: String,
-    /// Where they were allocated, innermost line first.
-    pub frames: Vec<Line>,
+    /// For what that path goes through, the function that made each, as far as it
+    /// is known.
+    pub holders: Vec<String>,
+    /// Whether that root is a module.
+    pub is_global: bool,
+    /// The types of the objects allocated there, and how many were met at the end.
+    pub types: Vec<(String, u64)>,
 }
 
 /// Objects of one type and place that C code holds, or nobody.

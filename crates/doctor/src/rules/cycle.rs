@@ -99,7 +99,7 @@ fn types(cycles: &Cycles) -> String {
 }
 
 /// A type's name without its module.
-fn short(name: &str) -> &str {
+pub fn short(name: &str) -> &str {
     name.rsplit('.').next().unwrap_or(name)
 }
 
@@ -175,7 +175,7 @@ pub fn suggestion(cycles: &Cycles) -> String {
 
 /// The way from the line of a finding down to where memory was asked for, where
 /// they differ.
-fn called_from(frames: &[Line], observations: &Observations) -> Option<String> {
+pub fn called_from(frames: &[Line], observations: &Observations) -> Option<String> {
     let own = observations.own_line(frames)?;
     let inner = frames.first()?;
     (own != inner).then(|| {

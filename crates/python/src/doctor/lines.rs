@@ -1,5 +1,6 @@
 //! The tracer's tracebacks as lines.
 
+use wrasse_doctor::Observations;
 use wrasse_doctor::observations::Line;
 use wrasse_tracer::TracebackId;
 
@@ -39,4 +40,28 @@ pub fn of_this_thread() -> Vec<Line> {
         });
         lines.collect()
     }
+}
+
+/// The functions of a traceback's lines, as far as they are known.
+pub fn functions_of(id: TracebackId) -> Vec<String> {
+    let state = hooks::state();
+    let Some(state) = state.as_ref() else {
+        return Vec::new();
+    };
+    let locations = state.tracer.locations();
+    let frames = state.tracer.tracebacks().frames(id).iter();
+    let name = |location: &wrasse_tracer::LocationId| {
+        let name = locations.function(*location).unwrap_or_default();
+        String::from_utf8_lossy(name).into_owned()
+    };
+    frames.map(name).collect()
+}
+
+/// The function of the line that the user would change; `places` knows which
+/// files are libraries.
+pub fn own_function(id: TracebackId, places: &Observations) -> Option<String> {
+    let lines = of_traceback(id);
+    let own = places.own_line(&lines)?;
+    let index = lines.iter().position(|line| line == own)?;
+    functions_of(id).into_iter().nth(index)
 }

@@ -1,0 +1,135 @@
+//! W401: memory that grows as long as the program runs.
+
+use wrasse_report::units::{count, duration, size};
+
+use crate::finding::Finding;
+use crate::observations::{GrowthPoint, LineGrowth, Observations};
+use crate::quantity::Quantity;
+use crate::rule::Rule;
+use crate::rules::cycle::{called_from, short};
+
+/// Looks without which nothing is said.
+const FEWEST_LOOKS: usize = 10;
+/// The part of the run that counts as start-up.
+const START_UP: usize = 5;
+/// The rest is cut into so many parts, and in all but so many of them memory must
+/// have grown by at least this part of its share.
+const PARTS: usize = 8;
+const IDLE_PARTS: usize = 1;
+const LEAST_SHARE: f64 = 0.25;
+/// And the end must be close to the highest ever seen.
+const NEAR_THE_TOP: f64 = 0.95;
+
+pub const RULE: Rule = Rule {
+    code: "W401",
+    name: "steady-growth",
+    summary: "memory from one line that grows as long as the program runs and stays held",
+    explanation: include_str!("w401.md"),
+    threshold: Quantity::Bytes(1 << 20),
+    check,
+};
+
+fn check(observations: &Observations) -> Vec<Finding> {
+    let growth = &observations.growth;
+    let lines = growth
+        .lines
+        .iter()
+        .filter(|line| is_held_for_good(line, observations) && is_steady(&line.bytes));
+    lines
+        .map(|line| finding(line, &growth.looks, observations))
+        .collect()
+}
+
+/// Whether a module leads there, by way of something that was made elsewhere: what
+/// a function fills that it has made itself is a result, not a leak.
+fn is_held_for_good(line: &LineGrowth, observations: &Observations) -> bool {
+    let own = observations.own_line(&line.frames);
+    let place = line.frames.iter().position(|frame| Some(frame) == own);
+    let function = place.and_then(|place| line.functions.get(place));
+    let Some(function) = function.filter(|function| *function != "<module>") else {
+        return false;
+    };
+    line.is_global && line.holders.iter().any(|holder| holder != function)
+}
+
+/// Whether it grew all the time once start-up was over.
+fn is_steady(bytes: &[u64]) -> bool {
+    if bytes.len() < FEWEST_LOOKS {
+        return false;
+    }
+    let last = bytes[bytes.len() - 1] as f64;
+    let highest = bytes.iter().copied().max().unwrap_or(0) as f64;
+    let rest = &bytes[bytes.len() / START_UP..];
+    let growth = last - rest[0] as f64;
+    if last < NEAR_THE_TOP * highest || growth <= 0.0 {
+        return false;
+    }
+    let at = |part: usize| rest[(rest.len() - 1) * part / PARTS] as f64;
+    let idle = (0..PARTS)
+        .filter(|part| at(part + 1) - at(*part) < LEAST_SHARE * growth / PARTS as f64)
+        .count();
+    idle <= IDLE_PARTS
+}
+
+fn finding(line: &LineGrowth, looks: &[GrowthPoint], observations: &Observations) -> Finding {
+    let mut finding = match observations.own_line(&line.frames) {
+        Some(own) => RULE.finding(&own.file, own.line),
+        None => RULE.finding("", 0),
+    };
+    let bytes = line.bytes.last().copied().unwrap_or(0);
+    let blocks = line.blocks.last().copied().unwrap_or(0);
+    finding.bytes = Some(bytes);
+    finding.message = format!(
+        "what is allocated here went on growing to the end, to {} in {} blocks",
+        size(bytes),
+        count(blocks)
+    );
+    if !line.path.is_empty() {
+        finding.evidence.push(format!("held by {}", line.path));
+    }
+    let types: Vec<String> = line
+        .types
+        .iter()
+        .map(|(name, number)| format!("{} {}", count(*number), short(name)))
+        .collect();
+    if !types.is_empty() {
+        finding
+            .evidence
+            .push(format!("objects: {}", types.join(", ")));
+    }
+    let seconds = looks.last().map_or(0.0, |look| look.seconds);
+    if seconds > 0.0 {
+        finding.evidence.push(format!(
+            "{} a second over {}, seen at {} looks",
+            size((bytes as f64 / seconds) as u64),
+            duration(seconds),
+            looks.len()
+        ));
+    }
+    finding
+        .evidence
+        .extend(called_from(&line.frames, observations));
+    let first = line.path.split(" → ").next().unwrap_or_default();
+    let holder = first.split('[').next().unwrap_or(first);
+    finding.fix = format!(
+        "remove entries from {holder} when they are done with, or bound it (functools.lru_cache(maxsize=...), collections.deque(maxlen=...), weakref.WeakValueDictionary)"
+    );
+    finding
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_steady;
+
+    #[test]
+    fn growth_must_go_on_to_the_end() {
+        let line = |value: fn(u64) -> u64| (0..40).map(value).collect::<Vec<_>>();
+        assert!(is_steady(&line(|look| look * 1000)));
+        assert!(is_steady(&line(|look| look / 3 * 1000)));
+        assert!(!is_steady(&line(|look| look.min(20) * 1000)));
+        assert!(!is_steady(&line(|look| look % 10 * 1000 + look)));
+        assert!(!is_steady(&line(|_| 1000)));
+        assert!(!is_steady(&line(|look| if look == 39 { 1000 } else { 0 })));
+        assert!(!is_steady(&[1, 2, 3]));
+    }
+}

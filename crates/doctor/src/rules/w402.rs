@@ -1,0 +1,44 @@
+//! W402: objects that nobody can be found to hold.
+
+use wrasse_report::units::{count, size};
+
+use crate::finding::Finding;
+use crate::observations::Observations;
+use crate::quantity::Quantity;
+use crate::rule::Rule;
+use crate::rules::cycle::{called_from, short};
+
+pub const RULE: Rule = Rule {
+    code: "W402",
+    name: "lost-reference",
+    summary: "objects with more references than anyone can be found to hold: a leak in C code",
+    explanation: include_str!("w402.md"),
+    threshold: Quantity::Bytes(64 << 10),
+    check,
+};
+
+fn check(observations: &Observations) -> Vec<Finding> {
+    let groups = observations.growth.unheld.iter();
+    groups
+        .map(|group| {
+            let mut finding = match observations.own_line(&group.frames) {
+                Some(line) => RULE.finding(&line.file, line.line),
+                None => RULE.finding("", 0),
+            };
+            finding.bytes = Some(group.bytes);
+            finding.message = format!(
+                "{} objects of type {} are kept by {} references that nobody can be found to hold",
+                count(group.count),
+                short(&group.name),
+                count(group.references)
+            );
+            finding.evidence.push(format!(
+                "{} with what only they hold; no module, variable, frame or other object leads to them",
+                size(group.bytes)
+            ));
+            finding.evidence.extend(called_from(&group.frames, observations));
+            finding.fix = "look at the C code (an extension, ctypes, cffi) that these objects are passed to: it takes references (Py_INCREF) that it does not give back, or keeps objects in structures that the collector cannot see".into();
+            finding
+        })
+        .collect()
+}

@@ -1,0 +1,196 @@
+//! What grows while the program runs: the profile's totals by traceback, looked
+//! at again and again.
+//!
+//! A look is taken after so many bytes of allocations, wherever the program
+//! stands: time would make small programs come out differently each time. When
+//! there are as many looks as are kept, each second one is dropped and the
+//! distance doubled. All looks together take a small part of the program's time.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use wrasse_doctor::Observations;
+use wrasse_doctor::observations::{GrowthPoint, LineGrowth};
+use wrasse_tracer::{Totals, TracebackId, View};
+
+use super::lines;
+use crate::hooks;
+use crate::process;
+
+/// Looks kept, at most; even.
+const MOST_LOOKS: usize = 64;
+/// Tracebacks with less than this are left out of a look.
+const LEAST_BYTES: u64 = 1 << 10;
+/// The part of the processor's time that looks may take, and what they may
+/// take besides.
+const SHARE: u32 = 50;
+const CREDIT: Duration = Duration::from_millis(5);
+/// Lines of which is told, at most, and what they must have grown by.
+const MOST_LINES: usize = 20;
+const LEAST_GROWTH: u64 = 16 << 10;
+
+static IS_ON: AtomicBool = AtomicBool::new(false);
+static LOOKS: Mutex<Option<Looks>> = Mutex::new(None);
+
+struct Looks {
+    process: u32,
+    begun: Instant,
+    taken: Vec<Look>,
+    /// Every so manieth tick is a look.
+    distance: usize,
+    ticks: usize,
+    spent: Duration,
+    totals: Vec<Totals>,
+}
+
+#[derive(Default)]
+struct Look {
+    point: GrowthPoint,
+    /// Traceback, bytes and blocks, in ascending order of the first.
+    live: Vec<(u32, u64, u64)>,
+}
+
+fn looks() -> MutexGuard<'static, Option<Looks>> {
+    LOOKS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// From now on.
+pub fn begin(begun: Instant) {
+    *looks() = Some(Looks {
+        process: std::process::id(),
+        begun,
+        taken: Vec::new(),
+        distance: 1,
+        ticks: 0,
+        spent: Duration::ZERO,
+        totals: Vec::new(),
+    });
+    IS_ON.store(true, Ordering::Relaxed);
+}
+
+/// Is anybody looking?
+pub fn is_on() -> bool {
+    IS_ON.load(Ordering::Relaxed)
+}
+
+/// So many bytes more have been allocated. The caller holds the GIL and no lock of
+/// ours; nothing of Python is called.
+pub fn tick() {
+    if !is_on() {
+        return;
+    }
+    // Another interpreter may be looking, or may have been when this process was
+    // forked from it.
+    if let Ok(mut looks) = LOOKS.try_lock()
+        && let Some(looks) = looks.as_mut()
+        && looks.process == std::process::id()
+    {
+        looks.tick();
+    }
+}
+
+impl Looks {
+    fn tick(&mut self) {
+        self.ticks += 1;
+        if !self.ticks.is_multiple_of(self.distance) {
+            return;
+        }
+        let begin = process::thread_time();
+        if self.spent > process::cpu_time() / SHARE + CREDIT {
+            return;
+        }
+        self.look();
+        if self.taken.len() >= MOST_LOOKS {
+            let mut number = 0;
+            self.taken.retain(|_| {
+                number += 1;
+                number % 2 == 0
+            });
+            self.distance *= 2;
+        }
+        self.spent += process::thread_time().saturating_sub(begin);
+    }
+
+    fn look(&mut self) {
+        let state = hooks::state();
+        let Some(state) = state.as_ref() else { return };
+        if state
+            .tracer
+            .totals(View::Profile, &mut self.totals)
+            .is_err()
+        {
+            return;
+        }
+        let mut look = Look::default();
+        look.point.seconds = self.begun.elapsed().as_secs_f64();
+        look.point.bytes = state.tracer.counters(View::Profile).current() as u64;
+        for (number, totals) in self.totals.iter().enumerate() {
+            if totals.live_bytes >= LEAST_BYTES && look.live.try_reserve(1).is_ok() {
+                look.live
+                    .push((number as u32, totals.live_bytes, totals.live_blocks));
+            }
+        }
+        self.taken.push(look);
+    }
+}
+
+/// The last look. What grew most goes into `observations`; returns the tracebacks
+/// behind each of its lines.
+pub fn finish(observations: &mut Observations) -> Vec<Vec<TracebackId>> {
+    IS_ON.store(false, Ordering::Relaxed);
+    let Some(mut looks) = looks().take() else {
+        return Vec::new();
+    };
+    looks.look();
+    let mut taken = looks.taken;
+    // Before the program began, nothing was its own.
+    taken.insert(0, Look::default());
+    let Some(last) = taken.last() else {
+        return Vec::new();
+    };
+    let at = |look: &Look, traceback: u32| {
+        let place = look.live.binary_search_by_key(&traceback, |each| each.0);
+        place.map_or((0, 0), |place| (look.live[place].1, look.live[place].2))
+    };
+    // Of all the ways to a line the growth is summed up.
+    let mut grown: Vec<(LineGrowth, Vec<(u64, TracebackId)>)> = Vec::new();
+    for &(traceback, bytes, _) in &last.live {
+        let frames = lines::of_traceback(TracebackId(traceback));
+        let own = observations.own_line(&frames).cloned();
+        let is_same =
+            |other: &(LineGrowth, _)| observations.own_line(&other.0.frames) == own.as_ref();
+        let index = grown.iter().position(is_same).unwrap_or(grown.len());
+        if index == grown.len() {
+            let growth = LineGrowth {
+                frames: frames.clone(),
+                bytes: vec![0; taken.len()],
+                blocks: vec![0; taken.len()],
+                ..LineGrowth::default()
+            };
+            grown.push((growth, Vec::new()));
+        }
+        let (growth, tracebacks) = &mut grown[index];
+        for (number, look) in taken.iter().enumerate() {
+            let (bytes, blocks) = at(look, traceback);
+            growth.bytes[number] += bytes;
+            growth.blocks[number] += blocks;
+        }
+        if tracebacks.iter().all(|(most, _)| *most < bytes) {
+            growth.frames = frames;
+            growth.functions = lines::functions_of(TracebackId(traceback));
+        }
+        tracebacks.push((bytes, TracebackId(traceback)));
+    }
+    let increase = |growth: &LineGrowth| growth.bytes.last().copied().unwrap_or(0);
+    grown.retain(|(growth, _)| increase(growth) >= LEAST_GROWTH);
+    grown.sort_by_key(|(growth, _)| std::cmp::Reverse(increase(growth)));
+    grown.truncate(MOST_LINES);
+    observations.growth.looks = taken.iter().map(|look| look.point).collect();
+    let mut tracebacks = Vec::new();
+    for (growth, behind) in grown {
+        observations.growth.lines.push(growth);
+        tracebacks.push(behind.into_iter().map(|(_, id)| id).collect());
+    }
+    tracebacks
+}

@@ -1,0 +1,195 @@
+//! By which path what grew is held, and what nobody can be found to hold: one
+//! picture of the heap at the end of the program.
+
+use std::collections::HashMap;
+
+use pyo3_ffi::*;
+use wrasse_doctor::Observations;
+use wrasse_doctor::observations::Unheld;
+use wrasse_graph::{Node, Paths};
+use wrasse_tracer::TracebackId;
+
+use super::garbage::traceback_of;
+use super::lines;
+use crate::census;
+use crate::heap_graph::path::Words;
+use crate::heap_graph::referents::referents;
+use crate::heap_graph::{Failure, Picture};
+
+/// Objects whose traceback is looked up, at most.
+const MOST_LOOKUPS: usize = 5_000_000;
+/// Objects of one line that are named by type.
+const MOST_NAMED: u64 = 100_000;
+/// So many of a kind are needed for a leak: whoever keeps a few in C has a reason.
+const FEWEST_UNHELD: u64 = 20;
+
+/// An object allocated at a line, and who holds it.
+struct Sample {
+    holder: Option<Node>,
+    object: *mut PyObject,
+}
+
+/// Fills in the paths of `observations.growth.lines`, whose tracebacks are
+/// `behind`, and what is held by nobody.
+///
+/// # Safety
+/// The GIL is held and no exception is set; no Python code of the program runs.
+pub unsafe fn find(observations: &mut Observations, behind: &[Vec<TracebackId>]) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let _ = Picture::at_rest(|picture| {
+            paths(picture, observations, behind)?;
+            unheld(picture, observations)
+        });
+    }
+}
+
+unsafe fn paths(
+    picture: &Picture,
+    observations: &mut Observations,
+    behind: &[Vec<TracebackId>],
+) -> Result<(), Failure> {
+    if behind.is_empty() {
+        return Ok(());
+    }
+    let mut lines: HashMap<TracebackId, usize> = HashMap::new();
+    for (line, tracebacks) in behind.iter().enumerate() {
+        lines.extend(tracebacks.iter().map(|id| (*id, line)));
+    }
+    let mut samples: Vec<Option<Sample>> = Vec::new();
+    samples.resize_with(behind.len(), || None);
+    let mut kinds: Vec<HashMap<*mut PyTypeObject, (u64, u64)>> = vec![HashMap::new(); behind.len()];
+    let mut lookups = 0;
+    let found = picture.paths(None)?;
+    // SAFETY: called while the picture stands.
+    unsafe {
+        let mut look_up = |object: *mut PyObject, holder: Option<Node>, size: u64| {
+            lookups += 1;
+            if lookups > MOST_LOOKUPS {
+                return;
+            }
+            let Some(&line) = traceback_of(object).and_then(|id| lines.get(&id)) else {
+                return;
+            };
+            let (count, bytes) = kinds[line].entry(Py_TYPE(object)).or_default();
+            if *count < MOST_NAMED {
+                *count += 1;
+                *bytes += size;
+            }
+            let length = |sample: &Sample| sample.holder.map_or(0, |node| found.length(node));
+            let sample = Sample { holder, object };
+            let reached = holder.is_none_or(|holder| found.reaches(holder));
+            let shorter = samples[line]
+                .as_ref()
+                .is_none_or(|known| length(&sample) < length(known));
+            if reached && shorter {
+                samples[line] = Some(sample);
+            }
+        };
+        for node in picture.graph.nodes() {
+            let object = picture.object(node);
+            if found.reaches(node) {
+                let path_above = above(&found, node)?;
+                look_up(object, path_above, picture.graph.size(node));
+            }
+            referents(object, &mut |target| {
+                // What is part of another object is no node.
+                if Py_REFCNT(target) == 1 && picture.node(target).is_none() {
+                    look_up(target, Some(node), 0);
+                }
+            });
+        }
+        let words = Words::new(picture);
+        let libraries = Observations {
+            libraries: observations.libraries.clone(),
+            ..Observations::default()
+        };
+        let libraries = &libraries;
+        for (line, sample) in samples.iter().enumerate() {
+            let growth = &mut observations.growth.lines[line];
+            let mut types: Vec<_> = kinds[line].iter().collect();
+            types.sort_by_key(|(_, (count, bytes))| std::cmp::Reverse((*bytes, *count)));
+            growth.types = types
+                .into_iter()
+                .take(3)
+                .map(|(kind, (count, _))| (census::name_of(*kind), *count))
+                .collect();
+            let Some(sample) = sample else { continue };
+            let path = match sample.holder {
+                Some(holder) => found.to(holder)?,
+                None => Vec::new(),
+            };
+            growth.path = if path.is_empty() {
+                picture
+                    .node(sample.object)
+                    .map_or_else(String::new, |node| words.root(node))
+            } else {
+                words.path(&path, Some(sample.object))
+            };
+            let root = path.first().copied();
+            let own = |node: &Node| {
+                let object = picture.object(*node);
+                let id = traceback_of(object)?;
+                lines::own_function(id, libraries)
+            };
+            growth.holders = path
+                .iter()
+                .filter(|node| !words.is_module(picture.object(**node)))
+                .skip(1)
+                .map(|node| own(node).unwrap_or_default())
+                .collect();
+            growth.is_global = root.is_some_and(|root| words.is_module(picture.object(root)));
+        }
+    }
+    Ok(())
+}
+
+/// The node before the last on the path to `node`.
+fn above(found: &Paths, node: Node) -> Result<Option<Node>, Failure> {
+    let previous = found.previous(node);
+    Ok(previous.filter(|previous| *previous != node))
+}
+
+/// What only references from C lead to, where these are many.
+unsafe fn unheld(picture: &Picture, observations: &mut Observations) -> Result<(), Failure> {
+    let groups = [picture.named.as_slice(), &picture.unnamed, &picture.eternal];
+    let known = Paths::from(&picture.graph, &groups, None)?;
+    let mut found: HashMap<(*mut PyTypeObject, TracebackId), Unheld> = HashMap::new();
+    let mut counted = vec![false; picture.graph.len()];
+    // SAFETY: called while the picture stands.
+    unsafe {
+        for node in picture.held_from_c() {
+            if known.reaches(node) {
+                continue;
+            }
+            let object = picture.object(node);
+            let kind = Py_TYPE(object);
+            let Some(traceback) = traceback_of(object) else {
+                continue;
+            };
+            let group = found.entry((kind, traceback)).or_default();
+            group.count += 1;
+            group.references += picture.from_c.get(&node).copied().unwrap_or(0);
+            let mut stack = vec![node];
+            while let Some(node) = stack.pop() {
+                if std::mem::replace(&mut counted[node as usize], true) || known.reaches(node) {
+                    continue;
+                }
+                group.bytes += picture.graph.size(node);
+                stack.extend(picture.graph.targets(node));
+            }
+        }
+        for ((kind, traceback), mut group) in found {
+            if group.count >= FEWEST_UNHELD {
+                group.name = census::name_of(kind);
+                group.frames = lines::of_traceback(traceback);
+                observations.growth.unheld.push(group);
+            }
+        }
+    }
+    observations
+        .growth
+        .unheld
+        .sort_by(|a, b| (b.bytes, &a.name).cmp(&(a.bytes, &b.name)));
+    Ok(())
+}
