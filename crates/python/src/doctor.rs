@@ -95,7 +95,7 @@ pub fn at_exit() {
     observations.cpu_seconds = (cpu_seconds - collections::watching().as_secs_f64()).max(0.0);
     if profile::is_active() {
         observations.peak_bytes = profile::totals().1;
-        let behind = growth::finish(observations);
+        let behind = growth::finish(observations, cpu_seconds);
         // SAFETY: called at exit, with the GIL.
         unsafe { holders::find(observations, &behind) };
     }

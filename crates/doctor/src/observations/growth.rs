@@ -22,6 +22,8 @@ pub struct Growth {
 pub struct GrowthPoint {
     /// Seconds since the start.
     pub seconds: f64,
+    /// Seconds of processor time since the start of the process.
+    pub cpu_seconds: f64,
     /// Traced bytes alive.
     pub bytes: u64,
 }
@@ -40,8 +42,8 @@ pub struct LineGrowth {
     pub functions: Vec<String>,
     /// The path from a root to an object allocated there: `app.cache['x'] → list[3]`.
     pub path: String,
-    /// For what that path goes through, the function that made each, as far as it
-    /// is known.
+    /// For the containers that the path goes through, or the objects if there are
+    /// none, the function that made each, as far as it is known.
     pub holders: Vec<String>,
     /// Whether that root is a module.
     pub is_global: bool,

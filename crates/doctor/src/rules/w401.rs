@@ -20,6 +20,9 @@ const LEAST_SHARE: f64 = 0.25;
 /// And the end must be close to the highest ever seen.
 const NEAR_THE_TOP: f64 = 0.95;
 
+/// At half of the time at most this part of it may have been there.
+const HALF: f64 = 0.8;
+
 pub const RULE: Rule = Rule {
     code: "W401",
     name: "steady-growth",
@@ -31,25 +34,29 @@ pub const RULE: Rule = Rule {
 
 fn check(observations: &Observations) -> Vec<Finding> {
     let growth = &observations.growth;
-    let lines = growth
-        .lines
-        .iter()
-        .filter(|line| is_held_for_good(line, observations) && is_steady(&line.bytes));
+    let lines = growth.lines.iter().filter(|line| {
+        is_steady(&line.bytes)
+            && is_late(&line.bytes, &growth.looks)
+            && is_held_for_good(line, observations)
+    });
     lines
         .map(|line| finding(line, &growth.looks, observations))
         .collect()
 }
 
-/// Whether a module leads there, by way of something that was made elsewhere: what
-/// a function fills that it has made itself is a result, not a leak.
+/// Whether a module leads there, by way of a container that was there before: what
+/// a function fills that it (or one that called it) has made is a result, not a leak.
 fn is_held_for_good(line: &LineGrowth, observations: &Observations) -> bool {
     let own = observations.own_line(&line.frames);
     let place = line.frames.iter().position(|frame| Some(frame) == own);
-    let function = place.and_then(|place| line.functions.get(place));
-    let Some(function) = function.filter(|function| *function != "<module>") else {
+    let Some(running) = place.and_then(|place| line.functions.get(place..)) else {
         return false;
     };
-    line.is_global && line.holders.iter().any(|holder| holder != function)
+    let is_module = |function: &str| function == "<module>";
+    let was_there = |holder: &String| is_module(holder) || !running.contains(holder);
+    line.is_global
+        && running.first().is_some_and(|function| !is_module(function))
+        && line.holders.iter().any(was_there)
 }
 
 /// Whether it grew all the time once start-up was over.
@@ -69,6 +76,22 @@ fn is_steady(bytes: &[u64]) -> bool {
         .filter(|part| at(part + 1) - at(*part) < LEAST_SHARE * growth / PARTS as f64)
         .count();
     idle <= IDLE_PARTS
+}
+
+/// Whether it still grew in the second half of the time: whoever allocates first and
+/// computes then has few looks there.
+fn is_late(bytes: &[u64], looks: &[GrowthPoint]) -> bool {
+    let (Some(first), Some(last)) = (looks.first(), looks.last()) else {
+        return false;
+    };
+    let half = first.cpu_seconds.midpoint(last.cpu_seconds);
+    let before = looks
+        .iter()
+        .take_while(|look| look.cpu_seconds <= half)
+        .count();
+    let at_half = before.checked_sub(1).and_then(|index| bytes.get(index));
+    let end = bytes.last().copied().unwrap_or(0);
+    at_half.is_some_and(|at_half| (*at_half as f64) < HALF * end as f64)
 }
 
 fn finding(line: &LineGrowth, looks: &[GrowthPoint], observations: &Observations) -> Finding {

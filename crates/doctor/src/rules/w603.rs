@@ -7,6 +7,9 @@ use crate::observations::Observations;
 use crate::quantity::Quantity;
 use crate::rule::Rule;
 
+/// From which part of the processor's time on it is worth a word.
+const SHARE: f64 = 0.05;
+
 pub const RULE: Rule = Rule {
     code: "W603",
     name: "idle-collections",
@@ -18,13 +21,11 @@ pub const RULE: Rule = Rule {
 
 fn check(observations: &Observations) -> Vec<Finding> {
     let collector = &observations.collector;
-    if collector.idle_full == 0 {
+    let seconds = collector.idle_full_seconds;
+    if collector.idle_full == 0 || seconds < SHARE * observations.cpu_seconds {
         return Vec::new();
     }
-    let seconds = collector.idle_full_seconds;
-    let main = collector
-        .main_place(seconds, |place| place.idle_full_seconds)
-        .filter(|place| place.asked);
+    let main = collector.main_place(seconds, |place| place.idle_full_seconds);
     let line = main.and_then(|place| observations.own_line(&place.frames));
     let mut finding = match line {
         Some(line) => RULE.finding(&line.file, line.line),
@@ -41,12 +42,12 @@ fn check(observations: &Observations) -> Vec<Finding> {
         duration(seconds),
         count(collector.idle_full_objects)
     ));
-    finding.fix = match main {
+    finding.fix = match main.filter(|place| place.asked) {
         Some(place) => format!(
             "{} of them are calls of gc.collect() here: leave them out, or call gc.freeze() before the loop",
             count(place.idle_full)
         ),
-        None => "call gc.collect() and gc.freeze() when start-up is done: what was made until then is not looked at again".into(),
+        None => "call gc.disable() while large structures are built, and gc.freeze() when they stay: what was made until then is not looked at again".into(),
     };
     vec![finding]
 }

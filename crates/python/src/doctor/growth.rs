@@ -36,6 +36,7 @@ static LOOKS: Mutex<Option<Looks>> = Mutex::new(None);
 struct Looks {
     process: u32,
     begun: Instant,
+    begun_cpu: f64,
     taken: Vec<Look>,
     /// Every so manieth tick is a look.
     distance: usize,
@@ -60,6 +61,7 @@ pub fn begin(begun: Instant) {
     *looks() = Some(Looks {
         process: std::process::id(),
         begun,
+        begun_cpu: process::cpu_time().as_secs_f64(),
         taken: Vec::new(),
         distance: 1,
         ticks: 0,
@@ -124,6 +126,7 @@ impl Looks {
         }
         let mut look = Look::default();
         look.point.seconds = self.begun.elapsed().as_secs_f64();
+        look.point.cpu_seconds = process::cpu_time().as_secs_f64();
         look.point.bytes = state.tracer.counters(View::Profile).current() as u64;
         for (number, totals) in self.totals.iter().enumerate() {
             if totals.live_bytes >= LEAST_BYTES && look.live.try_reserve(1).is_ok() {
@@ -135,17 +138,23 @@ impl Looks {
     }
 }
 
-/// The last look. What grew most goes into `observations`; returns the tracebacks
+/// The last look, when the process had used `cpu_seconds`. What grew most goes into `observations`; returns the tracebacks
 /// behind each of its lines.
-pub fn finish(observations: &mut Observations) -> Vec<Vec<TracebackId>> {
+pub fn finish(observations: &mut Observations, cpu_seconds: f64) -> Vec<Vec<TracebackId>> {
     IS_ON.store(false, Ordering::Relaxed);
     let Some(mut looks) = looks().take() else {
         return Vec::new();
     };
     looks.look();
     let mut taken = looks.taken;
+    if let Some(last) = taken.last_mut() {
+        // What the doctor did since is not the program's.
+        last.point.cpu_seconds = cpu_seconds;
+    }
     // Before the program began, nothing was its own.
-    taken.insert(0, Look::default());
+    let mut first = Look::default();
+    first.point.cpu_seconds = looks.begun_cpu;
+    taken.insert(0, first);
     let Some(last) = taken.last() else {
         return Vec::new();
     };

@@ -2,6 +2,7 @@
 //! picture of the heap at the end of the program.
 
 use std::collections::HashMap;
+use std::ffi::CStr;
 
 use pyo3_ffi::*;
 use wrasse_doctor::Observations;
@@ -12,6 +13,7 @@ use wrasse_tracer::TracebackId;
 use super::garbage::traceback_of;
 use super::lines;
 use crate::census;
+use crate::heap_graph::edge;
 use crate::heap_graph::path::Words;
 use crate::heap_graph::referents::referents;
 use crate::heap_graph::{Failure, Picture};
@@ -132,16 +134,47 @@ unsafe fn paths(
                 let id = traceback_of(object)?;
                 lines::own_function(id, libraries)
             };
-            growth.holders = path
+            let is_inside = |node: &&Node| !words.is_module(picture.object(**node));
+            let inside: Vec<Node> = path.iter().filter(is_inside).skip(1).copied().collect();
+            let mut containers: Vec<Node> = Vec::new();
+            for pair in path.windows(2) {
+                let (above, object) = (picture.object(pair[0]), picture.object(pair[1]));
+                if inside.contains(&pair[1])
+                    && is_container(object)
+                    && edge::namespace(above) != object
+                {
+                    containers.push(pair[1]);
+                }
+            }
+            let holders = if containers.is_empty() {
+                &inside
+            } else {
+                &containers
+            };
+            growth.holders = holders
                 .iter()
-                .filter(|node| !words.is_module(picture.object(**node)))
-                .skip(1)
                 .map(|node| own(node).unwrap_or_default())
                 .collect();
             growth.is_global = root.is_some_and(|root| words.is_module(picture.object(root)));
         }
     }
     Ok(())
+}
+
+/// Whether it is made to hold any number of objects.
+unsafe fn is_container(object: *mut PyObject) -> bool {
+    // SAFETY: the caller passes a live object.
+    unsafe {
+        let name = CStr::from_ptr((*Py_TYPE(object)).tp_name).to_bytes();
+        PyDict_Check(object) != 0
+            || PyList_Check(object) != 0
+            || PyAnySet_Check(object) != 0
+            || [
+                b"collections.deque".as_slice(),
+                b"functools._lru_cache_wrapper",
+            ]
+            .contains(&name)
+    }
 }
 
 /// The node before the last on the path to `node`.

@@ -148,19 +148,28 @@ fn is_alike(one: &Cycles, other: &Cycles) -> bool {
 }
 
 /// The object that a cycle is told of: the first allocated that is an instance of
-/// a class made in Python, else the first allocated.
+/// a class made in Python; else the first function; else the first allocated.
 ///
 /// # Safety
 /// As for [`Shapes::add`].
 pub unsafe fn subject(part: &Part, cycle: &[Node]) -> Node {
     // SAFETY: garbage is alive.
-    let is_own = |node: &Node| unsafe {
-        let kind = Py_TYPE(part.objects[*node as usize]);
-        (*kind).tp_flags & Py_TPFLAGS_HEAPTYPE != 0
-            && PyType_IsSubtype(kind, &raw mut PyType_Type) == 0
+    let rank = |node: Node| unsafe {
+        let kind = Py_TYPE(part.objects[node as usize]);
+        let is_class = PyType_IsSubtype(kind, &raw mut PyType_Type) != 0;
+        if (*kind).tp_flags & Py_TPFLAGS_HEAPTYPE != 0 && !is_class {
+            0
+        } else if kind == &raw mut PyFunction_Type {
+            1
+        } else {
+            2
+        }
     };
-    let own = cycle.iter().copied().filter(is_own).min();
-    own.or(cycle.iter().copied().min()).unwrap_or(0)
+    let first = cycle
+        .iter()
+        .copied()
+        .min_by_key(|node| (rank(*node), *node));
+    first.unwrap_or(0)
 }
 
 /// A number that is the same for cycles of the same types from the same place.
