@@ -10,6 +10,7 @@
 
 mod examine;
 mod finding;
+mod modules;
 pub mod observations;
 mod output;
 mod pragma;

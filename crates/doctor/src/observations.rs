@@ -6,6 +6,7 @@
 mod collector;
 mod cycles;
 mod growth;
+mod lists;
 
 use std::path::Path;
 
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use collector::{CollectedAt, Collector, Pause};
 pub use cycles::{Cycles, Edge, HeldException};
 pub use growth::{Growth, GrowthPoint, LineGrowth, Unheld};
+pub use lists::BuiltList;
 
 /// What was measured.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -38,6 +40,10 @@ pub struct Observations {
     pub cycles: Vec<Cycles>,
     /// What grew while the program ran.
     pub growth: Growth,
+    /// The files of the program's own modules; the one that was started comes first.
+    pub sources: Vec<String>,
+    /// The largest list that each line of the program made.
+    pub lists: Vec<BuiltList>,
 }
 
 /// A source line.

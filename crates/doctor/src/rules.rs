@@ -1,10 +1,16 @@
 //! The rules, one a file, each with its explanation beside it.
 
 mod cycle;
+mod list;
 mod w101;
 mod w102;
 mod w103;
 mod w104;
+mod w201;
+mod w202;
+mod w203;
+mod w204;
+mod w205;
 mod w401;
 mod w402;
 mod w601;
@@ -19,6 +25,11 @@ pub const ALL: &[&Rule] = &[
     &w102::RULE,
     &w103::RULE,
     &w104::RULE,
+    &w201::RULE,
+    &w202::RULE,
+    &w203::RULE,
+    &w204::RULE,
+    &w205::RULE,
     &w401::RULE,
     &w402::RULE,
     &w601::RULE,

@@ -24,13 +24,13 @@ use wrasse_capture::{Ending, Meta, Moment, Pause, Source, Writer};
 use wrasse_collector::Outcome;
 use wrasse_tracer::{Tracer, View};
 
-use crate::doctor::growth;
+use crate::doctor::{growth, looks};
 use crate::process::{self, Errno};
 use crate::{boot, hooks};
 use file::OutputFile;
 
 /// Bytes allocated between two looks at the clock.
-const STEP: u64 = 256 << 10;
+pub const STEP: u64 = 256 << 10;
 /// The shortest time between two samples, unless there is a new peak.
 const SHORTEST: Duration = Duration::from_millis(20);
 /// Samples in the time that the run has taken so far, at most.
@@ -90,21 +90,24 @@ pub fn spent(size: usize) {
 #[cold]
 fn look() {
     growth::tick();
+    let step = looks::due().min(growth_step());
     if !is_on() {
-        BUDGET.store(idle_budget(), Ordering::Relaxed);
+        BUDGET.store(step, Ordering::Relaxed);
         return;
     }
-    BUDGET.store(STEP as i64, Ordering::Relaxed);
+    BUDGET.store(step.min(STEP as i64), Ordering::Relaxed);
     with_running(|running| running.sample_if_due());
 }
 
-/// The next look is due after [`STEP`] bytes, whether or not a capture is written.
-pub fn watch() {
-    BUDGET.store(STEP as i64, Ordering::Relaxed);
+/// The next look comes after `bytes` more at the latest.
+pub fn look_after(bytes: u64) {
+    let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+    let left = BUDGET.load(Ordering::Relaxed);
+    BUDGET.store(left.min(bytes), Ordering::Relaxed);
 }
 
-/// Bytes until the next look where no capture is written.
-fn idle_budget() -> i64 {
+/// Bytes until [`growth`] wants to be asked again.
+fn growth_step() -> i64 {
     if growth::is_on() {
         STEP as i64
     } else {
@@ -222,7 +225,7 @@ pub fn finish() {
 
 fn stop() {
     IS_RUNNING.store(false, Ordering::Relaxed);
-    BUDGET.store(idle_budget(), Ordering::Relaxed);
+    BUDGET.store(looks::step().min(growth_step()), Ordering::Relaxed);
     signals::forget();
 }
 

@@ -4,13 +4,16 @@
 //! doctor leaves what it saw here, and it is written to a file at the end, for
 //! the process that started this one.
 
+mod built_lists;
 mod collections;
 mod garbage;
 pub mod growth;
 mod holders;
 mod kept;
 mod lines;
+pub mod looks;
 mod shapes;
+mod sources;
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -67,8 +70,10 @@ pub unsafe fn boot(python: &str) {
     collections::begin(begun);
     if profile::is_active() {
         growth::begin(begun);
-        crate::capture::watch();
+        crate::capture::look_after(crate::capture::STEP);
     }
+    // SAFETY: the caller's contract.
+    unsafe { looks::start() };
 }
 
 /// Is this process being examined?
@@ -91,6 +96,8 @@ pub fn at_exit() {
     let Some(observations) = observations.as_mut() else {
         return;
     };
+    // SAFETY: called from Python.
+    unsafe { looks::last(observations) };
     observations.wall_seconds = session.begun.elapsed().as_secs_f64();
     observations.cpu_seconds = (cpu_seconds - collections::watching().as_secs_f64()).max(0.0);
     if profile::is_active() {

@@ -14,6 +14,7 @@
 mod answer;
 mod cycles;
 pub mod edge;
+mod exclusive;
 mod explain;
 mod layout;
 pub mod names;
@@ -32,14 +33,17 @@ use pyo3_ffi::*;
 use wrasse_graph::{AddressIndex, Builder, Exhausted, Graph, Node, Paths};
 
 use crate::module::raise;
+pub use exclusive::Exclusive;
 pub use explain::explain;
+pub use layout::CODE_STACK;
+pub use names::each_module;
 pub use table::heap;
 pub use why_alive::why_alive;
 
 use referents::{is_eternal, is_tracked, may_refer, referents};
 use sizes::Kinds;
 use stack::{Place, Stack};
-use tracked::Tracked;
+pub use tracked::Tracked;
 
 /// Confirms that the heap of this interpreter can be read.
 ///

@@ -35,6 +35,7 @@ use pyo3_ffi::*;
 use wrasse_tracer::{Exhausted, Released, View, ViewSet};
 
 use crate::capture;
+use crate::doctor::looks;
 use crate::frame;
 use crate::small_objects;
 use crate::small_objects::heaps;
@@ -241,6 +242,9 @@ fn allocate<const D: usize, const S: usize>(
     }
     IS_INSIDE.set(false);
     if D != RAW && !block.is_null() {
+        if size >= looks::LARGE {
+            looks::note(block as usize);
+        }
         capture::spent(size);
     }
     block
@@ -287,6 +291,9 @@ extern "C" fn realloc<const D: usize, const S: usize>(
     }
     IS_INSIDE.set(was_inside);
     if D != RAW && !was_inside && !moved.is_null() {
+        if size >= looks::LARGE {
+            looks::note(moved as usize);
+        }
         capture::spent(size);
     }
     moved

@@ -37,7 +37,7 @@ pub struct SinglePass {
 }
 
 /// How far a list is followed from one function to another.
-const DEPTH: usize = 4;
+const DEPTH: usize = 8;
 
 /// Everything that becomes of one list.
 struct Use {
@@ -436,12 +436,13 @@ impl Search<'_> {
             let until = consumer.end;
             for changed in &changes {
                 let events = facts.events_of(facts.owner(scope, changed), changed);
-                let is_needed = events.iter().any(|event| {
-                    event.scope == scope
-                        && event.time > extent.end
-                        && event.time <= until
-                        && !matches!(event.what, What::Bind(_))
+                let mut after = events.iter().filter(|event| {
+                    event.scope == scope && event.time > extent.end && event.time <= until
                 });
+                let first = after.clone().min_by_key(|event| event.time);
+                // What is bound anew before it is read is another thing.
+                let is_needed = !first.is_some_and(|event| matches!(event.what, What::Bind(_)))
+                    && after.any(|event| !matches!(event.what, What::Bind(_)));
                 if is_needed {
                     return None;
                 }

@@ -1,0 +1,31 @@
+//! The program's source files, each parsed once for all rules.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+use std::rc::Rc;
+
+use wrasse_source::Module;
+
+thread_local! {
+    static READ: RefCell<HashMap<String, Option<Rc<Module>>>> = RefCell::default();
+}
+
+/// The module in a file; `None` if it is not there (any more) or no Python.
+pub fn read(file: &str) -> Option<Rc<Module>> {
+    READ.with_borrow_mut(|read| {
+        let entry = read.entry(file.to_string()).or_insert_with(|| {
+            let text = fs::read_to_string(file).ok()?;
+            Module::read(&text).ok().map(Rc::new)
+        });
+        entry.clone()
+    })
+}
+
+/// Are both the same file, by whatever path?
+pub fn is_same(one: &str, other: &str) -> bool {
+    let whole = |path: &str| fs::canonicalize(path).ok();
+    one == other
+        || Path::new(one).file_name() == Path::new(other).file_name() && whole(one) == whole(other)
+}

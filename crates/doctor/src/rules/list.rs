@@ -1,0 +1,167 @@
+//! What the rules about lists share: which measured list is which in the source.
+
+use std::collections::HashSet;
+use std::rc::Rc;
+
+use wrasse_report::units::{count, size};
+use wrasse_source::{Builder, Module, SinglePass};
+
+use crate::finding::Finding;
+use crate::modules;
+use crate::observations::{BuiltList, Observations};
+use crate::rule::Rule;
+
+/// What a generator and its frame take, about.
+const GENERATOR: u64 = 256;
+
+/// A list that was measured, and that the source says is iterated once.
+pub struct Needless {
+    /// Its file.
+    pub file: String,
+    /// What the source says.
+    pub pass: SinglePass,
+    /// What was measured.
+    pub list: BuiltList,
+}
+
+/// All lists that `is_mine` wants.
+pub fn needless(
+    observations: &Observations,
+    is_mine: impl Fn(&SinglePass) -> bool,
+) -> Vec<Needless> {
+    let mut found: Vec<Needless> = Vec::new();
+    let mut files: Vec<&str> = observations
+        .lists
+        .iter()
+        .map(|list| list.line.file.as_str())
+        .collect();
+    files.sort_unstable();
+    files.dedup();
+    for file in files {
+        let Some(module) = modules::read(file) else {
+            continue;
+        };
+        let is_main = observations
+            .sources
+            .first()
+            .is_some_and(|main| modules::is_same(main, file));
+        let passes = module.single_passes(&foreign(observations, file));
+        for pass in passes {
+            if pass.is_global && !is_main || !is_mine(&pass) {
+                continue;
+            }
+            let measured = observations.lists.iter().filter(|list| {
+                list.line.file == file
+                    && (pass.first_line..=pass.last_line).contains(&list.line.line)
+                    && is_kind(&pass.builder, &list.kind)
+            });
+            if let Some(list) = measured.max_by_key(|list| list.own_bytes + list.item_bytes) {
+                found.push(Needless {
+                    file: file.to_string(),
+                    pass,
+                    list: list.clone(),
+                });
+            }
+        }
+    }
+    found
+}
+
+fn is_kind(builder: &Builder, kind: &str) -> bool {
+    match builder {
+        Builder::Copy(name) if name == "tuple" => kind == "tuple",
+        _ => kind == "list",
+    }
+}
+
+/// Names that the program's other modules import.
+fn foreign(observations: &Observations, file: &str) -> HashSet<String> {
+    let mut names = HashSet::new();
+    for other in &observations.sources {
+        if modules::is_same(other, file) {
+            continue;
+        }
+        let module: Option<Rc<Module>> = modules::read(other);
+        for full in module.iter().flat_map(|module| module.imported()) {
+            names.extend(full.rsplit('.').next().map(String::from));
+        }
+    }
+    names
+}
+
+impl Needless {
+    /// Bytes that would not be held if there were no list.
+    pub fn saved(&self) -> u64 {
+        let list = &self.list;
+        let gone = match self.pass.keeps_items {
+            true => 0.0,
+            false => list.item_bytes as f64 * (1.0 - list.kept),
+        };
+        let one = gone / list.items.max(1) as f64;
+        (list.own_bytes + gone as u64).saturating_sub(one as u64 + GENERATOR)
+    }
+
+    /// The finding, but for the fix.
+    pub fn finding(&self, rule: &Rule) -> Finding {
+        let (list, pass) = (&self.list, &self.pass);
+        let mut finding = rule.finding(&self.file, pass.line);
+        finding.bytes = Some(self.saved());
+        let name = match (&pass.function, &pass.name) {
+            (Some(function), _) => format!(" that {function}() returns"),
+            (None, Some(name)) => format!(" '{name}'"),
+            (None, None) => String::new(),
+        };
+        let items = count(list.items);
+        finding.message = format!(
+            "the {}{name} of {items} items is built only for {}, which needs one at a time",
+            list.kind,
+            self.consumer()
+        );
+        let mut held = format!(
+            "when it was largest: {items} items, {} for the {}",
+            size(list.own_bytes),
+            list.kind
+        );
+        let rest = size(list.item_bytes);
+        if list.item_bytes == 0 {
+            held.push_str("; its items are held elsewhere, too");
+        } else if pass.keeps_items {
+            held.push_str(&format!(
+                "; the items ({rest}) are kept by {}",
+                pass.consumer
+            ));
+        } else if list.kept > 0.05 {
+            held.push_str(&format!(
+                " and {rest} for the items, of which {:.0} % are kept",
+                100.0 * list.kept
+            ));
+        } else {
+            held.push_str(&format!(" and {rest} for items that nothing else holds"));
+        }
+        finding.evidence.push(held);
+        let one = match pass.keeps_items {
+            true => 0,
+            false => list.item_bytes / list.items.max(1),
+        };
+        finding.evidence.push(format!(
+            "a generator would hold one item: {}",
+            size(one + GENERATOR)
+        ));
+        finding
+    }
+
+    /// What iterates over it, and where if that is another line.
+    pub fn consumer(&self) -> String {
+        let pass = &self.pass;
+        let what = match pass.consumer.as_str() {
+            "for" => "the 'for' loop".to_string(),
+            "in" => "the 'in' test".to_string(),
+            "comprehension" => "another comprehension".to_string(),
+            other => other.to_string(),
+        };
+        match pass.consumer_line == pass.line {
+            true => what,
+            false => format!("{what} in line {}", pass.consumer_line),
+        }
+    }
+}

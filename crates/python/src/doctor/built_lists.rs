@@ -1,0 +1,458 @@
+//! How large the program's lists get, by the line that makes them.
+//!
+//! At each look the frames of the running thread are read: local variables, and
+//! the evaluation stack, where a list is that a comprehension is filling or that
+//! a function has just returned. CPython does not say how much of that stack is
+//! in use while a frame runs, so a word of it only counts if it can be read at
+//! all and there is a live list there whose items the tracer knows to be live.
+
+use std::collections::HashMap;
+use std::ffi::c_int;
+use std::ptr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use pyo3_ffi::*;
+use wrasse_doctor::observations::{BuiltList, Line};
+
+use super::{looks, observations};
+use crate::frame::{current_thread, top_frame};
+use crate::heap_graph::{CODE_STACK, Exclusive, Tracked};
+use crate::layout::{CODE_LOCALS, FRAME, FRAME_LOCALS, OWNED_BY_C_STACK, load};
+use crate::{hooks, process};
+
+/// Frames looked at.
+const FRAMES: usize = 50;
+/// Items looked at for an average.
+const SAMPLE: usize = 200;
+/// The share of the thread's time that searches for lists may take.
+const SEARCH_SHARE: u32 = 20;
+/// And what they may take besides.
+const SEARCH_CREDIT: Duration = Duration::from_millis(20);
+/// Smaller lists with smaller items than this are of no interest.
+const SMALLEST: u64 = 32 << 10;
+/// `PyListObject`: the items; `PyTupleObject`: the first one.
+const ITEMS: usize = 24;
+/// Iterators over lists and tuples: how far they are, and over what.
+const ITERATOR: (usize, usize) = (16, 24);
+/// In front of each object that the collector may track.
+const GC_HEAD: usize = 16;
+/// Variables of a module that are looked at.
+const VARIABLES: usize = 2000;
+/// Shorter tuples are not looked at: most are no collections.
+const SHORTEST_TUPLE: usize = 500;
+
+#[derive(Default)]
+struct Seen {
+    largest: HashMap<Line, BuiltList>,
+    /// Lists as they were at the last look, so as not to look again in vain.
+    last: HashMap<usize, (usize, usize)>,
+}
+
+static SEEN: Mutex<Option<Seen>> = Mutex::new(None);
+
+/// Gets ready; says whether the interpreter is as expected.
+///
+/// # Safety
+/// The GIL is held, and no exception is set.
+pub unsafe fn prepare() -> bool {
+    // SAFETY: the caller's contract.
+    let good = unsafe { Exclusive::new().is_ok() };
+    if good {
+        *SEEN.lock().unwrap_or_else(PoisonError::into_inner) = Some(Seen::default());
+    }
+    good
+}
+
+/// What was seen.
+pub fn take() -> Vec<BuiltList> {
+    let seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let mut lists: Vec<_> = seen.unwrap_or_default().largest.into_values().collect();
+    lists.sort_by(|a, b| a.line.cmp(&b.line));
+    lists
+}
+
+/// A list or tuple in a frame, and how far an iteration over it is.
+#[derive(Clone, Copy)]
+struct Found {
+    object: *mut PyObject,
+    position: Option<usize>,
+}
+
+/// Looks at the lists of the running thread's frames. Returns the bytes of the
+/// largest that has changed since the last look.
+///
+/// # Safety
+/// The GIL is held, and the thread is at a safe point without an exception.
+pub unsafe fn look() -> Option<u64> {
+    let mut found = Vec::new();
+    // SAFETY: the frames of the running thread stand still.
+    unsafe {
+        let mut frame = top_frame(current_thread());
+        let mut left = FRAMES;
+        while !frame.is_null() && left > 0 {
+            if load::<u8>(frame, FRAME.owner) != OWNED_BY_C_STACK {
+                lists_of(frame, &mut found);
+                left -= 1;
+            }
+            frame = load(frame, FRAME.previous);
+        }
+        filled_by_c(&mut found);
+    }
+    let mut guard = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let seen = guard.as_mut()?;
+    let mut now = HashMap::new();
+    let mut largest = None;
+    // SAFETY: the GIL is held.
+    let mut exclusive = unsafe { Exclusive::new().ok()? };
+    for each in found {
+        // SAFETY: `lists_of` confirmed the objects, and nothing has run since.
+        let (length, items) = unsafe { (Py_SIZE(each.object) as usize, items(each.object)) };
+        let state = (length, each.position.unwrap_or(0) * SAMPLE / length.max(1));
+        let address = each.object as usize;
+        let known = now.insert(address, state).is_some();
+        if known || seen.last.get(&address) == Some(&state) {
+            continue;
+        }
+        // SAFETY: as above.
+        let measured = unsafe { measure(each, items, &mut exclusive) };
+        if let Some(bytes) = measured.and_then(|list| seen.note(list)) {
+            largest = largest.max(Some(bytes));
+        }
+    }
+    seen.last = now;
+    largest
+}
+
+impl Seen {
+    /// Takes a measured list in; returns its bytes.
+    fn note(&mut self, list: BuiltList) -> Option<u64> {
+        let bytes = list.own_bytes + list.item_bytes;
+        if bytes < SMALLEST {
+            return None;
+        }
+        let largest = self.largest.entry(list.line.clone()).or_default();
+        let kept = largest.kept.max(list.kept);
+        if bytes > largest.own_bytes + largest.item_bytes {
+            *largest = list;
+        }
+        largest.kept = kept;
+        Some(bytes)
+    }
+}
+
+/// The lists and tuples in a frame, iterated ones before others.
+unsafe fn lists_of(frame: *const u8, found: &mut Vec<Found>) {
+    // SAFETY: a live frame; what is read as an object is one, see `is_list`.
+    unsafe {
+        let code: *mut PyObject = load(frame, FRAME.code);
+        if code.is_null() || Py_TYPE(code) != &raw mut PyCode_Type {
+            return;
+        }
+        let variables = load::<c_int>(code.cast(), CODE_LOCALS.count).max(0) as usize;
+        let room = load::<c_int>(code.cast(), CODE_STACK).max(0) as usize;
+        let slots = frame.add(FRAME_LOCALS.values).cast::<*mut PyObject>();
+        let mut iterated = Vec::new();
+        for slot in (0..variables + room).rev() {
+            let mut object = *slots.add(slot);
+            if object.is_null() || !(object as usize).is_multiple_of(align_of::<PyObject>()) {
+                continue;
+            }
+            let is_variable = slot < variables;
+            if is_variable && Py_TYPE(object) == &raw mut PyCell_Type {
+                object = PyCell_Get(object);
+                // The cell holds it on.
+                Py_XDECREF(object);
+                if object.is_null() {
+                    continue;
+                }
+            }
+            let Some(head) = Head::read(object, is_variable) else {
+                continue;
+            };
+            if head.is_iterator() {
+                let over: *mut PyObject = head.words[ITERATOR.1 / 8] as *mut PyObject;
+                if let Some(head) = Head::read(over, false)
+                    && head.is_list(over)
+                {
+                    iterated.push(Found {
+                        object: over,
+                        position: Some(load(object.cast(), ITERATOR.0)),
+                    });
+                }
+            } else if head.is_list(object) {
+                found.push(Found {
+                    object,
+                    position: None,
+                });
+            }
+        }
+        let names: *mut PyObject = load(frame, FRAME_LOCALS.mapping);
+        if !names.is_null() && PyDict_CheckExact(names) != 0 {
+            variables_of(names, found);
+        }
+        found.splice(0..0, iterated);
+    }
+}
+
+/// The lists among the variables of a module or class.
+unsafe fn variables_of(names: *mut PyObject, found: &mut Vec<Found>) {
+    let (mut position, mut key, mut object) = (0, ptr::null_mut(), ptr::null_mut());
+    // SAFETY: a live dict, which nothing changes meanwhile; its values are alive.
+    unsafe {
+        for _ in 0..VARIABLES {
+            if PyDict_Next(names, &raw mut position, &raw mut key, &raw mut object) == 0 {
+                return;
+            }
+            if Head::read(object, true).is_some_and(|head| head.is_list(object)) {
+                found.push(Found {
+                    object,
+                    position: None,
+                });
+            }
+        }
+    }
+}
+
+/// The lists that C code is filling (`list(…)`, `sorted(…)` of a generator): those
+/// whose items are in a block that was made large lately. Objects that the
+/// collector knows are searched for them, as long as that takes little of the time.
+unsafe fn filled_by_c(found: &mut Vec<Found>) {
+    static SEARCHING: AtomicU64 = AtomicU64::new(0);
+    let mut blocks = looks::large_blocks();
+    blocks.retain(|block| {
+        let is_known = found.iter().any(|each| {
+            // SAFETY: a live list or tuple.
+            unsafe { items(each.object) as usize == *block }
+        });
+        let is_wanted = !is_known && line_of(*block).is_some();
+        if !is_wanted {
+            looks::forget(*block);
+        }
+        is_wanted
+    });
+    let spent = Duration::from_nanos(SEARCHING.load(Ordering::Relaxed));
+    let begun = process::thread_time();
+    if blocks.is_empty() || spent > SEARCH_CREDIT + begun / SEARCH_SHARE {
+        return;
+    }
+    // SAFETY: the GIL is held; nothing is freed while the objects are searched.
+    unsafe {
+        let Ok(tracked) = Tracked::find() else {
+            PyErr_Clear();
+            return;
+        };
+        let mut lists = Vec::new();
+        tracked.each(|object| {
+            if Py_TYPE(object) == &raw mut PyList_Type
+                && Py_SIZE(object) > 0
+                && blocks.contains(&(items(object) as usize))
+            {
+                lists.push(object);
+            }
+        });
+        // What is no list's will not become one.
+        for block in blocks {
+            if !lists.iter().any(|list| items(*list) as usize == block) {
+                looks::forget(block);
+            }
+        }
+        found.extend(lists.into_iter().map(|object| Found {
+            object,
+            position: None,
+        }));
+    }
+    let spent = spent + process::thread_time().saturating_sub(begun);
+    SEARCHING.store(spent.as_nanos() as u64, Ordering::Relaxed);
+}
+
+/// The first words of what may be an object.
+struct Head {
+    words: [usize; 4],
+}
+
+impl Head {
+    /// Reads them, where there is memory.
+    unsafe fn read(object: *mut PyObject, is_live: bool) -> Option<Self> {
+        let mut words = [0; 4];
+        if object.is_null() {
+            return None;
+        }
+        if is_live {
+            // SAFETY: an object has two words at least; a list, a tuple and their
+            // iterators have four, of others no more is looked at.
+            unsafe {
+                words[0] = object.cast::<usize>().read();
+                words[1] = object.cast::<usize>().add(1).read();
+            }
+            let head = Self { words };
+            if !head.is_iterator() && !head.is_list_type() {
+                return None;
+            }
+            // SAFETY: now it is known to be one of them.
+            words[2] = unsafe { object.cast::<usize>().add(2).read() };
+            if head.is_iterator() || words[2] > 0 {
+                // SAFETY: as above, and not an empty tuple, which has three.
+                words[3] = unsafe { object.cast::<usize>().add(3).read() };
+            }
+            return Some(Self { words });
+        }
+        let local = libc::iovec {
+            iov_base: words.as_mut_ptr().cast(),
+            iov_len: size_of_val(&words),
+        };
+        let remote = libc::iovec {
+            iov_base: object.cast(),
+            iov_len: size_of_val(&words),
+        };
+        // SAFETY: copies from this very process; what is not mapped is an error.
+        let read = unsafe {
+            libc::process_vm_readv(libc::getpid(), &raw const local, 1, &raw const remote, 1, 0)
+        };
+        let head = Self { words };
+        (read == size_of_val(&words) as isize && head.words[0] as u32 > 0).then_some(head)
+    }
+
+    fn kind(&self) -> *mut PyTypeObject {
+        self.words[1] as *mut PyTypeObject
+    }
+
+    fn is_iterator(&self) -> bool {
+        [&raw mut PyListIter_Type, &raw mut PyTupleIter_Type].contains(&self.kind())
+    }
+
+    fn is_list_type(&self) -> bool {
+        [&raw mut PyList_Type, &raw mut PyTuple_Type].contains(&self.kind())
+    }
+
+    /// Is it a list, or a long tuple, whose items are live blocks?
+    fn is_list(&self, object: *mut PyObject) -> bool {
+        if !self.is_list_type() || self.words[0] as u32 == 0 {
+            return false;
+        }
+        let is_tuple = self.kind() == &raw mut PyTuple_Type;
+        let length = self.words[2];
+        if length == 0 || is_tuple && length < SHORTEST_TUPLE {
+            return false;
+        }
+        let block = match is_tuple {
+            true => object as usize - GC_HEAD,
+            false => self.words[3],
+        };
+        let state = hooks::state();
+        let known = state.as_ref().and_then(|state| state.tracer.block(block));
+        let head = if is_tuple { GC_HEAD + ITEMS } else { 0 };
+        known.is_some_and(|known| known.size >= head + 8 * length)
+    }
+}
+
+/// Where the items are.
+unsafe fn items(object: *mut PyObject) -> *const *mut PyObject {
+    // SAFETY: a live list or tuple.
+    unsafe {
+        match Py_TYPE(object) == &raw mut PyTuple_Type {
+            true => object.cast::<u8>().add(ITEMS).cast(),
+            false => load(object.cast(), ITEMS),
+        }
+    }
+}
+
+unsafe fn measure(
+    found: Found,
+    items: *const *mut PyObject,
+    exclusive: &mut Exclusive,
+) -> Option<BuiltList> {
+    // SAFETY: a live list or tuple with its items; the GIL is held.
+    unsafe {
+        let is_tuple = Py_TYPE(found.object) == &raw mut PyTuple_Type;
+        let block = match is_tuple {
+            true => found.object as usize - GC_HEAD,
+            false => items as usize,
+        };
+        let line = line_of(block)?;
+        let length = Py_SIZE(found.object) as usize;
+        // The item that an iteration is at has one holder more.
+        let visited = found
+            .position
+            .map_or(0, |at| at.saturating_sub(1).min(length));
+        let ahead = found.position.map_or(0, |at| at.min(length));
+        let before = sample(items, 0, visited, exclusive);
+        let after = sample(items, ahead, length, exclusive);
+        // All are visited: what they were before is known from then.
+        let after = after?;
+        let kept = match before {
+            Some(before) if after.alone > 0.0 => 1.0 - before.alone / after.alone,
+            _ => 0.0,
+        };
+        // Items that differ along the list are averaged over all of it.
+        let each = match before {
+            Some(before) if kept < 0.05 => {
+                let (left, right) = (visited as f64, (length - ahead) as f64);
+                (before.bytes * left + after.bytes * right) / (left + right)
+            }
+            _ => after.bytes,
+        };
+        Some(BuiltList {
+            line,
+            kind: if is_tuple { "tuple" } else { "list" }.into(),
+            items: length as u64,
+            own_bytes: exclusive.own(found.object),
+            item_bytes: (each * length as f64) as u64,
+            kept: kept.clamp(0.0, 1.0),
+        })
+    }
+}
+
+/// Averages over some items.
+#[derive(Clone, Copy)]
+struct Sample {
+    /// The bytes that go with one.
+    bytes: f64,
+    /// The part of them that nobody else holds.
+    alone: f64,
+}
+
+/// What the items from `start` to `end` are like.
+unsafe fn sample(
+    items: *const *mut PyObject,
+    start: usize,
+    end: usize,
+    exclusive: &mut Exclusive,
+) -> Option<Sample> {
+    let length = end.checked_sub(start).filter(|length| *length > 0)?;
+    let count = length.min(SAMPLE);
+    let (mut bytes, mut alone) = (0, 0);
+    for number in 0..count {
+        // SAFETY: within the items, which are null or live.
+        unsafe {
+            let item = *items.add(start + number * length / count);
+            if !item.is_null() {
+                let held = exclusive.held(item);
+                bytes += held;
+                alone += u32::from(held > 0);
+            }
+        }
+    }
+    Some(Sample {
+        bytes: bytes as f64 / count as f64,
+        alone: f64::from(alone) / count as f64,
+    })
+}
+
+/// The line of the program that allocated a block; `None` for a library's.
+fn line_of(block: usize) -> Option<Line> {
+    let (file, line) = {
+        let state = hooks::state();
+        let tracer = &state.as_ref()?.tracer;
+        let traceback = tracer.block(block)?.traceback;
+        let innermost = *tracer.tracebacks().frames(traceback).first()?;
+        let (file, line) = tracer.locations().resolve(innermost);
+        (tracer.locations().name(file).to_vec(), line)
+    };
+    let file = String::from_utf8_lossy(&file).into_owned();
+    let is_library = observations()
+        .as_ref()
+        .is_none_or(|observations| observations.is_library(&file));
+    (!is_library).then_some(Line { file, line })
+}

@@ -1,0 +1,74 @@
+//! What would be freed with an object, found without a picture of the heap.
+//!
+//! What is referred to once is held by its one holder alone: following such
+//! references from an object finds the bytes that go with it, but for what its
+//! parts hold together. Few objects are looked at, so this is cheap.
+
+use pyo3_ffi::*;
+
+use super::Failure;
+use super::referents::referents;
+use super::sizes::Kinds;
+use super::{edge, layout};
+
+/// Objects looked at below one; what is beyond does not count.
+const MOST: usize = 2000;
+
+/// Finds such bytes.
+pub struct Exclusive {
+    kinds: Kinds,
+    pending: Vec<*mut PyObject>,
+}
+
+impl Exclusive {
+    /// # Errors
+    /// The interpreter's inside is not as expected.
+    ///
+    /// # Safety
+    /// The GIL is held, and no exception is set.
+    pub unsafe fn new() -> Result<Self, Failure> {
+        // SAFETY: the caller's contract.
+        unsafe {
+            layout::check().map_err(Failure::Unknown)?;
+        }
+        Ok(Self {
+            kinds: Kinds::default(),
+            pending: Vec::new(),
+        })
+    }
+
+    /// The object's own bytes.
+    ///
+    /// # Safety
+    /// The GIL is held, the object is alive, and types have not changed since
+    /// [`new`](Self::new); so for the next one.
+    pub unsafe fn own(&mut self, object: *mut PyObject) -> u64 {
+        // SAFETY: the caller's contract.
+        unsafe { self.kinds.size(object).unwrap_or(0) + edge::values_size(object) }
+    }
+
+    /// The bytes that one reference to `object` keeps: none if there are others.
+    pub unsafe fn held(&mut self, object: *mut PyObject) -> u64 {
+        let mut bytes = 0;
+        let mut seen = 0;
+        self.pending.clear();
+        self.pending.push(object);
+        // SAFETY: the caller's contract: nothing is freed meanwhile.
+        unsafe {
+            while let Some(object) = self.pending.pop() {
+                if Py_REFCNT(object) != 1 || seen == MOST {
+                    continue;
+                }
+                seen += 1;
+                bytes += self.own(object);
+                let pending = &mut self.pending;
+                referents(object, &mut |target| {
+                    if Py_REFCNT(target) == 1 && pending.len() < MOST {
+                        pending.push(target);
+                    }
+                });
+            }
+        }
+        bytes
+    }
+}

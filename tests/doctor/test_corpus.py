@@ -1,0 +1,111 @@
+"""Runs each program of the corpus under `wrasse doctor` and compares with what is planted in it."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import tokenize
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+PROGRAMS = sorted(path for path in HERE.glob("*.py") if path.name != "test_corpus.py")
+EXPECT = re.compile(r"#\s*expect:\s*(W\d+)(?:\s+(bytes|ms)~=(.+))?$")
+TOLERANCE = 0.10
+
+
+@dataclass(frozen=True)
+class Defect:
+    line: int
+    code: str
+    kind: str | None
+    amount: float
+
+
+@dataclass
+class Score:
+    found: int = 0
+    missed: int = 0
+    wrong: int = 0
+
+
+SCORES: dict[str, Score] = {}
+
+
+def planted(path: Path) -> list[Defect]:
+    """The defects that a program's comments name. Names in amounts are the program's own constants."""
+    found = []
+    text = path.read_text()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        match = EXPECT.search(token.string) if token.type == tokenize.COMMENT else None
+        if match:
+            code, kind, amount = match.groups()
+            found.append(Defect(token.start[0], code, kind, evaluate(amount, text) if amount else 0.0))
+    return found
+
+
+def evaluate(amount: str, text: str) -> float:
+    names: dict[str, object] = {"sys": sys}
+    constants = re.findall(r"^([A-Z]+) = (.+)$", text, re.MULTILINE)
+    for name, value in constants:
+        if re.search(rf"\b{name}\b", amount):
+            names[name] = eval(value, {"sys": sys})
+    return float(eval(amount, names))
+
+
+def examine(path: Path, tmp_path: Path) -> list[dict[str, object]]:
+    result = tmp_path / "findings.json"
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("WRASSE")}
+    command = [sys.executable, "-m", "wrasse", "doctor", "--exit-zero", "--json", str(result), str(path)]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    findings: list[dict[str, object]] = json.loads(result.read_text())["findings"]
+    return findings
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
+def test_program(path: Path, tmp_path: Path) -> None:
+    expected = planted(path)
+    findings = examine(path, tmp_path)
+    problems = []
+    left = list(findings)
+    for defect in expected:
+        score = SCORES.setdefault(defect.code, Score())
+        here = [each for each in left if (each["line"], each["code"]) == (defect.line, defect.code)]
+        if not here:
+            score.missed += 1
+            problems.append(f"line {defect.line}: {defect.code} was not found")
+            continue
+        left.remove(here[0])
+        score.found += 1
+        if defect.kind:
+            measured = here[0]["bytes" if defect.kind == "bytes" else "milliseconds"]
+            assert isinstance(measured, (int, float))
+            if abs(measured - defect.amount) > TOLERANCE * defect.amount:
+                problems.append(f"line {defect.line}: {defect.code} says {measured:,}, the truth is {defect.amount:,.0f}")
+    for each in left:
+        SCORES.setdefault(str(each["code"]), Score()).wrong += 1
+        problems.append(f"line {each['line']}: {each['code']} is no defect: {each['message']}")
+    assert not problems, "\n".join(problems)
+
+
+def test_precision_and_recall(capfd: pytest.CaptureFixture[str]) -> None:
+    """Comes last: what all programs together say."""
+    if not SCORES:
+        pytest.skip("no program was run")
+    with capfd.disabled():
+        print(f"\ndoctor's corpus, {len(PROGRAMS)} programs:")
+        print(f"{'rule':8} {'planted':>8} {'found':>6} {'wrong':>6}")
+        for code, score in sorted(SCORES.items()):
+            print(f"{code:8} {score.found + score.missed:8} {score.found:6} {score.wrong:6}")
+        found = sum(score.found for score in SCORES.values())
+        missed = sum(score.missed for score in SCORES.values())
+        wrong = sum(score.wrong for score in SCORES.values())
+        print(f"precision {found / max(found + wrong, 1):.3f}, recall {found / max(found + missed, 1):.3f}")
+    assert missed == 0 and wrong == 0
