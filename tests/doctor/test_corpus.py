@@ -46,7 +46,9 @@ def planted(path: Path) -> list[Defect]:
         match = EXPECT.search(token.string) if token.type == tokenize.COMMENT else None
         if match:
             code, kind, amount = match.groups()
-            found.append(Defect(token.start[0], code, kind, evaluate(amount, text) if amount else 0.0))
+            found.append(
+                Defect(token.start[0], code, kind, evaluate(amount, text) if amount else 0.0)
+            )
     return found
 
 
@@ -62,8 +64,19 @@ def evaluate(amount: str, text: str) -> float:
 def examine(path: Path, tmp_path: Path) -> list[dict[str, object]]:
     result = tmp_path / "findings.json"
     environment = {key: value for key, value in os.environ.items() if not key.startswith("WRASSE")}
-    command = [sys.executable, "-m", "wrasse", "doctor", "--exit-zero", "--json", str(result), str(path)]
-    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    command = [
+        sys.executable,
+        "-m",
+        "wrasse",
+        "doctor",
+        "--exit-zero",
+        "--json",
+        str(result),
+        str(path),
+    ]
+    done = subprocess.run(
+        command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     findings: list[dict[str, object]] = json.loads(result.read_text())["findings"]
     return findings
@@ -88,7 +101,9 @@ def test_program(path: Path, tmp_path: Path) -> None:
             measured = here[0]["bytes" if defect.kind == "bytes" else "milliseconds"]
             assert isinstance(measured, (int, float))
             if abs(measured - defect.amount) > TOLERANCE * defect.amount:
-                problems.append(f"line {defect.line}: {defect.code} says {measured:,}, the truth is {defect.amount:,.0f}")
+                problems.append(
+                    f"line {defect.line}: {defect.code} says {measured:,}, the truth is {defect.amount:,.0f}"
+                )
     for each in left:
         SCORES.setdefault(str(each["code"]), Score()).wrong += 1
         problems.append(f"line {each['line']}: {each['code']} is no defect: {each['message']}")
@@ -107,5 +122,7 @@ def test_precision_and_recall(capfd: pytest.CaptureFixture[str]) -> None:
         found = sum(score.found for score in SCORES.values())
         missed = sum(score.missed for score in SCORES.values())
         wrong = sum(score.wrong for score in SCORES.values())
-        print(f"precision {found / max(found + wrong, 1):.3f}, recall {found / max(found + missed, 1):.3f}")
+        print(
+            f"precision {found / max(found + wrong, 1):.3f}, recall {found / max(found + missed, 1):.3f}"
+        )
     assert missed == 0 and wrong == 0
