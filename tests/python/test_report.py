@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import os
 import struct
@@ -287,6 +289,116 @@ def test_what_a_capture_lacks_is_said(made: tuple[Path, Path], browser: Browser)
     ]:
         browser.click(f"#tab-{view}")
         assert words in browser.text(f"#view-{view}")
+
+
+def document(page: Path) -> dict[str, Any]:
+    """What is in the page."""
+    data = page.read_text().split('type="text/plain">')[1].split("</script>")[0]
+    return json.loads(gzip.decompress(base64.b64decode(data)))
+
+
+HEAP = (
+    PROGRAM
+    + """
+class Session:
+    def __init__(self):
+        self.log = ["x" * 1000 + str(number) for number in range(100)]
+
+cache = {"first": Session(), "second": Session()}
+root = Node()
+for _ in range(4):
+    Node(root)
+odd = {"<img src=x onerror='window.taken=1'>": [bytes(100_000)]}
+import gc
+gc.collect()
+gc.disable()
+for _ in range(7):
+    job = Session()
+    job.me = job
+del job
+"""
+)
+
+
+@pytest.fixture(scope="module")
+def looked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make(tmp_path_factory.mktemp("heap"), HEAP, "--heap")[1]
+
+
+def below(node: dict[str, Any], *names: str) -> dict[str, Any]:
+    for name in names:
+        [node] = [child for child in node["children"] if child["name"].startswith(name)]
+    return node
+
+
+def test_a_look_at_the_heap(looked: Path) -> None:
+    found = document(looked)
+    rows = {row["type"]: row for row in found["types"]}
+    assert rows["__main__.Session"]["count"] == 2 + 7
+    assert rows["__main__.Session"]["retained"] > (2 + 7) * 100 * 1000
+    assert rows["__main__.Node"]["count"] == 5
+    assert found["retained"]["bytes"] == sum(row["bytes"] for row in found["types"])
+    main = below(found["retained"], "module __main__")
+    first = below(main, ".cache  dict", "['first']  __main__.Session")
+    assert 100_000 < first["bytes"] < 120_000
+    assert below(first, ".log  list")["bytes"] > 100_000
+    assert below(main, ".kept  list")["bytes"] > 3000 * 1000
+
+    def check(node: dict[str, Any]) -> None:
+        children = node.get("children", [])
+        assert sum(child["bytes"] for child in children) <= node["bytes"], node["name"]
+        for child in children:
+            check(child)
+
+    check(found["retained"])
+    garbage = below(found["retained"], "what nothing reaches")
+    assert garbage["bytes"] > 7 * 100 * 1000
+    assert len([each for each in garbage["children"] if "Session" in each["name"]]) == 7
+    [cycle] = [
+        cycle
+        for cycle in found["cycles"]
+        if {node["type"] for node in cycle["nodes"]} == {"__main__.Node", "list"}
+    ]
+    assert sorted(edge["name"][0] for edge in cycle["edges"]) == [".", ".", "["]
+    assert {".parent", ".children"} < {edge["name"] for edge in cycle["edges"]}
+
+
+def test_a_look_needs_a_capture_to_be_written_to(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("print('ran')")
+    result = wrasse("run", "--heap", "app.py", cwd=tmp_path)
+    assert (result.code, result.out) == (2, "")
+    assert "--capture" in result.err and result.err.count("\n") == 1
+
+
+@needs_browser
+def test_the_heap_is_shown(looked: Path, browser: Browser) -> None:
+    found = document(looked)
+    browser.open(looked)
+    browser.click("#tab-types")
+    first = browser.text("#view-types tbody tr")
+    assert found["types"][0]["type"] in first and size(found["types"][0]["bytes"]) in first
+    browser.press("/", *"session")
+    browser.wait("document.querySelectorAll('#view-types tbody tr').length === 1")
+    row = browser.text("#view-types tbody")
+    assert "__main__.Session" in row and "of" in browser.text("#view-types .rest")
+    # The search opens the tree where it finds something.
+    browser.click("#tab-retained")
+    assert "['first']  __main__.Session" in browser.text("#view-retained")
+    browser.press("\ue00c")
+    browser.run("document.querySelector('.tree').focus()")
+    browser.press("\ue015")
+    assert "__main__" in browser.text("#view-retained [aria-selected=true] .label")
+    browser.click("#tab-cycles")
+    assert browser.run("return document.querySelectorAll('#view-cycles svg.graph').length") == len(
+        found["cycles"]
+    )
+    names = browser.run(
+        "return [...document.querySelectorAll('svg.graph text')].map((text) => text.textContent)"
+    )
+    assert {"Node", ".parent", ".children"} < set(names)
+    assert browser.run("return document.images.length") == 0
+    assert browser.run("return window.taken") is None
+    assert browser.complaints() == []
 
 
 HOSTILE = """

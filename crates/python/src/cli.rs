@@ -124,6 +124,9 @@ struct RunOptions {
     /// Write what the memory did to FILE while the program runs, for the other commands
     #[arg(short = 'o', long, value_name = "FILE")]
     capture: Option<PathBuf>,
+    /// With -o: look at all objects when the program has ended, for types and what keeps them alive
+    #[arg(long, requires = "capture")]
+    heap: bool,
     /// Write the notebook with its outputs to FILE
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -407,8 +410,9 @@ fn run_program(
     // Closed by whoever started this: the program's own files may get its number.
     // SAFETY: asks about a descriptor, open or not.
     let is_closed = unsafe { libc::fcntl(libc::STDERR_FILENO, libc::F_GETFD) } == -1;
-    let mark =
-        run::Mark::of_this_process(options.quiet || is_closed, json, capture).to_environment();
+    let mark = run::Mark::of_this_process(options.quiet || is_closed, json, capture)
+        .with_heap(options.heap)
+        .to_environment();
     let mut changes = vec![("WRASSE", wanted.into()), (run::MARK, mark)];
     changes.extend(mark_of_lines);
     Err(replace_process(&command, &changes))

@@ -20,6 +20,7 @@ mod layout;
 pub mod names;
 pub mod path;
 pub mod referents;
+mod sections;
 pub mod sizes;
 mod stack;
 mod table;
@@ -37,6 +38,7 @@ pub use exclusive::Exclusive;
 pub use explain::explain;
 pub use layout::CODE_STACK;
 pub use names::each_module;
+pub use sections::write_sections;
 pub use table::heap;
 pub use why_alive::why_alive;
 

@@ -24,7 +24,7 @@ use wrasse_report::{
 };
 use wrasse_tracer::Snapshot;
 
-use crate::{capture, doctor, interpreter, profile, small_objects, statistics};
+use crate::{capture, doctor, heap_graph, interpreter, profile, small_objects, statistics};
 
 /// Environment variable that marks the process which reports.
 pub const MARK: &str = "WRASSE_RUN";
@@ -40,6 +40,8 @@ pub struct Mark {
     quiet: bool,
     json: Option<PathBuf>,
     capture: Option<PathBuf>,
+    /// The capture gets a look at the heap at the end.
+    heap: bool,
 }
 
 /// A process: its number, and the time it was started, since the same number
@@ -71,17 +73,24 @@ impl Mark {
             quiet,
             json,
             capture,
+            heap: false,
         }
     }
 
-    /// The value of [`MARK`]: process, start time, `q` for quiet, length of the
-    /// JSON file's name. Then that name and the capture's, which may hold anything.
+    /// The same, with or without a look at the heap in the capture.
+    pub fn with_heap(self, heap: bool) -> Self {
+        Mark { heap, ..self }
+    }
+
+    /// The value of [`MARK`]: process, start time, `q` for quiet and `h` for the heap,
+    /// length of the JSON file's name. Then that name and the capture's, which may hold anything.
     pub fn to_environment(&self) -> OsString {
         let quiet = if self.quiet { "q" } else { "" };
+        let heap = if self.heap { "h" } else { "" };
         let name = |path: &Option<PathBuf>| path.clone().unwrap_or_default().into_os_string();
         let json = name(&self.json);
         let mut value = OsString::from(format!(
-            "{};{};{quiet};{};",
+            "{};{};{quiet}{heap};{};",
             self.process.number,
             self.process.started,
             json.len()
@@ -98,7 +107,8 @@ impl Mark {
             number: text()?.parse().ok()?,
             started: text()?.parse().ok()?,
         };
-        let quiet = text()? == "q";
+        let flags = text()?;
+        let (quiet, heap) = (flags.contains('q'), flags.contains('h'));
         let length = text()?.parse().ok()?;
         let (json, capture) = parts.next()?.split_at_checked(length)?;
         let path = |name: &[u8]| {
@@ -109,6 +119,7 @@ impl Mark {
             quiet,
             json: path(json),
             capture: path(capture),
+            heap,
         })
     }
 }
@@ -286,6 +297,7 @@ unsafe extern "C" fn read_profile(_module: *mut PyObject, _none: *mut PyObject) 
             trace,
             peak_rss_bytes,
         });
+        look_at_heap();
     }
     // SAFETY: returns a new reference to None.
     unsafe { Py_NewRef(Py_None()) }
@@ -303,6 +315,19 @@ fn tracebacks(snapshot: &Snapshot) -> Vec<Traceback> {
             .collect(),
     });
     tracebacks.collect()
+}
+
+/// Adds what is on the heap to the capture, if that is asked for.
+fn look_at_heap() {
+    if capture::is_on()
+        && reporting().is_some_and(|run| run.mark.heap)
+        // SAFETY: called by `atexit`, with the GIL and no exception set.
+        && let Err(reason) = unsafe { heap_graph::write_sections() }
+    {
+        print(&format!(
+            "wrasse: no look at the heap in the capture: {reason}\n"
+        ));
+    }
 }
 
 /// Begins the capture, if one is asked for.

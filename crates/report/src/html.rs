@@ -69,17 +69,7 @@ struct Document<'a> {
 
 #[derive(Serialize)]
 struct MeasureName {
-    key: &'static str,
     name: &'static str,
-}
-
-/// A measure's name in the file.
-fn key(measure: Measure) -> &'static str {
-    match measure {
-        Measure::Peak => "peak",
-        Measure::End => "live",
-        Measure::Allocated => "allocated",
-    }
 }
 
 /// The measures that a recording has, and what is to be said of the others.
@@ -125,7 +115,6 @@ pub fn html(recording: &Recording, options: HtmlOptions) -> Result<Vec<u8>, Stri
         measures: measures
             .iter()
             .map(|&measure| MeasureName {
-                key: key(measure),
                 name: measure.name(),
             })
             .collect(),

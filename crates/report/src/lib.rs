@@ -22,7 +22,7 @@ pub use diff::Diff;
 pub use export::{Format, export};
 pub use html::{HtmlOptions, html};
 pub use lines::{LineCost, LineTable, lines_to_json};
-pub use look::{Cycle, CycleEdge, CycleNode, Finding, Looks, RetainedNode, TypeRow};
+pub use look::{Cycle, CycleEdge, CycleNode, Finding, Looks, RetainedNode, TypeRow, to_section};
 pub use recording::{Measure, Recording};
 pub use stats::Stats;
 pub use summary::{

@@ -143,3 +143,10 @@ impl Looks {
         }
     }
 }
+
+/// What a section with this content holds.
+#[must_use]
+pub fn to_section(content: &impl Serialize) -> Vec<u8> {
+    // These forms have string keys only, and nothing that cannot be written.
+    serde_json::to_vec(content).unwrap_or_else(|_| b"null".to_vec())
+}

@@ -9,6 +9,7 @@ use wrasse_report::units;
 
 use super::answer::Value;
 use super::path::Words;
+use super::sizes::Kind;
 use super::{Failure, Picture, cycles, edge, look, names};
 use crate::census;
 
@@ -34,11 +35,16 @@ pub unsafe extern "C" fn heap(
     }
 }
 
-struct Row {
-    name: String,
-    objects: u64,
-    shallow: u64,
-    retained: u64,
+/// The objects of one type.
+pub struct Row {
+    /// The type's full name.
+    pub name: String,
+    /// How many.
+    pub objects: u64,
+    /// Their own bytes.
+    pub shallow: u64,
+    /// The bytes that would go with them.
+    pub retained: u64,
 }
 
 /// An object that is worth a line of its own.
@@ -153,18 +159,7 @@ unsafe fn retained(picture: &Picture, limit: usize) -> Result<Found, Failure> {
         let retained = tree.retained(graph)?;
         let kinds = picture.kinds.all();
         let by_kind = tree.retained_by_kind(graph, &retained, kinds.len())?;
-        let mut rows: Vec<Row> = kinds
-            .iter()
-            .zip(by_kind)
-            .filter(|(kind, _)| kind.objects > 0)
-            .map(|(kind, retained)| Row {
-                name: census::name_of(kind.of),
-                objects: kind.objects,
-                shallow: kind.bytes,
-                retained: retained + kind.folded,
-            })
-            .collect();
-        rows.sort_by(|a, b| b.shallow.cmp(&a.shallow).then_with(|| a.name.cmp(&b.name)));
+        let rows = rows(kinds, by_kind);
 
         let mut namespaces = HashSet::new();
         let mut modules = Vec::new();
@@ -230,6 +225,27 @@ unsafe fn retained(picture: &Picture, limit: usize) -> Result<Found, Failure> {
             unreachable,
         })
     }
+}
+
+/// A row for each type that has objects, the most bytes first. `retained` is what
+/// the nodes of each retain.
+///
+/// # Safety
+/// Called while the picture stands.
+pub unsafe fn rows(kinds: &[Kind], retained: Vec<u64>) -> Vec<Row> {
+    let with_objects = kinds.iter().zip(retained);
+    let mut rows: Vec<Row> = with_objects
+        .filter(|(kind, _)| kind.objects > 0)
+        .map(|(kind, retained)| Row {
+            // SAFETY: types are alive with their objects.
+            name: unsafe { census::name_of(kind.of) },
+            objects: kind.objects,
+            shallow: kind.bytes,
+            retained: retained + kind.folded,
+        })
+        .collect();
+    rows.sort_by(|a, b| b.shallow.cmp(&a.shallow).then_with(|| a.name.cmp(&b.name)));
+    rows
 }
 
 fn text(objects: u64, bytes: u64, found: &Found) -> String {

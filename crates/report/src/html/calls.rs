@@ -6,8 +6,8 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use super::tree::{Grouping, Keyed, ROOT, Tree};
-use crate::recording::{Amount, Measure, Recording};
+use super::tree::{Grouping, Keyed, ROOT, Sum, Tree};
+use crate::recording::{Measure, Recording};
 use crate::text::printable;
 
 /// Nodes of a tree, at most.
@@ -91,7 +91,7 @@ pub struct Rest {
     pub own: Vec<[u64; 2]>,
 }
 
-fn pair(amount: Amount) -> [u64; 2] {
+fn pair(amount: Sum) -> [u64; 2] {
     [amount.bytes, amount.blocks]
 }
 

@@ -179,7 +179,7 @@ function cyclePicture(cycle) {
   const [wide, tall] = [middle - 82, centre - 36];
   const places = new Map();
   nodes.forEach((node, index) => {
-    const turn = (index / nodes.length) * 2 * Math.PI - Math.PI / 2;
+    const turn = (index / nodes.length) * 2 * Math.PI - (nodes.length === 2 ? Math.PI : Math.PI / 2);
     places.set(node.id, nodes.length === 1 ? { x: middle, y: centre + 30 } : { x: middle + wide * Math.cos(turn), y: centre + tall * Math.sin(turn) });
   });
   const words = "A cycle of " + cycle.nodes.map((node) => lastPart(node.type)).join(", ");

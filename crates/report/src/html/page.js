@@ -5,12 +5,12 @@ views.sort((a, b) => ORDER.indexOf(a.key) - ORDER.indexOf(b.key));
 
 const KEYS = [
   ["1 … 9", "show a view"],
-  ["/", "search; Escape leaves and empties it"],
+  ["/", "search"],
   ["m", "the next measure (peak, live, allocated)"],
   ["b", "by line, function, file"],
   ["t", "light or dark"],
   ["arrows, Enter", "move in the timeline, the flame graph, the tree and the tabs"],
-  ["Escape", "one step back in what was enlarged"],
+  ["Escape", "one step back in what was enlarged; empties the search"],
   ["?", "this list"],
 ];
 
@@ -70,14 +70,14 @@ function onKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || dialog.open) return;
   if (event.key === "Escape") {
     tip.hide();
-    if (document.activeElement === search) {
+    const view = views.find((each) => each.key === state.view);
+    if (document.activeElement !== search && view.escape && view.escape()) {
+      event.preventDefault();
+    } else if (state.query || document.activeElement === search) {
       search.value = "";
       search.blur();
       change({ query: "" });
-      return;
     }
-    const view = views.find((each) => each.key === state.view);
-    if (view.escape && view.escape()) event.preventDefault();
     return;
   }
   if (event.target.closest && event.target.closest("input[type=search]")) return;

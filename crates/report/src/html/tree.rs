@@ -6,7 +6,16 @@ use std::hash::Hash;
 
 use wrasse_capture::Capture;
 
-use crate::recording::{Amount, Measure, Recording};
+use crate::recording::{Measure, Recording};
+
+/// Bytes and the number of blocks in them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sum {
+    /// Bytes.
+    pub bytes: u64,
+    /// Blocks.
+    pub blocks: u64,
+}
 
 /// The node above all others.
 pub const ROOT: u32 = 0;
@@ -20,12 +29,12 @@ pub struct Tree {
     /// How many measures there are.
     width: usize,
     /// What each node allocated itself, by node and measure.
-    own: Vec<Amount>,
+    own: Vec<Sum>,
     /// And with all that it called.
-    total: Vec<Amount>,
+    total: Vec<Sum>,
 }
 
-fn add(into: &mut Amount, more: Amount) {
+fn add(into: &mut Sum, more: Sum) {
     into.bytes = into.bytes.saturating_add(more.bytes);
     into.blocks = into.blocks.saturating_add(more.blocks);
 }
@@ -39,7 +48,7 @@ impl Tree {
             parents: vec![ROOT; nodes.len() + 1],
             keys: vec![0; nodes.len() + 1],
             width: measures.len(),
-            own: vec![Amount::default(); (nodes.len() + 1) * measures.len()],
+            own: vec![Sum::default(); (nodes.len() + 1) * measures.len()],
             total: Vec::new(),
         };
         for (at, &(caller, location)) in nodes.iter().enumerate() {
@@ -48,7 +57,9 @@ impl Tree {
         for row in &recording.rows {
             let first = capture.node(row.traceback) as usize * measures.len();
             for (place, &measure) in tree.own[first..].iter_mut().zip(measures) {
-                add(place, row.amount(measure));
+                let amount = row.amount(measure);
+                let (bytes, blocks) = (amount.bytes, amount.blocks);
+                add(place, Sum { bytes, blocks });
             }
         }
         tree.add_up();
@@ -62,7 +73,7 @@ impl Tree {
             parents: vec![ROOT],
             keys: vec![0],
             width: self.width,
-            own: vec![Amount::default(); self.width],
+            own: vec![Sum::default(); self.width],
             total: Vec::new(),
         };
         let mut numbers: HashMap<(u32, u32), u32> = HashMap::new();
@@ -79,7 +90,7 @@ impl Tree {
                         merged.keys.push(key);
                         merged
                             .own
-                            .resize(merged.own.len() + self.width, Amount::default());
+                            .resize(merged.own.len() + self.width, Sum::default());
                         merged.parents.len() as u32 - 1
                     })
                 };
@@ -115,12 +126,12 @@ impl Tree {
     }
 
     /// What a node allocated itself.
-    pub fn own(&self, node: usize, measure: usize) -> Amount {
+    pub fn own(&self, node: usize, measure: usize) -> Sum {
         self.own[node * self.width + measure]
     }
 
     /// What a node and all that it called allocated.
-    pub fn total(&self, node: usize, measure: usize) -> Amount {
+    pub fn total(&self, node: usize, measure: usize) -> Sum {
         self.total[node * self.width + measure]
     }
 
@@ -160,8 +171,8 @@ impl Tree {
     pub fn by_key(&self, count: usize) -> Keyed {
         let mut keyed = Keyed {
             width: self.width,
-            own: vec![Amount::default(); count * self.width],
-            total: vec![Amount::default(); count * self.width],
+            own: vec![Sum::default(); count * self.width],
+            total: vec![Sum::default(); count * self.width],
         };
         let mut first_child = vec![ROOT; self.len()];
         let mut next_sibling = vec![ROOT; self.len()];
@@ -200,21 +211,21 @@ impl Tree {
     }
 }
 
-/// Amounts by key.
+/// Sums by key.
 pub struct Keyed {
     width: usize,
-    own: Vec<Amount>,
-    total: Vec<Amount>,
+    own: Vec<Sum>,
+    total: Vec<Sum>,
 }
 
 impl Keyed {
     /// Allocated there.
-    pub fn own(&self, key: usize, measure: usize) -> Amount {
+    pub fn own(&self, key: usize, measure: usize) -> Sum {
         self.own[key * self.width + measure]
     }
 
     /// Allocated there and in all that was called from there.
-    pub fn total(&self, key: usize, measure: usize) -> Amount {
+    pub fn total(&self, key: usize, measure: usize) -> Sum {
         self.total[key * self.width + measure]
     }
 }
