@@ -47,7 +47,7 @@ def install(features: str = "1") -> dict[str, object]:
 
     ``features`` is what the environment variable WRASSE takes: ``"1"``, which
     is everything, or a comma list of ``gc``, ``alloc``, ``tracemalloc``,
-    ``trace[=NFRAME]``, ``limit=SIZE`` and ``gc-log``. What is on already stays on. A part that does not fit this
+    ``trace[=NFRAME]``, ``temporary=N``, ``limit=SIZE`` and ``gc-log``. What is on already stays on. A part that does not fit this
     interpreter stays stock and says so in one line on standard error. Raises
     ValueError for a word that wrasse does not know.
     """
@@ -94,7 +94,9 @@ def snapshot(source: str | None = None) -> "Snapshot":
     ``"tracemalloc"`` for what the program traces with :mod:`tracemalloc`; if it is not
     given, the profile where it is on. Raises RuntimeError if neither records.
 
-    The result has the methods of :class:`tracemalloc.Snapshot`.
+    The result has the methods of :class:`tracemalloc.Snapshot`. Their argument ``measure`` also
+    shows what was live at the peak, all that was allocated, and what was temporary;
+    ``threads()`` says what each thread has allocated.
     """
     if source is None:
         source = "profile" if _core.status()["profile"] == "on" else "tracemalloc"

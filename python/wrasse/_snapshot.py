@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import namedtuple
 from tracemalloc import Statistic, StatisticDiff, Traceback
 
 from wrasse import _core
@@ -12,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from os import PathLike
-    from typing import Protocol
+    from typing import NamedTuple, Protocol
 
     class Matching(Protocol):
         """What the filters of tracemalloc have."""
@@ -20,6 +21,22 @@ if TYPE_CHECKING:
         @property
         def inclusive(self) -> bool: ...  # noqa: D102
         def _match(self, trace: tuple[object, ...], /) -> bool: ...
+
+    class Amount(NamedTuple):
+        size: int
+        count: int
+
+    class ThreadTotal(NamedTuple):
+        number: int
+        name: str
+        live: Amount
+        peak: Amount
+        allocated: Amount
+        temporary: Amount
+
+else:
+    Amount = namedtuple("Amount", "size count")
+    ThreadTotal = namedtuple("ThreadTotal", "number name live peak allocated temporary")
 
 
 class Snapshot:
@@ -39,19 +56,49 @@ class Snapshot:
         """How many frames of each traceback are kept."""
         return self._sums.limit()
 
-    def statistics(self, key_type: str, cumulative: bool = False) -> list[Statistic]:
-        """Sum by ``"lineno"``, ``"filename"`` or ``"traceback"``, most bytes first."""
-        found = self._sums.statistics(key_type, cumulative)
+    def statistics(
+        self, key_type: str, cumulative: bool = False, measure: str = "live"
+    ) -> list[Statistic]:
+        """Sum by ``"lineno"``, ``"filename"`` or ``"traceback"``, most bytes first.
+
+        ``measure`` says which blocks: those ``"live"`` when the snapshot was taken, those live
+        at the ``"peak"``, all ``"allocated"`` since tracing began, or those of them that were
+        ``"temporary"``: freed before the next block was allocated.
+        """
+        found = self._sums.statistics(key_type, cumulative, measure)
         return [Statistic(Traceback(frames), size, count) for frames, size, count in found]
 
     def compare_to(
-        self, old_snapshot: Snapshot, key_type: str, cumulative: bool = False
+        self,
+        old_snapshot: Snapshot,
+        key_type: str,
+        cumulative: bool = False,
+        measure: str = "live",
     ) -> list[StatisticDiff]:
-        """Say what has changed since ``old_snapshot``, the largest change first."""
-        found = self._sums.compare(old_snapshot._sums, key_type, cumulative)
+        """Say what has changed since ``old_snapshot``, the largest change first.
+
+        ``measure`` is that of :meth:`statistics`; with ``"allocated"`` the differences are what
+        was allocated in between.
+        """
+        found = self._sums.compare(old_snapshot._sums, key_type, cumulative, measure)
         return [
             StatisticDiff(Traceback(frames), size, size_diff, count, count_diff)
             for frames, size, size_diff, count, count_diff in found
+        ]
+
+    def threads(self) -> list[ThreadTotal]:
+        """Say what each thread has allocated, in the order in which they came.
+
+        Each has a ``number``, the system's (:func:`threading.get_native_id`), 0 for all threads
+        beyond the first 255; a ``name``, empty where it is not known; and four pairs of
+        ``size`` in bytes and ``count`` of blocks: what of it is ``live``, whoever frees it; what
+        was live at the ``peak``, when most was, of all threads together; all that it
+        ``allocated``; and of that what was ``temporary``, freed before the next block was
+        allocated. Filters change nothing here.
+        """
+        return [
+            ThreadTotal(number, name, *(Amount(*amount) for amount in amounts))
+            for number, name, *amounts in self._sums.threads()
         ]
 
     def filter_traces(self, filters: Iterable[Matching]) -> Snapshot:

@@ -104,6 +104,70 @@ def test_what_was_allocated_and_freed_is_counted(finished: Path) -> None:
     assert so_far == sorted(so_far)
 
 
+THREADS = """
+import threading
+
+def make():
+    global keep
+    keep = bytearray(3_000_000)
+    for _ in range(5000):
+        bytes(2000)
+
+work = threading.Thread(target=make, name="w\u00f6rker")
+work.start()
+work.join()
+gone = [bytes(1000) for _ in range(9000)]
+del gone
+"""
+
+
+def threads(tmp_path: Path) -> Path:
+    """A capture of the program above."""
+    (tmp_path / "threads.py").write_text(THREADS)
+    file = tmp_path / "run.wrasse"
+    result = wrasse("run", "--quiet", "-o", file, "threads.py", cwd=tmp_path)
+    assert (result.code, result.err) == (0, "")
+    return file
+
+
+def test_what_does_not_live_long_is_told_line_by_line(tmp_path: Path) -> None:
+    file = threads(tmp_path)
+    found = stats(file)
+    assert 10_000_000 < found["temporary_bytes"] < found["allocated_bytes"]
+    rows = table(file, "--sort", "temporary")
+    first = rows["rows"][0]
+    assert (first["frames"][0]["line"], first["blocks"]) == (8, 5000)
+    assert 10_000_000 < first["bytes"] < 5000 * 2100
+    assert first["bytes_per_second"] == pytest.approx(first["bytes"] / rows["seconds"])
+    assert "bytes_per_second" not in table(file, "--at", "peak")["rows"][0]
+    text = wrasse("table", file, "--measure", "temporary").out
+    assert "per second" in text, text
+
+
+def test_the_peak_is_exact_however_short(tmp_path: Path) -> None:
+    file = threads(tmp_path)
+    found, rows = stats(file), table(file)
+    assert rows["total_bytes"] == found["peak_bytes"] >= found["sampled_peak_bytes"]
+    (gone,) = (row for row in rows["rows"] if row["frames"][0]["line"] == 13)
+    # Besides the blocks, the list, its items and the last number.
+    assert 9001 <= gone["blocks"] <= 9003 and gone["bytes"] > 9000 * 1033
+
+
+def test_each_thread_has_its_figures(tmp_path: Path) -> None:
+    file = threads(tmp_path)
+    found = stats(file)
+    main, work = found["threads"]
+    assert (main["name"], main["number"]) == ("MainThread", found["process"])
+    assert work["allocated_bytes"] > 13_000_000 > work["temporary_bytes"] > 10_000_000
+    assert work["live_bytes"] >= 3_000_000 and work["peak_bytes"] >= 3_000_000
+    assert main["allocated_bytes"] > main["peak_bytes"] > 9_000_000 > main["live_bytes"]
+    for key in "live", "allocated", "temporary":
+        whole = found["end_bytes"] if key == "live" else found[f"{key}_bytes"]
+        assert main[f"{key}_bytes"] + work[f"{key}_bytes"] == whole
+    assert main["peak_bytes"] + work["peak_bytes"] == found["peak_bytes"]
+    assert "MainThread: " in wrasse("stats", file).out
+
+
 def test_tracebacks_reach_the_caller(finished: Path) -> None:
     rows = table(finished, "--measure", "end", "--by", "traceback", "-n", "1")["rows"]
     lines = [frame["line"] for frame in rows[0]["frames"]]
@@ -416,7 +480,7 @@ def test_the_formats_agree(finished: Path) -> None:
     peak = sum(int(row["peak_bytes"]) for row in rows)
     end = sum(int(row["end_bytes"]) for row in rows)
     found = stats(finished)
-    assert (peak, end) == (found["sampled_peak_bytes"], found["end_bytes"])
+    assert (peak, end) == (found["peak_bytes"], found["end_bytes"])
     assert {"leaf", "grow"} <= {row["function"].split(".")[0] for row in rows}
 
     lines = exported(finished, "collapsed").decode().splitlines()
@@ -426,14 +490,14 @@ def test_the_formats_agree(finished: Path) -> None:
 
     scope = json.loads(exported(finished, "speedscope"))
     sums = [sum(each["weights"]) for each in scope["profiles"]]
-    assert sums == [peak, end, found["allocated_bytes"]]
+    assert sums == [peak, end, found["allocated_bytes"], found["temporary_bytes"]]
     assert gzip.decompress(exported(finished, "pprof"))
 
 
 def test_parquet_reads_in_python(finished: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     found = parquet.read_table(io.BytesIO(exported(finished, "parquet"))).to_pydict()
-    assert sum(found["peak_bytes"]) == stats(finished)["sampled_peak_bytes"]
+    assert sum(found["peak_bytes"]) == stats(finished)["peak_bytes"]
 
 
 def test_two_runs_are_compared(tmp_path: Path, finished: Path) -> None:

@@ -90,6 +90,85 @@ assert wrasse.snapshot("tracemalloc").statistics("lineno")[0].count < 5000
     assert (result.code, result.out, result.err) == (0, "True 3 3\n", "")
 
 
+MEASURES = """
+import threading, wrasse
+wrasse.Snapshot
+def work():
+    for _ in range(700):
+        bytes(3000)
+    keep.append(bytes(50_000))
+    started.set(); done.wait()
+keep, started, done = [], threading.Event(), threading.Event()
+thread = threading.Thread(target=work, name="the worker"); thread.start(); started.wait()
+gone = [bytes(1000) for _ in range(2000)]
+del gone
+snapshot = wrasse.snapshot()
+done.set(); thread.join()
+
+def blocks(snapshot, line, measure, cumulative=False):
+    found = snapshot.statistics("lineno", cumulative, measure)
+    return sum(s.count for s in found if s.traceback[0].filename == __file__ and s.traceback[0].lineno == line)
+
+def check(snapshot):
+    assert [blocks(snapshot, 6, m) for m in ("live", "peak", "allocated", "temporary")] == [0, 0, 700, 700]
+    assert [blocks(snapshot, 7, m) for m in ("live", "peak", "temporary")][:2] == [2, 2]
+    # Besides the blocks, the list, its items and the last number.
+    assert blocks(snapshot, 11, "live") == 0 < 2001 <= blocks(snapshot, 11, "peak") <= 2003
+    assert blocks(snapshot, 11, "allocated") > 2003
+    main, worker = snapshot.threads()
+    assert (main.name, worker.name) == ("MainThread", "the worker"), snapshot.threads()
+    assert (main.number, worker.number) == (threading.get_native_id(), thread.native_id)
+    assert worker.temporary.count >= 700 and worker.temporary.size >= 700 * 3033
+    assert worker.live.size >= 50_000 and worker.peak.size >= 50_000
+    for measure in ("live", "peak", "allocated", "temporary"):
+        whole = snapshot.statistics("filename", measure=measure)
+        for field in ("size", "count"):
+            both = sum(getattr(getattr(t, measure), field) for t in (main, worker))
+            assert both == sum(getattr(s, field) for s in whole), (measure, field)
+check(snapshot)
+snapshot.dump("measures.wrasse")
+back = wrasse.Snapshot.load("measures.wrasse")
+check(back)
+for measure in ("live", "peak", "allocated", "temporary"):
+    for key in ("lineno", "traceback", "filename"):
+        assert back.statistics(key, measure=measure) == snapshot.statistics(key, measure=measure)
+more = wrasse.snapshot().compare_to(snapshot, "lineno", measure="allocated")
+assert all(each.size_diff >= 0 for each in more) and more[0].size_diff > 0
+try:
+    snapshot.statistics("lineno", measure="dead")
+except ValueError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("value", ["trace=2", "gc,alloc,trace", "1,trace=25"])
+def test_every_measure_counts_exactly(tmp_path: Path, value: str) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(MEASURES)
+    result = python(program, cwd=tmp_path, WRASSE=value)
+    words = "unknown measure: \"dead\"; use 'live', 'peak', 'allocated' or 'temporary'\n"
+    assert (result.code, result.out, result.err) == (0, words, "")
+
+
+def test_how_soon_is_temporary_can_be_chosen() -> None:
+    code = """
+import wrasse
+def make():
+    for _ in range(300):
+        a = bytes(3000); b = bytes(2000); del a, b
+make()
+found = wrasse.snapshot().statistics("lineno", measure="temporary")
+print([s.count // 300 for s in found if s.traceback[0].lineno == 5])
+"""
+    for words, count in ("", 1), (",temporary=2", 2), (",temporary=100", 2):
+        result = python("-c", code, WRASSE=f"trace{words}")
+        assert (result.code, result.out, result.err) == (0, f"[{count}]\n", "")
+    for words in "temporary=0", "temporary=101", "temporary=x", "temporary":
+        result = python("-c", "print(1)", WRASSE=f"trace,{words}")
+        assert result.out == "1\n" and "temporary" in result.err
+        assert result.err.count("\n") == 1
+
+
 def test_what_extensions_report_is_there() -> None:
     code = """
 import numpy, tracemalloc, wrasse

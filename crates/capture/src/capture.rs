@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
-use wrasse_tracer::{MAX_FRAMES, Totals};
+use wrasse_tracer::{Amount, MAX_FRAMES, ThreadTotals, Totals};
 
 use crate::frame::{
     Ending, FILE_HEAD, FORMAT_VERSION, Kind, MAGIC, Next, file_head, next_frame, parse_end,
@@ -65,19 +65,10 @@ pub struct Sample {
     pub allocated_bytes: u64,
     /// Blocks ever allocated; 0 where that is not counted.
     pub allocated_blocks: u64,
-}
-
-/// What one thread has allocated.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ThreadTotal {
-    /// The system's number of the thread.
-    pub number: u64,
-    /// Its name.
-    pub name: String,
-    /// Bytes.
-    pub allocated_bytes: u64,
-    /// Blocks.
-    pub allocated_blocks: u64,
+    /// Bytes freed before the next block was allocated; 0 before version 2.
+    pub temporary_bytes: u64,
+    /// Blocks freed so soon.
+    pub temporary_blocks: u64,
 }
 
 /// When and how a process ended.
@@ -108,7 +99,7 @@ pub struct Capture {
     /// Pauses for collections, in the order of time.
     pub pauses: Vec<Pause>,
     /// Threads, as far as known.
-    pub threads: Vec<ThreadTotal>,
+    pub threads: Vec<ThreadTotals>,
     /// The end; nothing if the process was cut off (killed, or still running).
     pub end: Option<End>,
     /// Does the file end in the middle of a frame?
@@ -125,6 +116,10 @@ pub struct Capture {
     changes: Vec<Range<usize>>,
     /// Where in `data` the content of each section is, by its name.
     sections: BTreeMap<String, Range<usize>>,
+    /// What each traceback had live at the peak, where that was written down.
+    peak: Vec<Amount>,
+    /// The format's version.
+    version: u16,
 }
 
 impl Capture {
@@ -133,8 +128,10 @@ impl Capture {
     /// # Errors
     /// [`Unreadable`]. A file that ends in the middle of a frame is no error.
     pub fn read(data: Vec<u8>) -> Result<Self, Unreadable> {
-        check_head(&data)?;
-        let mut capture = Capture::default();
+        let mut capture = Capture {
+            version: check_head(&data)?,
+            ..Capture::default()
+        };
         let mut has_meta = false;
         let mut last = vec![];
         let mut rest = &data[FILE_HEAD..];
@@ -159,12 +156,14 @@ impl Capture {
                 Some(Kind::Tables) => capture.read_tables(payload).ok_or(damaged)?,
                 Some(Kind::Sample) => {
                     let changes = capture.read_sample(payload).ok_or(damaged)?;
-                    apply(changes, &mut last, capture.tracebacks.len()).ok_or(damaged)?;
+                    let count = capture.tracebacks.len();
+                    apply(changes, &mut last, count, capture.version).ok_or(damaged)?;
                     let skipped = payload.len() - changes.0.len();
                     capture.changes.push(start + skipped..start + payload.len());
                 }
                 Some(Kind::Pauses) => capture.read_pauses(payload).ok_or(damaged)?,
                 Some(Kind::Threads) => capture.read_threads(payload).ok_or(damaged)?,
+                Some(Kind::Peak) => capture.read_peak(payload).ok_or(damaged)?,
                 Some(Kind::End) => {
                     let (time, ending) = parse_end(payload).ok_or(damaged)?;
                     capture.end = Some(End { time, ending });
@@ -234,6 +233,8 @@ impl Capture {
             live_blocks: reader.number()?,
             allocated_bytes: reader.number()?,
             allocated_blocks: reader.number()?,
+            temporary_bytes: self.number_since_2(&mut reader)?,
+            temporary_blocks: self.number_since_2(&mut reader)?,
         });
         Some(reader)
     }
@@ -252,18 +253,66 @@ impl Capture {
         Some(())
     }
 
+    /// What files of version 1 do not have is 0.
+    fn number_since_2(&self, reader: &mut Reader<'_>) -> Option<u64> {
+        match self.version {
+            0 | 1 => Some(0),
+            _ => reader.number(),
+        }
+    }
+
     fn read_threads(&mut self, payload: &[u8]) -> Option<()> {
         let mut reader = Reader(payload);
         self.threads.clear();
         for _ in 0..reader.number()? {
-            self.threads.push(ThreadTotal {
-                number: reader.number()?,
-                name: String::from_utf8_lossy(reader.text()?).into_owned(),
-                allocated_bytes: reader.number()?,
-                allocated_blocks: reader.number()?,
+            let (number, name) = (reader.number()?, reader.text()?.into());
+            let mut amount = |is_old| {
+                let mut next = || match is_old {
+                    true => reader.number(),
+                    false => self.number_since_2(&mut reader),
+                };
+                Some(Amount {
+                    bytes: next()?,
+                    blocks: next()?,
+                })
+            };
+            let (allocated, live) = (amount(true)?, amount(false)?);
+            let (peak, temporary) = (amount(false)?, amount(false)?);
+            self.threads.push(ThreadTotals {
+                number,
+                name,
+                live,
+                peak,
+                allocated,
+                temporary,
             });
         }
         Some(())
+    }
+
+    fn read_peak(&mut self, payload: &[u8]) -> Option<()> {
+        let mut reader = Reader(payload);
+        let mut peak = vec![Amount::default(); self.tracebacks.len()];
+        let mut number = 0usize;
+        for _ in 0..reader.number()? {
+            number = number.checked_add(usize::try_from(reader.number()?).ok()?)?;
+            *peak.get_mut(number)? = Amount {
+                bytes: reader.number()?,
+                blocks: reader.number()?,
+            };
+        }
+        self.peak = peak;
+        Some(())
+    }
+
+    /// What each traceback had live at the peak, in the order of [`Capture::totals`].
+    /// Nothing where the file ended before that was written down, or the peak came
+    /// later; [`Capture::peak_sample`] then is the best there is.
+    pub fn peak(&self) -> Option<&[Amount]> {
+        let bytes = |sum: u64, each: &Amount| sum.saturating_add(each.bytes);
+        let highest = self.samples.last()?.peak_bytes;
+        let is_it = !self.peak.is_empty() && self.peak.iter().fold(0, bytes) >= highest;
+        is_it.then_some(&self.peak)
     }
 
     /// The sample with the most live bytes, the first of several. What was
@@ -282,28 +331,43 @@ impl Capture {
         for changes in self.changes.iter().take(sample.saturating_add(1)) {
             // Read once already, when the file was.
             let changes = Reader(&self.data[changes.clone()]);
-            let applied = apply(changes, &mut totals, self.tracebacks.len());
+            let applied = apply(changes, &mut totals, self.tracebacks.len(), self.version);
             debug_assert!(applied.is_some());
         }
         totals
     }
 
-    /// What was live at a sample.
-    pub fn sums(&self, sample: usize) -> Sums {
-        let live = |totals: &Totals| (totals.live_bytes, totals.live_blocks);
-        self.sums_of(&self.totals(sample), live)
+    /// What was live at the peak, as exactly as is known: [`Capture::peak`], or else
+    /// what was live at [`Capture::peak_sample`].
+    pub fn peak_known(&self) -> Vec<Amount> {
+        if let Some(peak) = self.peak() {
+            return peak.to_vec();
+        }
+        let live = |total: &Totals| Amount {
+            bytes: total.live_bytes,
+            blocks: total.live_blocks,
+        };
+        let sample = self.peak_sample();
+        let totals = sample.map_or_else(Vec::new, |sample| self.totals(sample));
+        totals.iter().map(live).collect()
     }
 
-    /// `measure` (bytes and blocks) of each traceback's totals.
-    pub fn sums_of(&self, totals: &[Totals], measure: impl Fn(&Totals) -> (u64, u64)) -> Sums {
+    /// What was live at a sample, and allocated until then; at the last one also what
+    /// was live at the peak, and the threads.
+    pub fn sums(&self, sample: usize) -> Sums {
         let mut builder = SumsBuilder::new(match self.meta.frames {
             0 => MAX_FRAMES,
             limit => limit,
         });
+        let is_last = sample + 1 >= self.samples.len();
+        let peak = match is_last {
+            true => self.peak_known(),
+            false => Vec::new(),
+        };
         let mut frames = Vec::new();
-        for (number, total) in totals.iter().enumerate() {
-            let (size, count) = measure(total);
-            if count == 0 && size == 0 {
+        for (number, total) in self.totals(sample).iter().enumerate() {
+            let peak = peak.get(number).copied().unwrap_or_default();
+            if *total == Totals::default() && peak.blocks == 0 {
                 continue;
             }
             frames.clear();
@@ -319,10 +383,26 @@ impl Capture {
                     frames.push(number);
                 }
             }
-            let Traceback { total, domain, .. } = self.tracebacks[number];
-            if let Ok(traceback) = builder.traceback(&frames, total) {
-                let _ = builder.add(domain, traceback, size, count);
+            let Traceback {
+                total: depth,
+                domain,
+                ..
+            } = self.tracebacks[number];
+            if let Ok(traceback) = builder.traceback(&frames, depth) {
+                if total.live_blocks > 0 {
+                    let _ = builder.add(domain, traceback, total.live_bytes, total.live_blocks);
+                }
+                let amount = |bytes, blocks| Amount { bytes, blocks };
+                let _ = builder.add_past(
+                    traceback,
+                    peak,
+                    amount(total.allocated_bytes, total.allocated_blocks),
+                    amount(total.temporary_bytes, total.temporary_blocks),
+                );
             }
+        }
+        if is_last {
+            builder.set_threads(self.threads.clone());
         }
         builder.finish()
     }
@@ -335,6 +415,11 @@ impl Capture {
     /// The names of all sections, in alphabetical order.
     pub fn section_names(&self) -> impl Iterator<Item = &str> {
         self.sections.keys().map(String::as_str)
+    }
+
+    /// Does the file say what was freed before the next block was allocated?
+    pub fn counts_temporary(&self) -> bool {
+        self.version >= 2 && self.meta.counts_allocations
     }
 
     /// How many tracebacks there are. A number below it is one.
@@ -389,7 +474,8 @@ impl Capture {
     }
 }
 
-fn check_head(data: &[u8]) -> Result<(), Unreadable> {
+/// The format's version.
+fn check_head(data: &[u8]) -> Result<u16, Unreadable> {
     let Some(head) = data.first_chunk::<FILE_HEAD>() else {
         let is_begun = file_head().starts_with(data);
         return Err(if is_begun {
@@ -407,7 +493,7 @@ fn check_head(data: &[u8]) -> Result<(), Unreadable> {
     match u16::from_le_bytes([head[8], head[9]]) {
         0 => Err(Unreadable::Damaged(0)),
         version if version > FORMAT_VERSION => Err(Unreadable::Newer(version)),
-        _ => Ok(()),
+        version => Ok(version),
     }
 }
 
@@ -424,7 +510,12 @@ fn parse_section(payload: &[u8]) -> Option<Option<(String, usize)>> {
 }
 
 /// Bring `totals` up to the next sample; nothing if that makes no sense.
-fn apply(mut changes: Reader<'_>, totals: &mut Vec<Totals>, tracebacks: usize) -> Option<()> {
+fn apply(
+    mut changes: Reader<'_>,
+    totals: &mut Vec<Totals>,
+    tracebacks: usize,
+    version: u16,
+) -> Option<()> {
     if totals.len() < tracebacks {
         totals.resize(tracebacks, Totals::default());
     }
@@ -437,11 +528,15 @@ fn apply(mut changes: Reader<'_>, totals: &mut Vec<Totals>, tracebacks: usize) -
             &mut total.live_blocks,
             &mut total.allocated_bytes,
             &mut total.allocated_blocks,
+            // 0 in files of version 1.
+            &mut total.temporary_blocks,
         ] {
             *place = place.checked_add_signed(changes.signed()?)?;
         }
-        // Blocks freed before the next one was allocated: nobody counts them.
-        changes.signed()?;
+        if version >= 2 {
+            let bytes = &mut total.temporary_bytes;
+            *bytes = bytes.checked_add_signed(changes.signed()?)?;
+        }
     }
     Some(())
 }

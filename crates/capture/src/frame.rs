@@ -6,7 +6,9 @@ use wrasse_tracer::Exhausted;
 /// the last shows whether line ends were translated.
 pub const MAGIC: [u8; 8] = *b"\x89WRASSE\n";
 /// The version of the format that this library writes and the newest it reads.
-pub const FORMAT_VERSION: u16 = 1;
+///
+/// 2 has what is temporary, and more of each thread, than 1.
+pub const FORMAT_VERSION: u16 = 2;
 /// Bytes before the first frame.
 pub const FILE_HEAD: usize = 16;
 /// Bytes before a frame's payload.
@@ -32,12 +34,14 @@ pub enum Kind {
     End = 6,
     /// What somebody else found out about the process, under a name.
     Section = 7,
+    /// What was live at the peak.
+    Peak = 8,
 }
 
 impl Kind {
     pub(crate) fn from_byte(byte: u8) -> Option<Self> {
-        use Kind::{End, Meta, Pauses, Sample, Section, Tables, Threads};
-        [Meta, Tables, Sample, Pauses, Threads, End, Section]
+        use Kind::{End, Meta, Pauses, Peak, Sample, Section, Tables, Threads};
+        [Meta, Tables, Sample, Pauses, Threads, End, Section, Peak]
             .into_iter()
             .find(|kind| *kind as u8 == byte)
     }

@@ -3,7 +3,9 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use crate::sums::Sums;
+use wrasse_tracer::Amount;
+
+use crate::sums::{Group, Measure, Sums};
 
 /// What to sum by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,17 +53,28 @@ fn oldest_first<'a>(frames: &[Frame<'a>]) -> Vec<Frame<'a>> {
 }
 
 impl Sums {
-    /// The blocks by `key`, most bytes first, then most blocks. By the most
+    /// The live blocks by `key`: [`Sums::statistics_of`] them.
+    #[must_use]
+    pub fn statistics(&self, key: Key, cumulative: bool) -> Option<Vec<Statistic<'_>>> {
+        self.statistics_of(Measure::Live, key, cumulative)
+    }
+
+    /// The blocks of a measure by `key`, most bytes first, then most blocks. By the most
     /// recent frame; if `cumulative`, each frame of a traceback counts, as often as
     /// it occurs. Whole tracebacks cannot be cumulative: the answer is nothing.
     ///
     /// Time is linear in the frames of all groups, and that of sorting the result.
     #[must_use]
-    pub fn statistics(&self, key: Key, cumulative: bool) -> Option<Vec<Statistic<'_>>> {
+    pub fn statistics_of(
+        &self,
+        measure: Measure,
+        key: Key,
+        cumulative: bool,
+    ) -> Option<Vec<Statistic<'_>>> {
         let mut all = match (key, cumulative) {
             (Key::Traceback, true) => return None,
-            (Key::Traceback, false) => self.by_traceback(),
-            (Key::Line | Key::File, _) => self.by_frame(key, cumulative),
+            (Key::Traceback, false) => self.by_traceback(measure),
+            (Key::Line | Key::File, _) => self.by_frame(measure, key, cumulative),
         };
         all.sort_by_cached_key(|s| Reverse((s.size, s.count, oldest_first(&s.frames))));
         Some(all)
@@ -73,10 +86,17 @@ impl Sums {
         (self.string(location.file), line)
     }
 
-    fn by_traceback(&self) -> Vec<Statistic<'_>> {
+    /// The groups that have blocks of a measure, and how many.
+    fn amounts(&self, measure: Measure) -> impl Iterator<Item = (&Group, Amount)> {
+        let all = self.groups().iter();
+        all.map(move |group| (group, group.amount(measure)))
+            .filter(|(_, amount)| amount.blocks > 0)
+    }
+
+    fn by_traceback(&self, measure: Measure) -> Vec<Statistic<'_>> {
         let mut places: HashMap<&[u32], usize> = HashMap::new();
         let mut all: Vec<Statistic<'_>> = Vec::new();
-        for group in self.groups() {
+        for (group, amount) in self.amounts(measure) {
             let frames = self.frames(group.traceback);
             let place = *places.entry(frames).or_insert(all.len());
             if place == all.len() {
@@ -88,27 +108,27 @@ impl Sums {
                 });
             }
             let sum = &mut all[place];
-            sum.size = sum.size.saturating_add(group.size);
-            sum.count = sum.count.saturating_add(group.count);
+            sum.size = sum.size.saturating_add(amount.bytes);
+            sum.count = sum.count.saturating_add(amount.blocks);
         }
         all
     }
 
-    fn by_frame(&self, key: Key, cumulative: bool) -> Vec<Statistic<'_>> {
+    fn by_frame(&self, measure: Measure, key: Key, cumulative: bool) -> Vec<Statistic<'_>> {
         let slots = match key {
             Key::File => self.string_count(),
             _ => self.location_count(),
         };
         // One more for blocks without any frame.
         let mut totals = vec![(0u64, 0u64, u32::MAX); slots + 1];
-        for group in self.groups() {
+        for (group, amount) in self.amounts(measure) {
             let frames = self.frames(group.traceback);
             let counted = if cumulative { frames.len() } else { 1 };
             let mut add = |place: usize, location: u32| {
                 let total = &mut totals[place];
                 *total = (
-                    total.0.saturating_add(group.size),
-                    total.1.saturating_add(group.count),
+                    total.0.saturating_add(amount.bytes),
+                    total.1.saturating_add(amount.blocks),
                     location,
                 );
             };
@@ -136,21 +156,22 @@ impl Sums {
 }
 
 /// What has changed from `old` to `new`, the largest change first. Nothing where
-/// [`Sums::statistics`] answers nothing.
+/// [`Sums::statistics_of`] answers nothing.
 #[must_use]
 pub fn compare<'a>(
     old: &'a Sums,
     new: &'a Sums,
+    measure: Measure,
     key: Key,
     cumulative: bool,
 ) -> Option<Vec<Difference<'a>>> {
-    let before = old.statistics(key, cumulative)?;
+    let before = old.statistics_of(measure, key, cumulative)?;
     let mut before: HashMap<Vec<Frame<'a>>, (u64, u64)> = before
         .into_iter()
         .map(|s| (s.frames, (s.size, s.count)))
         .collect();
     let mut all = Vec::new();
-    for now in new.statistics(key, cumulative)? {
+    for now in new.statistics_of(measure, key, cumulative)? {
         let (size, count) = before.remove(&now.frames).unwrap_or_default();
         all.push(Difference {
             size: now.size,
@@ -269,7 +290,7 @@ mod tests {
             (&[("same", 1)], 7, 2),
             (&[("new", 1)], 9, 1),
         ]);
-        let all = compare(&old, &new, Key::Line, false).unwrap();
+        let all = compare(&old, &new, Measure::Live, Key::Line, false).unwrap();
         let seen: Vec<_> = all
             .iter()
             .map(|d| {

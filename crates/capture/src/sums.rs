@@ -1,11 +1,10 @@
-//! Live blocks at one moment, summed by domain and traceback.
+//! Blocks at one moment, summed by domain and traceback.
 
 use std::collections::HashMap;
 
-use wrasse_tracer::{Exhausted, TracebackId, View};
+use wrasse_tracer::{Amount, Exhausted, SideTable, ThreadTotals, TracebackId, Tracer, View};
 
 use crate::intern::Interner;
-use crate::source::Source;
 
 /// A source line. Two are equal when file and line are: the function is an
 /// attribute.
@@ -19,17 +18,53 @@ pub struct Location {
     pub line: u32,
 }
 
-/// The live blocks of one domain that one traceback allocated.
+/// Which blocks are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Measure {
+    /// Those live at the moment of the sums.
+    Live,
+    /// Those live when the most was, up to that moment.
+    Peak,
+    /// All that were ever allocated.
+    Allocated,
+    /// Those that were freed before the next one was allocated.
+    Temporary,
+}
+
+/// The blocks of one domain that one traceback allocated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Group {
-    /// The domain; 0 is that of the host's allocators.
+    /// The domain; 0 is that of the host's allocators. What is not live is all
+    /// counted there.
     pub domain: u32,
     /// The traceback, one of the sums'.
     pub traceback: u32,
-    /// Their bytes.
+    /// Bytes live.
     pub size: u64,
-    /// Their number.
+    /// Blocks live.
     pub count: u64,
+    /// Live at the peak.
+    pub peak: Amount,
+    /// Ever allocated.
+    pub allocated: Amount,
+    /// Freed before the next was allocated.
+    pub temporary: Amount,
+}
+
+impl Group {
+    /// The figures of one measure.
+    #[must_use]
+    pub fn amount(&self, measure: Measure) -> Amount {
+        match measure {
+            Measure::Live => Amount {
+                bytes: self.size,
+                blocks: self.count,
+            },
+            Measure::Peak => self.peak,
+            Measure::Allocated => self.allocated,
+            Measure::Temporary => self.temporary,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -47,23 +82,34 @@ pub struct Sums {
     frames: Vec<u32>,
     tracebacks: Vec<Record>,
     groups: Vec<Group>,
+    threads: Vec<ThreadTotals>,
     limit: u16,
 }
 
 impl Sums {
-    /// What `view` sees now. The cost is that of [`Source::totals`] and grows
+    /// What `view` sees now. The cost is that of [`Tracer::totals`] and grows
     /// with the tracebacks, not the blocks.
-    pub fn take(tracer: &impl Source, view: View) -> Result<Self, Exhausted> {
+    pub fn take(tracer: &Tracer<impl SideTable>, view: View) -> Result<Self, Exhausted> {
         let mut builder = SumsBuilder::new(tracer.limit(view));
         let mut totals = Vec::new();
         tracer.totals(view, &mut totals)?;
+        let mut peak = Vec::new();
+        tracer.peak(view, &mut peak)?;
         let mut places = Places::default();
-        for (id, total) in totals.iter().enumerate() {
-            if total.live_blocks > 0 {
+        for (id, (total, peak)) in totals.iter().zip(peak).enumerate() {
+            if total.allocated_blocks > 0 {
                 let traceback = builder.adopt(tracer, TracebackId(id as u32), &mut places)?;
                 builder.add(0, traceback, total.live_bytes, total.live_blocks)?;
+                let amount = |bytes, blocks| Amount { bytes, blocks };
+                builder.add_past(
+                    traceback,
+                    peak,
+                    amount(total.allocated_bytes, total.allocated_blocks),
+                    amount(total.temporary_bytes, total.temporary_blocks),
+                )?;
             }
         }
+        builder.sums.threads = tracer.threads(view)?;
         for (domain, id, size) in tracer.reported(view) {
             let traceback = builder.adopt(tracer, id, &mut places)?;
             builder.add(domain, traceback, size as u64, 1)?;
@@ -117,15 +163,27 @@ impl Sums {
         self.limit
     }
 
-    /// The bytes and the number of all blocks.
+    /// The bytes and the number of all live blocks.
     pub fn whole(&self) -> (u64, u64) {
+        self.whole_of(Measure::Live)
+    }
+
+    /// The bytes and the number of all blocks of a measure.
+    pub fn whole_of(&self, measure: Measure) -> (u64, u64) {
         let add = |(size, count): (u64, u64), group: &Group| {
+            let amount = group.amount(measure);
             (
-                size.saturating_add(group.size),
-                count.saturating_add(group.count),
+                size.saturating_add(amount.bytes),
+                count.saturating_add(amount.blocks),
             )
         };
         self.groups.iter().fold((0, 0), add)
+    }
+
+    /// What each thread has allocated, in the order in which they came. It is of all
+    /// groups, whatever was left out since.
+    pub fn threads(&self) -> &[ThreadTotals] {
+        &self.threads
     }
 
     /// The same with only those groups for which `keep`, in the order of
@@ -184,7 +242,9 @@ impl SumsBuilder {
             }
             let traceback = builder.traceback(&frames, sums.total(group.traceback))?;
             builder.add(group.domain, traceback, group.size, group.count)?;
+            builder.add_past(traceback, group.peak, group.allocated, group.temporary)?;
         }
+        builder.sums.threads = sums.threads;
         Ok(builder)
     }
 
@@ -245,14 +305,8 @@ impl SumsBuilder {
         Ok(number)
     }
 
-    /// More blocks of a traceback.
-    pub fn add(
-        &mut self,
-        domain: u32,
-        traceback: u32,
-        size: u64,
-        count: u64,
-    ) -> Result<(), Exhausted> {
+    /// The group of a domain and a traceback.
+    fn group(&mut self, domain: u32, traceback: u32) -> Result<&mut Group, Exhausted> {
         self.groups.try_reserve(1)?;
         self.sums.groups.try_reserve(1)?;
         let place = *self
@@ -265,18 +319,55 @@ impl SumsBuilder {
                 traceback,
                 size: 0,
                 count: 0,
+                peak: Amount::default(),
+                allocated: Amount::default(),
+                temporary: Amount::default(),
             });
         }
-        let group = &mut self.sums.groups[place];
+        Ok(&mut self.sums.groups[place])
+    }
+
+    /// More live blocks of a traceback.
+    pub fn add(
+        &mut self,
+        domain: u32,
+        traceback: u32,
+        size: u64,
+        count: u64,
+    ) -> Result<(), Exhausted> {
+        let group = self.group(domain, traceback)?;
         group.size = group.size.saturating_add(size);
         group.count = group.count.saturating_add(count);
         Ok(())
     }
 
+    /// More of what a traceback has had besides: live at the peak, ever allocated,
+    /// and temporary.
+    pub fn add_past(
+        &mut self,
+        traceback: u32,
+        peak: Amount,
+        allocated: Amount,
+        temporary: Amount,
+    ) -> Result<(), Exhausted> {
+        if allocated.blocks + peak.blocks > 0 {
+            let group = self.group(0, traceback)?;
+            group.peak += peak;
+            group.allocated += allocated;
+            group.temporary += temporary;
+        }
+        Ok(())
+    }
+
+    /// What each thread has allocated.
+    pub fn set_threads(&mut self, threads: Vec<ThreadTotals>) {
+        self.sums.threads = threads;
+    }
+
     /// A traceback of `tracer` in the builder's numbers.
     fn adopt(
         &mut self,
-        tracer: &impl Source,
+        tracer: &Tracer<impl SideTable>,
         id: TracebackId,
         places: &mut Places,
     ) -> Result<u32, Exhausted> {
@@ -316,7 +407,7 @@ impl SumsBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wrasse_tracer::{TracebackBuilder, Tracer};
+    use wrasse_tracer::TracebackBuilder;
 
     fn allocate(tracer: &mut Tracer, address: usize, lines: &[u32], size: usize) {
         let mut builder = TracebackBuilder::default();

@@ -4,13 +4,14 @@
 //! with the tracebacks that were at work, not with the memory in use. Nothing
 //! that has been written is ever needed again: the file can be cut off anywhere.
 
-use wrasse_tracer::{Exhausted, LocationId, Totals, TracebackId, View};
+use wrasse_tracer::{
+    Amount, Exhausted, LocationId, SideTable, ThreadTotals, Totals, TracebackId, Tracer, View,
+};
 
 use crate::frame::{Ending, Kind, end_frame, file_head, frame_head};
 use crate::intern::Interner;
 use crate::meta::Meta;
-use crate::source::Source;
-use crate::sums::Sums;
+use crate::sums::{Measure, Sums};
 use crate::varint::Bytes;
 
 /// When a sample is taken.
@@ -67,6 +68,8 @@ pub struct Writer {
     tracebacks: Interner<(u32, u16, u32)>,
     /// What is new since the last sample: strings, locations, nodes, tracebacks.
     new: [Additions; 4],
+    /// The tracer's epoch in which these are valid.
+    epoch: u32,
     /// By the tracer's numbers, ours.
     known_locations: Vec<u32>,
     known_tracebacks: Vec<u32>,
@@ -103,17 +106,11 @@ impl Writer {
     /// What `view` sees now.
     pub fn sample(
         &mut self,
-        tracer: &impl Source,
+        tracer: &Tracer<impl SideTable>,
         view: View,
         moment: Moment,
     ) -> Result<(), Exhausted> {
-        if tracer.tracebacks().len() < self.known_tracebacks.len()
-            || tracer.locations().len() < self.known_locations.len()
-        {
-            // The tracer has started anew, with new numbers for what it meets.
-            self.known_tracebacks.clear();
-            self.known_locations.clear();
-        }
+        self.follow(tracer);
         let mut totals = std::mem::take(&mut self.totals);
         tracer.totals(view, &mut totals)?;
         self.now.clear();
@@ -131,11 +128,49 @@ impl Writer {
         self.write_sample(counters.current() as u64, counters.peak() as u64, moment)
     }
 
-    /// What was live at one moment.
+    /// The tracer may have started anew, with new numbers for what it meets.
+    fn follow(&mut self, tracer: &Tracer<impl SideTable>) {
+        if self.epoch != tracer.epoch() {
+            self.epoch = tracer.epoch();
+            self.known_tracebacks.clear();
+            self.known_locations.clear();
+        }
+    }
+
+    /// What was live at the peak of what `view` sees. The last such frame counts.
+    pub fn peak(&mut self, tracer: &Tracer<impl SideTable>, view: View) -> Result<(), Exhausted> {
+        self.follow(tracer);
+        let mut all = Vec::new();
+        tracer.peak(view, &mut all)?;
+        let mut live = Vec::new();
+        for (id, amount) in all.iter().enumerate().filter(|(_, each)| each.blocks > 0) {
+            let number = self.traceback(tracer, id)?;
+            live.try_reserve(1)?;
+            live.push((number, *amount));
+        }
+        self.write_tables()?;
+        self.write_peak(live)
+    }
+
+    fn write_peak(&mut self, mut live: Vec<(u32, Amount)>) -> Result<(), Exhausted> {
+        live.sort_unstable_by_key(|(number, _)| *number);
+        self.payload.number(live.len() as u64)?;
+        let mut last = 0;
+        for (number, amount) in live {
+            self.payload.number((number - last).into())?;
+            self.payload.number(amount.bytes)?;
+            self.payload.number(amount.blocks)?;
+            last = number;
+        }
+        self.frame(Kind::Peak)
+    }
+
+    /// What sums say of one moment.
     pub fn sums(&mut self, sums: &Sums, moment: Moment) -> Result<(), Exhausted> {
         self.now.clear();
         self.now.try_reserve(self.tracebacks.len())?;
         self.now.resize(self.tracebacks.len(), Totals::default());
+        let mut at_peak = Vec::new();
         for group in sums.groups() {
             let mut node = 0;
             for &number in sums.frames(group.traceback).iter().rev() {
@@ -149,13 +184,23 @@ impl Writer {
             let live = Totals {
                 live_bytes: group.size,
                 live_blocks: group.count,
-                ..Totals::default()
+                allocated_bytes: group.allocated.bytes,
+                allocated_blocks: group.allocated.blocks,
+                temporary_bytes: group.temporary.bytes,
+                temporary_blocks: group.temporary.blocks,
             };
             self.count(number, &live)?;
+            if group.peak.blocks > 0 {
+                at_peak.try_reserve(1)?;
+                at_peak.push((number, group.peak));
+            }
         }
         self.write_tables()?;
         let (size, _) = sums.whole();
-        self.write_sample(size, size, moment)
+        let (peak, _) = sums.whole_of(Measure::Peak);
+        self.write_sample(size, peak.max(size), moment)?;
+        self.write_peak(at_peak)?;
+        self.threads(sums.threads())
     }
 
     fn count(&mut self, traceback: u32, totals: &Totals) -> Result<(), Exhausted> {
@@ -197,6 +242,8 @@ impl Writer {
             whole.live_blocks,
             whole.allocated_bytes,
             whole.allocated_blocks,
+            whole.temporary_bytes,
+            whole.temporary_blocks,
         ] {
             self.payload.number(number)?;
         }
@@ -213,8 +260,8 @@ impl Writer {
             bytes.signed(difference(now.live_blocks, before.live_blocks))?;
             bytes.signed(difference(now.allocated_bytes, before.allocated_bytes))?;
             bytes.signed(difference(now.allocated_blocks, before.allocated_blocks))?;
-            // Blocks freed before the next one was allocated: nobody counts them.
-            bytes.signed(0)?;
+            bytes.signed(difference(now.temporary_blocks, before.temporary_blocks))?;
+            bytes.signed(difference(now.temporary_bytes, before.temporary_bytes))?;
         }
         std::mem::swap(&mut self.now, &mut self.written);
         self.frame(Kind::Sample)
@@ -240,14 +287,16 @@ impl Writer {
         self.frame(Kind::Pauses)
     }
 
-    /// All threads so far: number, name, bytes and blocks ever allocated.
-    pub fn threads(&mut self, threads: &[(u64, &str, u64, u64)]) -> Result<(), Exhausted> {
+    /// All threads so far. The last such frame counts.
+    pub fn threads(&mut self, threads: &[ThreadTotals]) -> Result<(), Exhausted> {
         self.payload.number(threads.len() as u64)?;
-        for &(number, name, bytes, blocks) in threads {
-            self.payload.number(number)?;
-            self.payload.text(name.as_bytes())?;
-            self.payload.number(bytes)?;
-            self.payload.number(blocks)?;
+        for thread in threads {
+            self.payload.number(thread.number)?;
+            self.payload.text(&thread.name)?;
+            for amount in [thread.allocated, thread.live, thread.peak, thread.temporary] {
+                self.payload.number(amount.bytes)?;
+                self.payload.number(amount.blocks)?;
+            }
         }
         self.frame(Kind::Threads)
     }
@@ -336,7 +385,7 @@ impl Writer {
         Ok(number)
     }
 
-    fn location(&mut self, tracer: &impl Source, id: usize) -> Result<u32, Exhausted> {
+    fn location(&mut self, tracer: &Tracer<impl SideTable>, id: usize) -> Result<u32, Exhausted> {
         if let Some(&known) = self.known_locations.get(id)
             && known != UNSEEN
         {
@@ -350,7 +399,7 @@ impl Writer {
         Ok(number)
     }
 
-    fn traceback(&mut self, tracer: &impl Source, id: usize) -> Result<u32, Exhausted> {
+    fn traceback(&mut self, tracer: &Tracer<impl SideTable>, id: usize) -> Result<u32, Exhausted> {
         if let Some(&known) = self.known_tracebacks.get(id)
             && known != UNSEEN
         {
@@ -376,6 +425,8 @@ fn add(into: &mut Totals, more: &Totals) {
     into.live_blocks += more.live_blocks;
     into.allocated_bytes += more.allocated_bytes;
     into.allocated_blocks += more.allocated_blocks;
+    into.temporary_bytes += more.temporary_bytes;
+    into.temporary_blocks += more.temporary_blocks;
 }
 
 fn remember(known: &mut Vec<u32>, id: usize, number: u32) -> Result<(), Exhausted> {

@@ -11,7 +11,9 @@ use std::sync::{Mutex, PoisonError};
 use pyo3_ffi::*;
 
 use crate::options::Options;
-use crate::{gc_module, interpreter, log, profile, session, small_objects, tracemalloc_module};
+use crate::{
+    gc_module, hooks, interpreter, log, profile, session, small_objects, tracemalloc_module,
+};
 
 /// The tracer is to serve `tracemalloc`.
 static TRACEMALLOC: AtomicBool = AtomicBool::new(false);
@@ -74,6 +76,10 @@ pub unsafe fn turn_on(options: &Options) {
         }
         if let (Some(_), Some(region)) = (options.limit, small_objects::installed()) {
             region.limit().set(options.limit);
+        }
+        if let Some(count) = options.temporary {
+            let result = hooks::set_temporary(count).map_err(|error| error.to_string());
+            note("temporary", "the count of temporary blocks", result, true);
         }
         if options.tracemalloc {
             TRACEMALLOC.store(true, Ordering::Relaxed);

@@ -20,9 +20,9 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, TryLockError};
 use std::time::{Duration, Instant, SystemTime};
 
-use wrasse_capture::{Ending, Meta, Moment, Pause, Source, Writer};
+use wrasse_capture::{Ending, Meta, Moment, Pause, Writer};
 use wrasse_collector::Outcome;
-use wrasse_tracer::{Tracer, View};
+use wrasse_tracer::View;
 
 use crate::doctor::{growth, looks};
 use crate::process::{self, Errno};
@@ -44,6 +44,8 @@ const PEAK_COST: u32 = 10;
 const PEAK_CREDIT: Duration = Duration::from_millis(50);
 /// By which part more must be alive than ever at a sample.
 const PEAK_GROWTH: u64 = 64;
+/// The time between two times that what each thread has allocated is written down.
+const THREADS: Duration = Duration::from_secs(1);
 /// Pauses kept until the next sample; what is more is not in the file.
 const MOST_PAUSES: usize = 1 << 14;
 
@@ -62,6 +64,8 @@ struct Running {
     /// When the last sample was done, and what it cost of the processor's time.
     last: Duration,
     cost: Duration,
+    /// When the threads were written down.
+    threads: Option<Duration>,
     /// What all samples have cost.
     total_cost: Duration,
     /// The most bytes that were alive at a sample.
@@ -150,7 +154,7 @@ pub fn begin(path: &Path, host: &str, frames: u16) -> Result<(), String> {
         process: std::process::id(),
         started: nanoseconds(since_1970.unwrap_or_default()),
         frames,
-        counts_allocations: <Tracer as Source>::COUNTS_ALLOCATIONS,
+        counts_allocations: true,
     };
     let mut writer = Writer::new(&meta).map_err(|e| e.to_string())?;
     file.append(writer.pending())?;
@@ -167,6 +171,7 @@ pub fn begin(path: &Path, host: &str, frames: u16) -> Result<(), String> {
         begun,
         last: Duration::ZERO,
         cost: Duration::ZERO,
+        threads: None,
         total_cost: Duration::ZERO,
         highest: 0,
         pauses: Vec::new(),
@@ -291,9 +296,19 @@ impl Running {
         if let Some(state) = hooks::state().as_ref() {
             let live = state.tracer.counters(View::Profile).current() as u64;
             self.highest = self.highest.max(live);
-            self.writer
-                .sample(&state.tracer, View::Profile, moment)
-                .map_err(|error| error.to_string())?;
+            let sampled = self.writer.sample(&state.tracer, View::Profile, moment);
+            sampled.map_err(|error| error.to_string())?;
+            if self.is_last_taken {
+                let written = self.writer.peak(&state.tracer, View::Profile);
+                written.map_err(|error| error.to_string())?;
+            }
+            let is_due = |last: Duration| begun.saturating_sub(last) >= THREADS;
+            if self.is_last_taken || self.threads.is_none_or(is_due) {
+                let threads = state.tracer.threads(View::Profile);
+                let written = threads.and_then(|threads| self.writer.threads(&threads));
+                written.map_err(|error| error.to_string())?;
+                self.threads = Some(begun);
+            }
         }
         self.writer
             .pauses(&self.pauses)

@@ -166,12 +166,11 @@ fn next_free<const D: usize, const S: usize>(block: *mut c_void) {
     }
 }
 
-/// The tracer, for an event in domain `D`. On 3.11 big blocks get through without
-/// the GIL.
+/// The tracer, for an event. On 3.11 big blocks get through without the GIL.
 #[inline]
-fn at_event<const D: usize>() -> Guard<'static, Option<Box<State>>> {
-    // SAFETY: called from an allocator function; a thread that has the main heap
-    // for itself has the tracer for itself as well.
+fn at_event() -> Guard<'static, Option<Box<State>>> {
+    // SAFETY: called from an allocator function, without a guard: a thread of which
+    // `has_main` says yes holds the main GIL, so no other of which it does is here.
     unsafe {
         if heaps::has_main() {
             return STATE.enter();
@@ -183,7 +182,7 @@ fn at_event<const D: usize>() -> Guard<'static, Option<Box<State>>> {
 /// Record a new block. No if there was no memory to do so.
 #[inline]
 fn record<const D: usize>(block: *mut c_void, size: usize) -> bool {
-    let mut guard = at_event::<D>();
+    let mut guard = at_event();
     let Some(state) = guard.as_mut() else {
         return true;
     };
@@ -205,14 +204,14 @@ fn record<const D: usize>(block: *mut c_void, size: usize) -> bool {
 }
 
 #[inline]
-fn release<const D: usize>(block: *mut c_void) -> Option<Released> {
-    at_event::<D>().as_mut()?.release(block as usize)
+fn release(block: *mut c_void, is_end: bool) -> Option<Released> {
+    at_event().as_mut()?.release(block as usize, is_end)
 }
 
 /// A block that was reported released could not be moved and lives on.
 #[cold]
-fn restore<const D: usize>(block: *mut c_void, known: Option<Released>) {
-    if let (Some(known), Some(state)) = (known, at_event::<D>().as_mut()) {
+fn restore(block: *mut c_void, known: Option<Released>) {
+    if let (Some(known), Some(state)) = (known, at_event().as_mut()) {
         // Without memory its trace is lost; the block itself is untouched.
         let _ = state.tracer.restore(block as usize, known);
     }
@@ -280,10 +279,10 @@ extern "C" fn realloc<const D: usize, const S: usize>(
         return next_realloc::<D, S>(block, size);
     }
     let was_inside = IS_INSIDE.replace(true);
-    let known = release::<D>(block);
+    let known = release(block, false);
     let moved = next_realloc::<D, S>(block, size);
     if moved.is_null() {
-        restore::<D>(block, known);
+        restore(block, known);
     } else if !was_inside {
         // The old block may be gone, so there is no way back: without
         // memory the new one goes untraced.
@@ -301,7 +300,7 @@ extern "C" fn realloc<const D: usize, const S: usize>(
 
 extern "C" fn free<const D: usize, const S: usize>(_context: *mut c_void, block: *mut c_void) {
     if !block.is_null() && !is_off() {
-        release::<D>(block);
+        release(block, true);
     }
     next_free::<D, S>(block);
 }
@@ -466,6 +465,12 @@ unsafe fn detach() {
     }
 }
 
+/// A block counts as temporary if it is freed before so many more are allocated.
+pub fn set_temporary(count: u16) -> Result<(), Exhausted> {
+    let mut guard = STATE.lock();
+    guard.get_or_insert_default().tracer.set_temporary(count)
+}
+
 fn publish(active: ViewSet) {
     ACTIVE.store(active.bits(), Ordering::Release);
 }
@@ -547,7 +552,7 @@ pub unsafe fn reuse(address: usize) {
     if !active().contains(View::Program) {
         return;
     }
-    let mut guard = at_event::<OBJ>();
+    let mut guard = at_event();
     if let Some(state) = guard.as_mut() {
         // SAFETY: the GIL is held; this is the thread's own state.
         unsafe { state.reuse(address, frame::current_thread()) };

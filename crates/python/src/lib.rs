@@ -36,6 +36,7 @@ mod statistics;
 mod status;
 mod sums_type;
 mod symbols;
+mod thread_names;
 mod tracemalloc_module;
 mod trigger;
 mod unraisable;

@@ -16,13 +16,15 @@ pub struct Options {
     pub tracemalloc: bool,
     /// wrasse's own profile from the start, with so many frames a traceback.
     pub trace: Option<u16>,
+    /// A block counts as temporary if it is freed before so many more are allocated.
+    pub temporary: Option<u16>,
     /// The program's memory limit in bytes.
     pub limit: Option<usize>,
     /// A line on standard error for each collection.
     pub gc_log: bool,
 }
 
-const WORDS: &str = "use 1 (everything), 0, or a comma list of gc, alloc, tracemalloc, trace[=NFRAME], limit=SIZE, gc-log";
+const WORDS: &str = "use 1 (everything), 0, or a comma list of gc, alloc, tracemalloc, trace[=NFRAME], temporary=N, limit=SIZE, gc-log";
 /// What a number of frames may be.
 pub const FRAMES_WORDS: &str = "the number of frames must be from 1 to 65535";
 /// What a size may look like.
@@ -63,6 +65,16 @@ pub fn parse(value: &OsStr) -> Result<Option<Options>, String> {
                     Some(self::frames(frames).ok_or_else(|| {
                         format!("WRASSE={text}: 'trace={frames}': {FRAMES_WORDS}")
                     })?);
+            }
+            ("temporary", Some(count)) => {
+                options.temporary = match count.parse() {
+                    Ok(count @ 1..=100) => Some(count),
+                    _ => {
+                        return Err(format!(
+                            "WRASSE={text}: 'temporary={count}': the number of allocations must be 1 to 100"
+                        ));
+                    }
+                };
             }
             ("limit", Some(size)) => {
                 options.limit = Some(

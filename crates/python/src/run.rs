@@ -24,7 +24,9 @@ use wrasse_report::{
 };
 use wrasse_tracer::Snapshot;
 
-use crate::{capture, doctor, heap_graph, interpreter, profile, small_objects, statistics};
+use crate::{
+    capture, doctor, heap_graph, interpreter, profile, small_objects, statistics, thread_names,
+};
 
 /// Environment variable that marks the process which reports.
 pub const MARK: &str = "WRASSE_RUN";
@@ -271,6 +273,8 @@ unsafe extern "C" fn read_profile(_module: *mut PyObject, _none: *mut PyObject) 
         doctor::at_exit();
     }
     if reporting().is_some() && profile::is_active() {
+        // SAFETY: called by the interpreter, with the GIL and no exception.
+        unsafe { thread_names::refresh() };
         capture::take_last_sample();
         let peak_rss_bytes = peak_resident_bytes();
         let (current_bytes, peak_bytes) = profile::totals();

@@ -15,6 +15,7 @@ use wrasse_tracer::{Exhausted, View};
 
 use crate::hooks;
 use crate::module::{Shared, raise};
+use crate::thread_names;
 use crate::tracemalloc_module;
 
 /// An instance: the object's head and what it holds.
@@ -119,6 +120,7 @@ unsafe extern "C" fn new(
         if view == View::Program {
             tracemalloc_module::listen();
         }
+        thread_names::refresh();
         let taken = match hooks::state().as_ref() {
             None => Ok(Sums::default()),
             Some(state) => Sums::take(&state.tracer, view),

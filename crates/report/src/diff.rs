@@ -48,8 +48,9 @@ impl Diff {
     ) -> Result<Self, String> {
         old.check(measure)?;
         new.check(measure)?;
-        let (before, after) = (old.sums(measure), new.sums(measure));
-        let mut all = compare(&before, &after, by.key(), false).unwrap_or_default();
+        let (before, after) = (old.sums(), new.sums());
+        let blocks = measure.blocks();
+        let mut all = compare(&before, &after, blocks, by.key(), false).unwrap_or_default();
         all.retain(|each| each.size_difference != 0 || each.count_difference != 0);
         let row = |each: &Difference<'_>| DiffRow {
             bytes: each.size,
@@ -61,8 +62,8 @@ impl Diff {
         Ok(Diff {
             schema: 1,
             measure: measure.name(),
-            old_bytes: before.whole().0,
-            new_bytes: after.whole().0,
+            old_bytes: before.whole_of(blocks).0,
+            new_bytes: after.whole_of(blocks).0,
             rows: all.iter().take(most).map(row).collect(),
             hidden: all.len().saturating_sub(most),
             by,

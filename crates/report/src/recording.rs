@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use wrasse_capture::{Capture, Sums};
+use wrasse_capture::{Amount, Capture, Measure as Blocks, Sums};
 
 use crate::destination::reason;
 
@@ -16,6 +16,8 @@ pub enum Measure {
     End,
     /// All that was ever allocated.
     Allocated,
+    /// What was freed before the next was allocated.
+    Temporary,
 }
 
 impl Measure {
@@ -26,17 +28,20 @@ impl Measure {
             Measure::Peak => "live at the peak",
             Measure::End => "live at the end",
             Measure::Allocated => "allocated in all",
+            Measure::Temporary => "temporary",
         }
     }
-}
 
-/// Bytes and the number of blocks in them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Amount {
-    /// Bytes.
-    pub bytes: u64,
-    /// Blocks.
-    pub blocks: u64,
+    /// The same in the words of [`Sums`] of the end.
+    #[must_use]
+    pub(crate) fn blocks(self) -> Blocks {
+        match self {
+            Measure::Peak => Blocks::Peak,
+            Measure::End => Blocks::Live,
+            Measure::Allocated => Blocks::Allocated,
+            Measure::Temporary => Blocks::Temporary,
+        }
+    }
 }
 
 /// One traceback and what it has allocated.
@@ -50,6 +55,8 @@ pub struct Row {
     pub end: Amount,
     /// Ever allocated; 0 where that was not counted.
     pub allocated: Amount,
+    /// Freed before the next was allocated; 0 where that was not counted.
+    pub temporary: Amount,
 }
 
 impl Row {
@@ -60,6 +67,7 @@ impl Row {
             Measure::Peak => self.peak,
             Measure::End => self.end,
             Measure::Allocated => self.allocated,
+            Measure::Temporary => self.temporary,
         }
     }
 }
@@ -113,25 +121,22 @@ impl Recording {
     pub fn new(capture: Capture) -> Self {
         let last = capture.samples.len().saturating_sub(1);
         let end = capture.totals(last);
-        let peak = capture.peak_sample();
-        let peak = peak.map_or_else(Vec::new, |sample| capture.totals(sample));
-        let rows = end.iter().enumerate().map(|(traceback, end)| {
-            let peak = peak.get(traceback).copied().unwrap_or_default();
-            Row {
-                traceback,
-                peak: Amount {
-                    bytes: peak.live_bytes,
-                    blocks: peak.live_blocks,
-                },
-                end: Amount {
-                    bytes: end.live_bytes,
-                    blocks: end.live_blocks,
-                },
-                allocated: Amount {
-                    bytes: end.allocated_bytes,
-                    blocks: end.allocated_blocks,
-                },
-            }
+        let peak = capture.peak_known();
+        let rows = end.iter().enumerate().map(|(traceback, end)| Row {
+            traceback,
+            peak: peak.get(traceback).copied().unwrap_or_default(),
+            end: Amount {
+                bytes: end.live_bytes,
+                blocks: end.live_blocks,
+            },
+            allocated: Amount {
+                bytes: end.allocated_bytes,
+                blocks: end.allocated_blocks,
+            },
+            temporary: Amount {
+                bytes: end.temporary_bytes,
+                blocks: end.temporary_blocks,
+            },
         });
         let has_figures = |row: &Row| row.peak.blocks + row.end.blocks + row.allocated.blocks > 0;
         let rows = rows.filter(has_figures).collect();
@@ -162,30 +167,38 @@ impl Recording {
         self.capture.meta.counts_allocations
     }
 
+    /// The measures of which there are figures.
+    pub fn measures(&self) -> impl Iterator<Item = Measure> {
+        let all = [
+            Measure::Peak,
+            Measure::End,
+            Measure::Allocated,
+            Measure::Temporary,
+        ];
+        all.into_iter().filter(|each| self.check(*each).is_ok())
+    }
+
     /// Is there anything to show for a measure?
     ///
     /// # Errors
     /// One line that says why not.
     pub fn check(&self, measure: Measure) -> Result<(), String> {
-        if measure == Measure::Allocated && !self.counts_allocations() {
-            return Err("this capture does not count what was freed between two samples: choose --measure peak or end".into());
+        match measure {
+            Measure::Allocated if !self.counts_allocations() => {
+                Err("this capture does not count what was freed between two samples: choose --measure peak or end".into())
+            }
+            Measure::Temporary if !self.capture.counts_temporary() => {
+                Err("this capture does not count what was temporary: choose another --measure, or record it with this version of wrasse".into())
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
-    /// The measure's figures as sums.
+    /// The figures at the end, of all measures.
     #[must_use]
-    pub fn sums(&self, measure: Measure) -> Sums {
-        let last = self.capture.samples.len().saturating_sub(1);
-        let sample = match measure {
-            Measure::Peak => self.capture.peak_sample().unwrap_or(last),
-            Measure::End | Measure::Allocated => last,
-        };
-        let totals = self.capture.totals(sample);
-        self.capture.sums_of(&totals, |each| match measure {
-            Measure::Allocated => (each.allocated_bytes, each.allocated_blocks),
-            _ => (each.live_bytes, each.live_blocks),
-        })
+    pub fn sums(&self) -> Sums {
+        self.capture
+            .sums(self.capture.samples.len().saturating_sub(1))
     }
 
     /// A location, in words.

@@ -1,7 +1,7 @@
 //! A recording as a whole: the process, its memory over time, its pauses.
 
 use serde::Serialize;
-use wrasse_capture::{Ending, Pause};
+use wrasse_capture::{Amount, Ending, Pause, ThreadTotals};
 
 use crate::recording::Recording;
 use crate::text::{printable, row};
@@ -37,6 +37,9 @@ pub struct Stats {
     resident_peak_bytes: u64,
     allocated_bytes: Option<u64>,
     allocated_blocks: Option<u64>,
+    /// Freed before the next block was allocated.
+    temporary_bytes: Option<u64>,
+    temporary_blocks: Option<u64>,
     tracebacks: usize,
     pauses: Pauses,
     threads: Vec<Thread>,
@@ -57,6 +60,40 @@ struct Thread {
     name: String,
     allocated_bytes: u64,
     allocated_blocks: u64,
+    /// What follows is 0 where it was not counted.
+    live_bytes: u64,
+    live_blocks: u64,
+    /// Live when most was, of all threads together.
+    peak_bytes: u64,
+    peak_blocks: u64,
+    temporary_bytes: u64,
+    temporary_blocks: u64,
+}
+
+impl Thread {
+    fn new(thread: &ThreadTotals) -> Self {
+        Thread {
+            number: thread.number,
+            name: String::from_utf8_lossy(&thread.name).into_owned(),
+            allocated_bytes: thread.allocated.bytes,
+            allocated_blocks: thread.allocated.blocks,
+            live_bytes: thread.live.bytes,
+            live_blocks: thread.live.blocks,
+            peak_bytes: thread.peak.bytes,
+            peak_blocks: thread.peak.blocks,
+            temporary_bytes: thread.temporary.bytes,
+            temporary_blocks: thread.temporary.blocks,
+        }
+    }
+
+    /// Its number and name, as far as they are known.
+    fn label(&self) -> String {
+        match (self.number, &*self.name) {
+            (0, _) => "others".into(),
+            (number, "") => number.to_string(),
+            (number, name) => format!("{number} {}", printable(name)),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -80,6 +117,10 @@ impl Stats {
         let meta = &capture.meta;
         let counted = |value: u64| recording.counts_allocations().then_some(value);
         let last = capture.samples.last().copied().unwrap_or_default();
+        let temporary = capture.counts_temporary().then_some(Amount {
+            bytes: last.temporary_bytes,
+            blocks: last.temporary_blocks,
+        });
         let sampled = capture.peak_sample().map(|at| capture.samples[at]);
         let sampled = sampled.unwrap_or_default();
         let total: u64 = capture.pauses.iter().map(|pause| pause.duration).sum();
@@ -113,6 +154,8 @@ impl Stats {
                 .unwrap_or(0),
             allocated_bytes: counted(last.allocated_bytes),
             allocated_blocks: counted(last.allocated_blocks),
+            temporary_bytes: temporary.map(|amount| amount.bytes),
+            temporary_blocks: temporary.map(|amount| amount.blocks),
             tracebacks: capture.traceback_count(),
             pauses: Pauses {
                 count: capture.pauses.len(),
@@ -120,16 +163,7 @@ impl Stats {
                 longest_seconds: seconds(longest.unwrap_or(0)),
                 collected: capture.pauses.iter().map(collected).sum(),
             },
-            threads: capture
-                .threads
-                .iter()
-                .map(|each| Thread {
-                    number: each.number,
-                    name: each.name.clone(),
-                    allocated_bytes: each.allocated_bytes,
-                    allocated_blocks: each.allocated_blocks,
-                })
-                .collect(),
+            threads: capture.threads.iter().map(Thread::new).collect(),
             timeline: capture
                 .samples
                 .iter()
@@ -181,6 +215,10 @@ impl Stats {
             let allocated = format!("{} in {} blocks", size(bytes), count(blocks));
             row(&mut text, "allocated in all", &allocated);
         }
+        if let (Some(bytes), Some(blocks)) = (self.temporary_bytes, self.temporary_blocks) {
+            let temporary = format!("{} in {} blocks", size(bytes), count(blocks));
+            row(&mut text, "temporary", &temporary);
+        }
         row(&mut text, "resident peak", &size(self.resident_peak_bytes));
         let tracebacks = format!(
             "{} of up to {} frames",
@@ -197,11 +235,12 @@ impl Stats {
         row(&mut text, "collections", &pauses);
         for thread in self.threads.iter().take(THREADS_SHOWN) {
             let figures = format!(
-                "{} {}: {} in {} blocks",
-                thread.number,
-                printable(&thread.name),
+                "{}: {} allocated in {} blocks, {} live at the end, {} at the peak",
+                thread.label(),
                 size(thread.allocated_bytes),
-                count(thread.allocated_blocks)
+                count(thread.allocated_blocks),
+                size(thread.live_bytes),
+                size(thread.peak_bytes),
             );
             row(&mut text, "thread", &figures);
         }

@@ -45,6 +45,8 @@ pub struct Table {
     measure: &'static str,
     total_bytes: u64,
     total_blocks: u64,
+    /// How long the recording is.
+    seconds: f64,
     rows: Vec<TableRow>,
     #[serde(skip)]
     hidden: usize,
@@ -56,6 +58,11 @@ pub struct Table {
 struct TableRow {
     bytes: u64,
     blocks: u64,
+    /// Of blocks that came over time, not of those live at one moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes_per_second: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    blocks_per_second: Option<f64>,
     /// The most recent first.
     frames: Vec<Frame>,
 }
@@ -115,14 +122,19 @@ impl Table {
         most: usize,
     ) -> Result<Self, String> {
         recording.check(measure)?;
-        let sums = recording.sums(measure);
+        let sums = recording.sums();
         let all = sums
-            .statistics(by.key(), cumulative)
+            .statistics_of(measure.blocks(), by.key(), cumulative)
             .ok_or("--cumulative is for lines and files: a traceback is whole already")?;
-        let (total_bytes, total_blocks) = sums.whole();
+        let (total_bytes, total_blocks) = sums.whole_of(measure.blocks());
+        let seconds = recording.duration() as f64 / 1e9;
+        let has_rate = matches!(measure, Measure::Allocated | Measure::Temporary) && seconds > 0.0;
+        let rate = |amount: u64| has_rate.then(|| amount as f64 / seconds);
         let row = |each: &Statistic<'_>| TableRow {
             bytes: each.size,
             blocks: each.count,
+            bytes_per_second: rate(each.size),
+            blocks_per_second: rate(each.count),
             frames: Frame::all(&each.frames),
         };
         Ok(Table {
@@ -130,6 +142,7 @@ impl Table {
             measure: measure.name(),
             total_bytes,
             total_blocks,
+            seconds,
             rows: all.iter().take(most).map(row).collect(),
             hidden: all.len().saturating_sub(most),
             by,
@@ -149,14 +162,29 @@ impl Table {
         line(&mut text, &whole);
         let sizes: Vec<String> = self.rows.iter().map(|row| size(row.bytes)).collect();
         let blocks: Vec<String> = self.rows.iter().map(|row| count(row.blocks)).collect();
+        let has_rate = self.rows.iter().any(|row| row.bytes_per_second.is_some());
+        let rates: Vec<String> = self
+            .rows
+            .iter()
+            .map(|row| match row.bytes_per_second {
+                Some(bytes) => format!("  {:>10}", size(bytes as u64)),
+                None => String::new(),
+            })
+            .collect();
         let (size_width, block_width) = (width(&sizes, 4), width(&blocks, 6));
         if !self.rows.is_empty() {
-            let head = format!("{:>size_width$}  share  {:>block_width$}", "size", "blocks");
+            let rate = if has_rate { "  per second" } else { "" };
+            let head = format!(
+                "{:>size_width$}  share  {:>block_width$}{rate}",
+                "size", "blocks"
+            );
             line(&mut text, &head);
         }
-        for ((row, bytes), blocks) in self.rows.iter().zip(&sizes).zip(&blocks) {
+        for (((row, bytes), blocks), rate) in self.rows.iter().zip(&sizes).zip(&blocks).zip(&rates)
+        {
             let share = row.bytes as f64 * 100.0 / self.total_bytes.max(1) as f64;
-            let figures = format!("{bytes:>size_width$}  {share:4.1}%  {blocks:>block_width$}");
+            let figures =
+                format!("{bytes:>size_width$}  {share:4.1}%  {blocks:>block_width$}{rate}");
             write_row(&mut text, &figures, &row.frames);
         }
         write_hidden(&mut text, self.hidden, self.by);

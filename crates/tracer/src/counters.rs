@@ -18,14 +18,16 @@ impl Counters {
         self.peak
     }
 
-    /// A block of `size` bytes came to life.
+    /// A block of `size` bytes came to life. Is that a new peak?
     #[inline(always)]
-    pub fn add(&mut self, size: usize) {
+    pub fn add(&mut self, size: usize) -> bool {
         self.current = self.current.wrapping_add(size);
         // A branch that is nearly always the same, instead of a store.
-        if self.current > self.peak {
+        let is_peak = self.current > self.peak;
+        if is_peak {
             self.peak = self.current;
         }
+        is_peak
     }
 
     /// A block of `size` bytes is gone.
@@ -52,12 +54,12 @@ mod tests {
     #[test]
     fn the_peak_stays_until_it_is_reset() {
         let mut counters = Counters::default();
-        counters.add(10);
-        counters.add(5);
+        assert!(counters.add(10) && counters.add(5));
         counters.subtract(12);
         assert_eq!((counters.current(), counters.peak()), (3, 15));
         counters.reset_peak();
         assert_eq!((counters.current(), counters.peak()), (3, 3));
+        assert!(!counters.add(0));
         counters.clear();
         assert_eq!((counters.current(), counters.peak()), (0, 0));
     }

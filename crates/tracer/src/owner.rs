@@ -1,15 +1,21 @@
-//! Who owns live blocks: a traceback together with the views that see what it
-//! allocated, and what it has alive.
+//! Who owns live blocks: a traceback in a thread, together with the views that
+//! see what it allocated, and what it has alive.
 //!
 //! A live block carries the number of its owner and nothing else, so a view is
 //! cleared by going through the owners, of which there are few, and not through
 //! the blocks. Owners are made for the views that record at the time; when
 //! those change, a new *epoch* begins and the same tracebacks get new owners.
 //! An owner from before goes with its last block.
+//!
+//! What was alive at the peak is known exactly, and costs a comparison an event:
+//! each new peak has a number, its *stamp*. An owner that changes for the first
+//! time since then puts down what it had, and the stamp with it; one that has not
+//! changed still has what it had.
 
 use std::collections::HashMap;
 
 use crate::exhausted::Exhausted;
+use crate::thread::ThreadId;
 use crate::traceback::TracebackId;
 use crate::view::{View, ViewSet};
 
@@ -18,51 +24,151 @@ use crate::view::{View, ViewSet};
 pub struct OwnerId(pub u32);
 
 impl OwnerId {
-    /// The owner of blocks that no view sees; also the stack without any frame.
+    /// The owner of blocks that no view sees; also the stack without any frame, in
+    /// the first thread.
     pub const NOBODY: OwnerId = OwnerId(0);
+
+    /// What calls the outermost frame of a thread.
+    #[inline]
+    pub const fn root(thread: ThreadId) -> Self {
+        OwnerId(ROOTS | thread.0 as u32)
+    }
+
+    /// Is it what calls a thread's outermost frame?
+    #[inline]
+    pub const fn is_root(self) -> bool {
+        self.0 >= ROOTS || self.0 == OwnerId::NOBODY.0
+    }
+
+    /// The thread of a root.
+    fn thread_of_root(self) -> ThreadId {
+        debug_assert!(self.is_root());
+        ThreadId(self.0 as u8)
+    }
 }
+
+/// Numbers from here on are no owners.
+const ROOTS: u32 = 1 << 31;
 
 /// What one traceback has alive.
 #[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
 pub struct Owner {
     /// The traceback. Meaningless for [`OwnerId::NOBODY`].
     pub traceback: TracebackId,
     /// Who sees its blocks.
     pub views: ViewSet,
-    epoch: u32,
+    /// The thread that allocates them.
+    pub thread: ThreadId,
+    /// It is handed out for new blocks.
+    is_current: bool,
     /// Blocks alive.
     pub blocks: u32,
-    /// Bytes in them.
+    /// The peak that `peak_blocks` and `peak_bytes` are of.
+    stamp: u32,
+    peak_blocks: u32,
+    /// The lower half; what does not fit is among the past.
+    temporary_blocks: u32,
+    /// Bytes alive.
     pub bytes: usize,
+    peak_bytes: usize,
     /// Blocks ever allocated.
     pub allocated_blocks: u64,
     /// Bytes ever allocated.
     pub allocated_bytes: u64,
+    temporary_bytes: u64,
 }
 
-/// What owners that are gone had allocated, for wrasse's own profile.
+// An event touches one line of the processor's cache.
+const _: () = assert!(size_of::<Owner>() == 64);
+
+impl Owner {
+    /// Put down what was alive at the peak, before the first change since.
+    #[inline(always)]
+    fn keep_peak(&mut self, stamp: u32) {
+        if self.stamp != stamp {
+            self.stamp = stamp;
+            self.peak_blocks = self.blocks;
+            self.peak_bytes = self.bytes;
+        }
+    }
+}
+
+/// What one owner, or all that are gone of a kind, had besides what is alive.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Past {
-    /// Blocks.
-    pub blocks: u64,
-    /// Bytes.
-    pub bytes: u64,
+    /// Ever allocated.
+    pub allocated: Amount,
+    /// Freed before the next was allocated.
+    pub temporary: Amount,
+    /// Alive at the peak with this stamp.
+    peak: Amount,
+    stamp: u32,
 }
 
-/// The epoch of owners that are never handed out again.
-const NEVER: u32 = 0;
+/// Bytes and the number of blocks in them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Amount {
+    /// Bytes.
+    pub bytes: u64,
+    /// Blocks.
+    pub blocks: u64,
+}
+
+impl std::ops::AddAssign for Amount {
+    fn add_assign(&mut self, more: Amount) {
+        self.bytes = self.bytes.wrapping_add(more.bytes);
+        self.blocks = self.blocks.wrapping_add(more.blocks);
+    }
+}
+
+/// Of whom what is gone is remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Kind {
+    /// The traceback.
+    pub traceback: TracebackId,
+    /// The thread.
+    pub thread: ThreadId,
+    /// Who saw it.
+    pub views: ViewSet,
+}
+
+/// What one owner has, or all that are gone of its kind had.
+#[derive(Clone, Copy, Debug)]
+pub struct Figures {
+    /// Who.
+    pub kind: Kind,
+    /// Alive.
+    pub live: Amount,
+    /// Alive at the peak.
+    pub peak: Amount,
+    /// Ever allocated.
+    pub allocated: Amount,
+    /// Freed before the next was allocated.
+    pub temporary: Amount,
+}
+
 /// In `current`: there is none yet.
 const NONE: u32 = 0;
 
 const NOBODY: Owner = Owner {
     traceback: TracebackId(0),
     views: ViewSet::EMPTY,
-    epoch: NEVER,
+    thread: ThreadId::FIRST,
+    is_current: false,
     blocks: 0,
+    stamp: NO_STAMP,
+    peak_blocks: 0,
+    temporary_blocks: 0,
     bytes: 0,
+    peak_bytes: 0,
     allocated_blocks: 0,
     allocated_bytes: 0,
+    temporary_bytes: 0,
 };
+
+/// The stamp of no peak.
+const NO_STAMP: u32 = 0;
 
 /// All owners.
 #[derive(Debug)]
@@ -70,11 +176,15 @@ pub struct Owners {
     list: Vec<Owner>,
     /// Places in `list` that are free.
     free: Vec<u32>,
-    /// The owner of each traceback in this epoch.
+    /// The owner of each traceback in this epoch, for the first thread.
     current: Vec<u32>,
+    /// The same for the other threads.
+    current_elsewhere: HashMap<(u32, ThreadId), u32>,
     epoch: u32,
-    /// By traceback. Without memory for it they are forgotten.
-    past: HashMap<u32, Past>,
+    /// The last peak's.
+    stamp: u32,
+    /// Without memory for it they are forgotten.
+    past: HashMap<Kind, Past>,
 }
 
 impl Default for Owners {
@@ -83,7 +193,9 @@ impl Default for Owners {
             list: Vec::new(),
             free: Vec::new(),
             current: Vec::new(),
-            epoch: NEVER + 1,
+            current_elsewhere: HashMap::new(),
+            epoch: 1,
+            stamp: NO_STAMP + 1,
             past: HashMap::new(),
         }
     }
@@ -99,13 +211,13 @@ impl Owners {
 
     /// Begin a new epoch and give up the owners that have nothing alive.
     pub fn begin_epoch(&mut self) {
-        self.epoch = self.epoch.checked_add(1).unwrap_or(NEVER + 1);
+        self.epoch = self.epoch.checked_add(1).unwrap_or(1);
         self.current = Vec::new();
+        self.current_elsewhere = HashMap::new();
         let mut free = std::mem::take(&mut self.free);
         free.clear();
         for (number, owner) in self.list.iter_mut().enumerate().skip(1) {
-            // The number of epochs may come round: what is older is just old.
-            owner.epoch = NEVER;
+            owner.is_current = false;
             if owner.blocks == 0 && free.try_reserve(1).is_ok() {
                 free.push(number as u32);
             }
@@ -126,13 +238,27 @@ impl Owners {
         for owner in &mut self.list {
             owner.views = owner.views.without(view);
         }
-        if view == View::Profile {
-            self.past = HashMap::new();
+        let stamp = self.stamp;
+        let mut left: HashMap<Kind, Past> = HashMap::new();
+        for (mut kind, past) in std::mem::take(&mut self.past) {
+            kind.views = kind.views.without(view);
+            if !kind.views.is_empty() && left.try_reserve(1).is_ok() {
+                left.entry(kind).or_default().add(past, stamp);
+            }
         }
+        self.past = left;
     }
 
-    /// The owner for a traceback in this epoch, in which `views` record.
-    pub fn of(&mut self, traceback: TracebackId, views: ViewSet) -> Result<OwnerId, Exhausted> {
+    /// The owner for a traceback of a thread in this epoch, in which `views` record.
+    pub fn of(
+        &mut self,
+        traceback: TracebackId,
+        thread: ThreadId,
+        views: ViewSet,
+    ) -> Result<OwnerId, Exhausted> {
+        if thread != ThreadId::FIRST {
+            return self.of_other_thread(traceback, thread, views);
+        }
         let place = traceback.0 as usize;
         if let Some(&owner) = self.current.get(place)
             && owner != NONE
@@ -143,26 +269,49 @@ impl Owners {
             self.current.try_reserve(place + 1 - self.current.len())?;
             self.current.resize(place + 1, NONE);
         }
-        let owner = self.make(traceback, views, self.epoch)?;
+        let owner = self.make(traceback, thread, views, true)?;
         self.current[place] = owner.0;
         Ok(owner)
     }
 
+    fn of_other_thread(
+        &mut self,
+        traceback: TracebackId,
+        thread: ThreadId,
+        views: ViewSet,
+    ) -> Result<OwnerId, Exhausted> {
+        let key = (traceback.0, thread);
+        if let Some(&owner) = self.current_elsewhere.get(&key) {
+            return Ok(OwnerId(owner));
+        }
+        self.current_elsewhere.try_reserve(1)?;
+        let owner = self.make(traceback, thread, views, true)?;
+        self.current_elsewhere.insert(key, owner.0);
+        Ok(owner)
+    }
+
     /// An owner for one block that other views see than record now.
-    pub fn apart(&mut self, traceback: TracebackId, views: ViewSet) -> Result<OwnerId, Exhausted> {
-        self.make(traceback, views, NEVER)
+    pub fn apart(
+        &mut self,
+        traceback: TracebackId,
+        thread: ThreadId,
+        views: ViewSet,
+    ) -> Result<OwnerId, Exhausted> {
+        self.make(traceback, thread, views, false)
     }
 
     fn make(
         &mut self,
         traceback: TracebackId,
+        thread: ThreadId,
         views: ViewSet,
-        epoch: u32,
+        is_current: bool,
     ) -> Result<OwnerId, Exhausted> {
         let owner = Owner {
             traceback,
             views,
-            epoch,
+            thread,
+            is_current,
             ..NOBODY
         };
         if let Some(number) = self.free.pop() {
@@ -175,6 +324,9 @@ impl Owners {
             self.list.push(NOBODY);
         }
         let number = u32::try_from(self.list.len()).map_err(|_| Exhausted)?;
+        if number >= ROOTS {
+            return Err(Exhausted);
+        }
         self.list.push(owner);
         Ok(OwnerId(number))
     }
@@ -185,33 +337,79 @@ impl Owners {
         self.list.get(id.0 as usize).copied().unwrap_or(NOBODY)
     }
 
-    /// One more block; who sees it is returned.
+    /// The thread of an owner, or of a root.
+    pub fn thread(&self, id: OwnerId) -> ThreadId {
+        match id.is_root() {
+            true => id.thread_of_root(),
+            false => self.get(id).thread,
+        }
+    }
+
+    /// One more block. `raise` is told who sees it, and says whether that makes a
+    /// new peak.
     #[inline(always)]
-    pub fn add(&mut self, id: OwnerId, size: usize) -> ViewSet {
+    pub fn add(&mut self, id: OwnerId, size: usize, raise: impl FnOnce(ViewSet) -> bool) {
         let Some(owner) = self.list.get_mut(id.0 as usize) else {
-            return ViewSet::EMPTY;
+            return;
         };
+        let is_peak = raise(owner.views);
+        if !is_peak {
+            owner.keep_peak(self.stamp);
+        }
         owner.blocks = owner.blocks.wrapping_add(1);
         owner.bytes = owner.bytes.wrapping_add(size);
         owner.allocated_blocks += 1;
         owner.allocated_bytes = owner.allocated_bytes.wrapping_add(size as u64);
-        owner.views
+        if is_peak {
+            self.begin_peak();
+        }
     }
 
-    /// One block less; who saw it is returned.
+    /// One block less, freed before another was allocated or not; who saw it is
+    /// returned.
     #[inline(always)]
-    pub fn subtract(&mut self, id: OwnerId, size: usize) -> ViewSet {
-        let epoch = self.epoch;
+    pub fn subtract(&mut self, id: OwnerId, size: usize, is_temporary: bool) -> ViewSet {
         let Some(owner) = self.list.get_mut(id.0 as usize) else {
             return ViewSet::EMPTY;
         };
+        owner.keep_peak(self.stamp);
         owner.blocks = owner.blocks.wrapping_sub(1);
         owner.bytes = owner.bytes.wrapping_sub(size);
         let views = owner.views;
-        if owner.blocks == 0 && owner.epoch != epoch {
+        let mut overflows = false;
+        if is_temporary {
+            owner.temporary_bytes = owner.temporary_bytes.wrapping_add(size as u64);
+            (owner.temporary_blocks, overflows) = owner.temporary_blocks.overflowing_add(1);
+        }
+        if owner.blocks == 0 && !owner.is_current {
             self.give_up(id);
         }
+        if overflows {
+            self.carry(id);
+        }
         views
+    }
+
+    /// What is alive is the peak from now on.
+    #[inline(always)]
+    pub fn begin_peak(&mut self) {
+        self.stamp = self.stamp.wrapping_add(1);
+        if self.stamp == NO_STAMP {
+            self.restart_stamps();
+        }
+    }
+
+    /// Stamps have come round, and an old one must not be taken for a new one.
+    #[cold]
+    #[inline(never)]
+    fn restart_stamps(&mut self) {
+        for owner in &mut self.list {
+            owner.stamp = NO_STAMP;
+        }
+        for past in self.past.values_mut() {
+            past.stamp = NO_STAMP;
+        }
+        self.stamp = NO_STAMP + 1;
     }
 
     /// An owner from before has lost its last block.
@@ -223,26 +421,75 @@ impl Owners {
         }
     }
 
+    /// The count of temporary blocks has begun anew from 0.
+    #[cold]
+    #[inline(never)]
+    fn carry(&mut self, id: OwnerId) {
+        let temporary = Amount {
+            blocks: 1 << u32::BITS,
+            bytes: 0,
+        };
+        let more = Past {
+            temporary,
+            ..Past::default()
+        };
+        self.put_by(self.get(id).kind(), more);
+    }
+
     /// The number is about to be another owner's.
     fn remember(&mut self, number: u32) {
         let owner = self.list[number as usize];
-        let is_seen = owner.views.contains(View::Profile) && owner.allocated_blocks > 0;
-        if is_seen && self.past.try_reserve(1).is_ok() {
-            let past = self.past.entry(owner.traceback.0).or_default();
-            past.blocks += owner.allocated_blocks;
-            past.bytes = past.bytes.wrapping_add(owner.allocated_bytes);
+        let figures = self.figures(&owner);
+        if !owner.views.is_empty() && owner.allocated_blocks > 0 {
+            let past = Past {
+                allocated: figures.allocated,
+                temporary: figures.temporary,
+                peak: figures.peak,
+                stamp: self.stamp,
+            };
+            self.put_by(owner.kind(), past);
         }
     }
 
-    /// Every owner, also those that have nothing alive.
-    pub fn all(&self) -> impl Iterator<Item = &Owner> {
-        self.list.iter().skip(1)
+    fn put_by(&mut self, kind: Kind, more: Past) {
+        if self.past.try_reserve(1).is_ok() {
+            let stamp = self.stamp;
+            self.past.entry(kind).or_default().add(more, stamp);
+        }
     }
 
-    /// What owners that are gone had allocated, by traceback.
-    pub fn past(&self) -> impl Iterator<Item = (TracebackId, Past)> {
-        let each = |(&traceback, &past): (&u32, &Past)| (TracebackId(traceback), past);
-        self.past.iter().map(each)
+    fn figures(&self, owner: &Owner) -> Figures {
+        let amount = |bytes, blocks| Amount { bytes, blocks };
+        let live = amount(owner.bytes as u64, owner.blocks.into());
+        Figures {
+            kind: owner.kind(),
+            live,
+            peak: match owner.stamp == self.stamp {
+                true => amount(owner.peak_bytes as u64, owner.peak_blocks.into()),
+                false => live,
+            },
+            allocated: amount(owner.allocated_bytes, owner.allocated_blocks),
+            temporary: amount(owner.temporary_bytes, owner.temporary_blocks.into()),
+        }
+    }
+
+    /// What every owner has, and every kind that is gone had, as far as `view`
+    /// sees it. A kind may occur more than once.
+    pub fn all(&self, view: View) -> impl Iterator<Item = Figures> {
+        let owners = self.list.iter().skip(1).map(|owner| self.figures(owner));
+        let past = self.past.iter().map(|(&kind, past)| Figures {
+            kind,
+            live: Amount::default(),
+            peak: match past.stamp == self.stamp {
+                true => past.peak,
+                false => Amount::default(),
+            },
+            allocated: past.allocated,
+            temporary: past.temporary,
+        });
+        owners
+            .chain(past)
+            .filter(move |figures| figures.kind.views.contains(view))
     }
 
     /// Every owner that has blocks alive.
@@ -254,7 +501,33 @@ impl Owners {
     pub fn memory(&self) -> usize {
         self.list.capacity() * size_of::<Owner>()
             + (self.free.capacity() + self.current.capacity()) * size_of::<u32>()
-            + self.past.capacity() * size_of::<(u32, Past)>()
+            + self.current_elsewhere.capacity() * size_of::<((u32, ThreadId), u32)>()
+            + self.past.capacity() * size_of::<(Kind, Past)>()
+    }
+}
+
+impl Owner {
+    fn kind(&self) -> Kind {
+        Kind {
+            traceback: self.traceback,
+            thread: self.thread,
+            views: self.views,
+        }
+    }
+}
+
+impl Past {
+    /// `stamp` is the last peak's.
+    fn add(&mut self, more: Past, stamp: u32) {
+        self.allocated += more.allocated;
+        self.temporary += more.temporary;
+        if self.stamp != stamp {
+            self.peak = Amount::default();
+            self.stamp = stamp;
+        }
+        if more.stamp == stamp {
+            self.peak += more.peak;
+        }
     }
 }
 
@@ -263,23 +536,33 @@ mod tests {
     use super::*;
 
     const SEEN: ViewSet = ViewSet::only(View::Profile);
+    const FIRST: ThreadId = ThreadId::FIRST;
+
+    fn add(owners: &mut Owners, id: OwnerId, size: usize) -> ViewSet {
+        let mut seen = ViewSet::EMPTY;
+        owners.add(id, size, |views| {
+            seen = views;
+            false
+        });
+        seen
+    }
 
     #[test]
     fn an_owner_of_this_epoch_stays_and_one_from_before_goes_with_its_last_block() {
         let mut owners = Owners::default();
-        let first = owners.of(TracebackId(3), SEEN).unwrap();
-        assert_eq!(owners.of(TracebackId(3), SEEN).unwrap(), first);
-        assert_eq!(owners.add(first, 10), SEEN);
-        assert_eq!(owners.subtract(first, 10), SEEN);
-        assert_eq!(owners.of(TracebackId(3), SEEN).unwrap(), first);
-        owners.add(first, 10);
+        let first = owners.of(TracebackId(3), FIRST, SEEN).unwrap();
+        assert_eq!(owners.of(TracebackId(3), FIRST, SEEN).unwrap(), first);
+        add(&mut owners, first, 10);
+        assert_eq!(owners.subtract(first, 10, false), SEEN);
+        assert_eq!(owners.of(TracebackId(3), FIRST, SEEN).unwrap(), first);
+        add(&mut owners, first, 10);
         owners.begin_epoch();
-        let second = owners.of(TracebackId(3), SEEN).unwrap();
+        let second = owners.of(TracebackId(3), FIRST, SEEN).unwrap();
         assert_ne!(first, second);
         assert_eq!(owners.get(first).bytes, 10);
-        owners.subtract(first, 10);
+        owners.subtract(first, 10, false);
         assert_eq!(
-            owners.of(TracebackId(4), SEEN).unwrap(),
+            owners.of(TracebackId(4), FIRST, SEEN).unwrap(),
             first,
             "used again"
         );
@@ -290,10 +573,34 @@ mod tests {
     fn hidden_owners_answer_nobody() {
         let mut owners = Owners::default();
         let both = SEEN.with(View::Program);
-        let id = owners.apart(TracebackId(0), both).unwrap();
-        assert_eq!(owners.add(id, 1), both);
+        let id = owners.apart(TracebackId(0), FIRST, both).unwrap();
+        assert_eq!(add(&mut owners, id, 1), both);
         owners.hide_from(View::Program);
-        assert_eq!(owners.subtract(id, 1), SEEN);
-        assert_eq!(owners.add(OwnerId::NOBODY, 1), ViewSet::EMPTY);
+        assert_eq!(owners.subtract(id, 1, false), SEEN);
+        assert_eq!(add(&mut owners, OwnerId::NOBODY, 1), ViewSet::EMPTY);
+    }
+
+    #[test]
+    fn stamps_and_small_counts_that_come_round_change_no_figure() {
+        let mut owners = Owners::default();
+        let id = owners.of(TracebackId(3), ThreadId(7), SEEN).unwrap();
+        owners.stamp = u32::MAX - 1;
+        for size in [10, 20] {
+            owners.add(id, size, |_| true);
+        }
+        owners.list[id.0 as usize].temporary_blocks = u32::MAX;
+        owners.subtract(id, 20, true);
+        owners.add(id, 5, |_| false);
+        let amount = |bytes, blocks| Amount { bytes, blocks };
+        let all: Vec<_> = owners.all(View::Profile).collect();
+        assert_eq!(all[0].live, amount(15, 2));
+        assert_eq!(all[0].peak, amount(30, 2));
+        assert_eq!(all[0].allocated, amount(35, 3));
+        let temporary = all.iter().fold(Amount::default(), |mut sum, each| {
+            sum += each.temporary;
+            sum
+        });
+        assert_eq!(temporary, amount(20, 1 << 32));
+        assert!(all.iter().all(|each| each.kind.thread == ThreadId(7)));
     }
 }

@@ -6,8 +6,10 @@ use crate::domain::Domains;
 use crate::exhausted::Exhausted;
 use crate::location::{LocationId, Locations};
 use crate::owner::{OwnerId, Owners};
+use crate::recent::Recent;
 use crate::side_table::{self, ELSEWHERE, NoSideTable, SideTable, UNKNOWN};
 use crate::table::{Block, BlockTable};
+use crate::thread::{Thread, ThreadId, Threads};
 use crate::traceback::{TracebackBuilder, TracebackId, Tracebacks};
 use crate::view::{View, ViewSet};
 
@@ -16,7 +18,7 @@ mod reports;
 mod shortest;
 mod totals;
 
-pub use totals::Totals;
+pub use totals::{ThreadTotals, Totals};
 
 #[derive(Clone, Copy, Debug)]
 struct Observer {
@@ -31,6 +33,8 @@ pub struct Released {
     pub size: usize,
     /// Who allocated it. Meaningless where no view saw it.
     pub traceback: TracebackId,
+    /// In which thread; meaningless as well.
+    pub thread: ThreadId,
     /// Who saw it.
     pub views: ViewSet,
     /// The host had asked to be told.
@@ -50,8 +54,12 @@ pub struct Tracer<S: SideTable = NoSideTable> {
     callers: Callers,
     tracebacks: Tracebacks,
     locations: Locations,
+    threads: Threads,
+    recent: Recent,
     active: ViewSet,
     observers: [Observer; 2],
+    /// The view whose peaks owners put down.
+    leader: View,
     builder: TracebackBuilder,
 }
 
@@ -76,8 +84,11 @@ impl<S: SideTable> Tracer<S> {
             callers: Callers::default(),
             tracebacks: Tracebacks::default(),
             locations: Locations::default(),
+            threads: Threads::default(),
+            recent: Recent::default(),
             active: ViewSet::EMPTY,
             observers: [observer; 2],
+            leader: View::Profile,
             builder: TracebackBuilder::default(),
         }
     }
@@ -93,6 +104,7 @@ impl<S: SideTable> Tracer<S> {
             limit: limit.max(1),
             counters: Counters::default(),
         };
+        self.choose_leader();
         self.begin_epoch();
         true
     }
@@ -107,9 +119,11 @@ impl<S: SideTable> Tracer<S> {
         }
         self.clear(view);
         self.active = self.active.without(view);
+        self.choose_leader();
         self.begin_epoch();
         if self.active.is_empty() {
             self.locations = Locations::default();
+            self.threads.clear();
         }
         self.active.is_empty()
     }
@@ -118,6 +132,9 @@ impl<S: SideTable> Tracer<S> {
     /// blocks are forgotten too where no other view records.
     pub fn clear(&mut self, view: View) {
         self.observers[view.index()].counters.clear();
+        if view == self.leader {
+            self.owners.begin_peak();
+        }
         if self.active.without(view).is_empty() {
             self.side.wipe();
             self.blocks.clear();
@@ -132,7 +149,7 @@ impl<S: SideTable> Tracer<S> {
             let mut keep = |block: Block| {
                 let is_seen = !owners.get(block.owner).views.is_empty();
                 if !is_seen && !block.is_watched {
-                    owners.subtract(block.owner, block.size);
+                    owners.subtract(block.owner, block.size, false);
                 }
                 is_seen || block.is_watched
             };
@@ -142,6 +159,20 @@ impl<S: SideTable> Tracer<S> {
             }
         }
         self.begin_epoch();
+    }
+
+    /// What was live at the peak is known for one view at a time: for the profile,
+    /// as long as it records.
+    fn choose_leader(&mut self) {
+        let leader = match self.active.contains(View::Profile) {
+            true => View::Profile,
+            false => View::Program,
+        };
+        if leader != self.leader {
+            // What the new one had at its peak is not known: the next one counts.
+            self.leader = leader;
+            self.owners.begin_peak();
+        }
     }
 
     fn begin_epoch(&mut self) {
@@ -196,6 +227,49 @@ impl<S: SideTable> Tracer<S> {
     /// Start the peak of a view anew.
     pub fn reset_peak(&mut self, view: View) {
         self.observers[view.index()].counters.reset_peak();
+        if view == self.leader {
+            self.owners.begin_peak();
+        }
+    }
+
+    /// A block counts as temporary if it is released before so many more are
+    /// recorded: 1 if nothing is said.
+    pub fn set_temporary(&mut self, count: u16) -> Result<(), Exhausted> {
+        self.recent.keep(count)
+    }
+
+    /// Is this the block recorded last? The answer is yes once for each block, whose
+    /// address must be even.
+    #[inline]
+    pub fn take_fresh(&mut self, address: usize) -> bool {
+        self.recent.take_fresh(address)
+    }
+
+    /// A thread that was not met before in this [`Tracer::thread_epoch`]. Beyond the
+    /// first 255 all are one.
+    pub fn thread(&mut self, number: u64) -> Result<ThreadId, Exhausted> {
+        self.threads.add(number)
+    }
+
+    /// Changes whenever the numbers of threads handed out before are not valid any more.
+    #[inline]
+    pub fn thread_epoch(&self) -> u32 {
+        self.threads.epoch()
+    }
+
+    /// What is known of a thread; nothing for [`ThreadId::OTHERS`].
+    pub fn thread_named(&self, thread: ThreadId) -> Option<&Thread> {
+        self.threads.get(thread)
+    }
+
+    /// The thread with a number of the system's, of several the last.
+    pub fn find_thread(&self, number: u64) -> Option<ThreadId> {
+        self.threads.find(number)
+    }
+
+    /// Call a thread by this name from now on.
+    pub fn set_thread_name(&mut self, thread: ThreadId, name: &[u8]) -> Result<(), Exhausted> {
+        self.threads.set_name(thread, name)
     }
 
     /// The host's side table.
@@ -209,9 +283,10 @@ impl<S: SideTable> Tracer<S> {
         &mut self.side
     }
 
-    /// The traceback of an owner.
-    pub fn traceback_of(&self, owner: OwnerId) -> TracebackId {
-        self.owners.get(owner).traceback
+    /// The traceback of an owner, and its thread.
+    fn origin_of(&self, owner: OwnerId) -> (TracebackId, ThreadId) {
+        let owner = self.owners.get(owner);
+        (owner.traceback, owner.thread)
     }
 
     /// The source lines met so far.
@@ -235,14 +310,18 @@ impl<S: SideTable> Tracer<S> {
         self.tracebacks.intern(built)
     }
 
-    /// The owner for what is allocated now by a traceback.
-    pub fn owner(&mut self, traceback: TracebackId) -> Result<OwnerId, Exhausted> {
-        self.owners.of(traceback, self.active)
+    /// The owner for what a thread allocates now by a traceback.
+    pub fn owner(
+        &mut self,
+        traceback: TracebackId,
+        thread: ThreadId,
+    ) -> Result<OwnerId, Exhausted> {
+        self.owners.of(traceback, thread, self.active)
     }
 
     /// The owner for what is allocated now at `location`, called by what `caller`
-    /// would own; [`OwnerId::NOBODY`] calls the outermost frame. Both are of this
-    /// epoch.
+    /// would own; a thread's [`OwnerId::root`] calls the outermost frame. Both are of
+    /// this epoch.
     pub fn called(&mut self, caller: OwnerId, location: LocationId) -> Result<OwnerId, Exhausted> {
         if let Some(owner) = self.callers.get(caller, location) {
             return Ok(owner);
@@ -250,7 +329,7 @@ impl<S: SideTable> Tracer<S> {
         let counts_all = self.counts_all_frames();
         self.builder.reset(self.capture_limit());
         self.builder.push(location)?;
-        if caller != OwnerId::NOBODY {
+        if !caller.is_root() {
             let above = self.owners.get(caller).traceback;
             for &frame in self.tracebacks.frames(above) {
                 if self.builder.is_full() {
@@ -264,24 +343,30 @@ impl<S: SideTable> Tracer<S> {
             }
         }
         let traceback = self.tracebacks.intern(&self.builder)?;
-        let owner = self.owners.of(traceback, self.active)?;
+        let thread = self.owners.thread(caller);
+        let owner = self.owners.of(traceback, thread, self.active)?;
         self.callers.insert(caller, location, owner)?;
         Ok(owner)
     }
 
     #[inline(always)]
     fn count(&mut self, owner: OwnerId, size: usize) {
-        let views = self.owners.add(owner, size);
-        for view in View::ALL {
-            if views.contains(view) {
-                self.observers[view.index()].counters.add(size);
+        let (observers, leader) = (&mut self.observers, self.leader);
+        self.owners.add(owner, size, |views| {
+            let mut is_peak = false;
+            for view in View::ALL {
+                if views.contains(view) {
+                    let is_highest = observers[view.index()].counters.add(size);
+                    is_peak |= is_highest && view == leader;
+                }
             }
-        }
+            is_peak
+        });
     }
 
     #[inline(always)]
-    fn discount(&mut self, owner: OwnerId, size: usize) -> ViewSet {
-        let views = self.owners.subtract(owner, size);
+    fn discount(&mut self, owner: OwnerId, size: usize, is_temporary: bool) -> ViewSet {
+        let views = self.owners.subtract(owner, size, is_temporary);
         for view in View::ALL {
             if views.contains(view) {
                 self.observers[view.index()].counters.subtract(size);
@@ -377,22 +462,25 @@ impl<S: SideTable> Tracer<S> {
     }
 
     fn released(&self, block: Block, views: ViewSet) -> Released {
+        let owner = self.owners.get(block.owner);
         Released {
             size: block.size,
-            traceback: self.owners.get(block.owner).traceback,
+            traceback: owner.traceback,
+            thread: owner.thread,
             views,
             is_watched: block.is_watched,
         }
     }
 
-    /// As [`Tracer::record_for`], for a traceback that has just been interned.
+    /// As [`Tracer::record_for`], for a traceback that has just been interned, in the
+    /// first thread.
     pub fn record(
         &mut self,
         address: usize,
         size: usize,
         traceback: TracebackId,
     ) -> Result<Option<Released>, Exhausted> {
-        let owner = self.owner(traceback)?;
+        let owner = self.owner(traceback, ThreadId::FIRST)?;
         self.record_for(address, size, owner)
     }
 
@@ -405,7 +493,7 @@ impl<S: SideTable> Tracer<S> {
         size: usize,
         owner: OwnerId,
     ) -> Result<Option<Released>, Exhausted> {
-        let old = self.release(address);
+        let old = self.moving(address);
         let block = Block {
             size,
             owner,
@@ -413,21 +501,30 @@ impl<S: SideTable> Tracer<S> {
         };
         self.put(address, block)?;
         self.count(owner, size);
+        self.recent.push(address);
         Ok(old)
     }
 
-    /// A block is about to be released.
+    /// A block is about to be released, for good.
     #[inline]
     pub fn release(&mut self, address: usize) -> Option<Released> {
+        let is_temporary = self.recent.contains(address);
+        self.end(address, is_temporary)
+    }
+
+    /// A block is about to be released because it is another from now on: it was
+    /// resized.
+    #[inline]
+    pub fn moving(&mut self, address: usize) -> Option<Released> {
+        self.end(address, false)
+    }
+
+    #[inline]
+    fn end(&mut self, address: usize, is_temporary: bool) -> Option<Released> {
         let block = self.take(address)?;
-        let traceback = self.owners.get(block.owner).traceback;
-        let views = self.discount(block.owner, block.size);
-        Some(Released {
-            size: block.size,
-            traceback,
-            views,
-            is_watched: block.is_watched,
-        })
+        let released = self.released(block, ViewSet::EMPTY);
+        let views = self.discount(block.owner, block.size, is_temporary);
+        Some(Released { views, ..released })
     }
 
     /// A block that was reported released lives on after all.
@@ -446,14 +543,14 @@ impl<S: SideTable> Tracer<S> {
             }
             OwnerId::NOBODY
         } else {
-            self.owner_seen_by(block.traceback, views)?
+            self.owner_seen_by(block.traceback, block.thread, views)?
         };
         let lives = Block {
             size: block.size,
             owner,
             is_watched: block.is_watched,
         };
-        self.release(address);
+        self.moving(address);
         self.put(address, lives)?;
         self.count(owner, block.size);
         Ok(())
@@ -463,12 +560,13 @@ impl<S: SideTable> Tracer<S> {
     fn owner_seen_by(
         &mut self,
         traceback: TracebackId,
+        thread: ThreadId,
         views: ViewSet,
     ) -> Result<OwnerId, Exhausted> {
         if views == self.active {
-            self.owners.of(traceback, views)
+            self.owners.of(traceback, thread, views)
         } else {
-            self.owners.apart(traceback, views)
+            self.owners.apart(traceback, thread, views)
         }
     }
 
@@ -495,12 +593,12 @@ impl<S: SideTable> Tracer<S> {
             return Ok(block.owner == owner);
         }
         let views = self.owners.get(block.owner).views;
-        let traceback = self.owners.get(owner).traceback;
-        let owner = self.owner_seen_by(traceback, views)?;
+        let (traceback, thread) = self.origin_of(owner);
+        let owner = self.owner_seen_by(traceback, thread, views)?;
         self.take(address);
         self.put(address, Block { owner, ..block })?;
-        self.owners.add(owner, block.size);
-        self.owners.subtract(block.owner, block.size);
+        self.owners.add(owner, block.size, |_| false);
+        self.owners.subtract(block.owner, block.size, false);
         Ok(true)
     }
 
@@ -529,6 +627,7 @@ impl<S: SideTable> Tracer<S> {
             + self.callers.memory()
             + self.tracebacks.memory()
             + self.locations.memory()
+            + self.threads.memory()
     }
 }
 

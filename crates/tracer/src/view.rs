@@ -23,8 +23,8 @@ impl View {
     }
 }
 
-/// A set of views; each live block carries one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// A set of views; each owner of blocks carries one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ViewSet(u8);
 
 impl ViewSet {

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use wrasse_tracer::{TracebackBuilder, TracebackId, Tracer, View};
 
 use super::*;
+use crate::sums::Measure;
 use crate::writer::{Moment, Writer};
 
 const VIEW: View = View::Profile;
@@ -38,8 +39,8 @@ fn traceback(tracer: &mut Tracer, lines: &[u32]) -> TracebackId {
 
 type Frames = Vec<(String, u32, Option<String>)>;
 
-/// What is live, in a form that does not depend on numbers.
-fn seen(sums: &Sums) -> Vec<(Frames, u32, u16, u64, u64)> {
+/// What sums say but for the peak, in a form that does not depend on numbers.
+fn seen(sums: &Sums) -> Vec<(Frames, u32, u16, [Amount; 3])> {
     let text = |number| String::from_utf8(sums.string(number).to_vec()).unwrap();
     let mut all: Vec<_> = sums
         .groups()
@@ -58,8 +59,8 @@ fn seen(sums: &Sums) -> Vec<(Frames, u32, u16, u64, u64)> {
                 frames.collect(),
                 group.domain,
                 total,
-                group.size,
-                group.count,
+                [Measure::Live, Measure::Allocated, Measure::Temporary]
+                    .map(|measure| group.amount(measure)),
             )
         })
         .collect();
@@ -72,6 +73,8 @@ fn seen(sums: &Sums) -> Vec<(Frames, u32, u16, u64, u64)> {
 fn write(events: &[(u8, u8, u16)]) -> (Vec<u8>, Vec<Sums>, Vec<usize>) {
     let mut tracer = Tracer::default();
     tracer.start(VIEW, 3);
+    let thread = tracer.thread(7).unwrap();
+    tracer.set_thread_name(thread, b"main").unwrap();
     let mut writer = Writer::new(&meta()).unwrap();
     let (mut data, mut expected, mut ends) = (vec![], vec![], vec![]);
     let mut take = |tracer: &Tracer, time| {
@@ -89,7 +92,8 @@ fn write(events: &[(u8, u8, u16)]) -> (Vec<u8>, Vec<Sums>, Vec<usize>) {
                 uncollectable: 0,
             };
             writer.pauses(&[pause]).unwrap();
-            writer.threads(&[(7, "main", time, 1)]).unwrap();
+            writer.peak(tracer, VIEW).unwrap();
+            writer.threads(&tracer.threads(VIEW).unwrap()).unwrap();
             writer
                 .section("times", time.to_string().as_bytes())
                 .unwrap();
@@ -141,7 +145,22 @@ fn what_was_written_is_read() {
     assert_eq!(capture.peak_sample(), Some(1));
     assert_eq!(capture.sums(1).whole(), (650, 3));
     assert_eq!(capture.pauses.len(), 1);
-    assert_eq!(capture.threads[0].allocated_bytes, 6);
+    let thread = &capture.threads[0];
+    assert_eq!((thread.number, &*thread.name), (7, &b"main"[..]));
+    assert_eq!((thread.live.bytes, thread.allocated.bytes), (150, 650));
+    assert_eq!((thread.peak.bytes, thread.temporary.bytes), (650, 500));
+    assert_eq!(capture.peak().map(<[_]>::len), Some(3));
+    let whole = |measure| capture.sums(2).whole_of(measure);
+    assert_eq!(whole(Measure::Peak), (650, 3));
+    assert_eq!(whole(Measure::Allocated), (650, 3));
+    assert_eq!(whole(Measure::Temporary), (500, 1));
+    assert_eq!(
+        (
+            capture.samples[2].temporary_bytes,
+            capture.samples[2].temporary_blocks
+        ),
+        (500, 1)
+    );
     let end = End {
         time: 99,
         ending: Ending::Signal(15),
@@ -272,6 +291,14 @@ proptest! {
             prop_assert_eq!((sample.live_bytes, sample.live_blocks), expected.whole());
             prop_assert_eq!(seen(&capture.sums(at)), seen(expected));
         }
+        // What was written about the peak is exact unless it came later.
+        if let Some(last) = expected.last()
+            && capture.peak().is_some()
+        {
+            let at_peak = |sums: &Sums| sums.statistics_of(Measure::Peak, crate::Key::Traceback, false)
+                .map(|all| all.iter().map(|s| (s.size, s.count)).collect::<Vec<_>>());
+            prop_assert_eq!(at_peak(&capture.sums(expected.len() - 1)), at_peak(last));
+        }
         let most = capture.samples.iter().map(|s| s.live_bytes).max();
         prop_assert_eq!(capture.peak_sample().map(|at| capture.samples[at].live_bytes), most);
     }
@@ -319,7 +346,7 @@ proptest! {
     #[test]
     fn frames_that_lie_are_refused_or_read_but_never_trusted(
         payload in proptest::collection::vec(any::<u8>(), 0..60),
-        kind in 0u8..9,
+        kind in 0u8..10,
     ) {
         let (mut data, _, _) = write(&[(2, 1, 100)]);
         let mut head = [0u8; 16];

@@ -37,7 +37,7 @@ pub struct StatsOptions {
 #[derive(Args)]
 pub struct Selection {
     /// What is measured
-    #[arg(long, value_enum, default_value_t = MeasureWord::Peak)]
+    #[arg(long, visible_aliases = ["sort", "at"], value_enum, default_value_t = MeasureWord::Peak)]
     measure: MeasureWord,
     /// What a row stands for
     #[arg(long, value_enum, default_value_t = ByWord::Line)]
@@ -79,7 +79,7 @@ pub struct ExportOptions {
     #[arg(long, value_enum)]
     format: FormatWord,
     /// What is measured (collapsed only; the other formats hold all measures)
-    #[arg(long, value_enum)]
+    #[arg(long, visible_aliases = ["sort", "at"], value_enum)]
     measure: Option<MeasureWord>,
     /// Write to OUT instead of standard output
     #[arg(short = 'o', long, value_name = "OUT")]
@@ -106,6 +106,8 @@ enum MeasureWord {
     End,
     /// All that was ever allocated
     Allocated,
+    /// What was freed before the next was allocated
+    Temporary,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -138,6 +140,7 @@ impl From<MeasureWord> for Measure {
             MeasureWord::Peak => Measure::Peak,
             MeasureWord::End => Measure::End,
             MeasureWord::Allocated => Measure::Allocated,
+            MeasureWord::Temporary => Measure::Temporary,
         }
     }
 }

@@ -1,7 +1,11 @@
 //! From a thread's frames to the owner of what it allocates.
 
+use std::cell::Cell;
+
 use pyo3_ffi::PyThreadState;
-use wrasse_tracer::{Exhausted, LocationId, OwnerId, SideTable, TracebackBuilder, Tracer};
+use wrasse_tracer::{
+    Exhausted, LocationId, OwnerId, SideTable, ThreadId, TracebackBuilder, Tracer,
+};
 
 use super::decode::Decoder;
 use super::stack::{Level, NEVER, Stack};
@@ -17,6 +21,8 @@ const SKIP: u32 = u32::MAX;
 const LONG: u16 = 128;
 /// More threads than this are not remembered at a time.
 const MOST_STACKS: usize = 256;
+/// No thread's state, nor null.
+const NO_THREAD: usize = usize::MAX;
 
 /// What an instruction means below a caller: one more line of its traceback.
 #[derive(Clone, Copy)]
@@ -44,7 +50,13 @@ struct Steps {
 pub struct FrameReader {
     steps: Steps,
     stacks: Vec<Stack>,
-    /// The one of `stacks` that was used last.
+    /// The state of the thread that allocated last; what follows is that thread's.
+    thread: usize,
+    /// Its number.
+    id: ThreadId,
+    /// What calls its outermost frame.
+    root: u32,
+    /// The one of `stacks` that is its.
     recent: usize,
     /// Frames that are not among the levels, the innermost first.
     new: Vec<*const u8>,
@@ -65,6 +77,9 @@ impl Default for FrameReader {
         FrameReader {
             steps: Steps::default(),
             stacks: Vec::new(),
+            thread: NO_THREAD,
+            id: ThreadId::FIRST,
+            root: OwnerId::NOBODY.0,
             recent: 0,
             new: Vec::new(),
             unknown: None,
@@ -187,6 +202,8 @@ impl FrameReader {
         self.steps.decoder.clear();
         self.forget_steps();
         self.unknown = None;
+        // Threads may have been forgotten with everything else.
+        self.thread = NO_THREAD;
         self.epoch = tracer.epoch();
         let counts_all = tracer.counts_all_frames();
         self.limit = (!counts_all).then(|| tracer.capture_limit().into());
@@ -206,32 +223,50 @@ impl FrameReader {
         if self.epoch != tracer.epoch() {
             self.begin_epoch(tracer);
         }
-        if !thread.is_null() {
-            // SAFETY: the thread state is live and the caller's own.
-            unsafe {
-                let frame = top_frame(thread);
-                if frame.is_null() {
-                    return self.of_nobody(tracer);
-                }
-                let instruction = load(frame, FRAME.instruction);
-                if self.limit == Some(1) {
-                    return match self.steps.known(instruction, OwnerId::NOBODY.0) {
-                        Some(owner) if owner != SKIP => Ok(OwnerId(owner)),
-                        _ => self.of_top(tracer, frame),
-                    };
-                }
-                if let Some(stack) = self.stacks.get(self.recent)
-                    && stack.thread == thread as usize
-                    && let Some(caller) = stack.caller(frame)
-                    && let Some(owner) = self.steps.known(instruction, caller)
-                    && owner != SKIP
-                {
-                    return Ok(OwnerId(owner));
-                }
-                return self.of_stack(tracer, thread as usize, frame);
-            }
+        if self.thread != thread as usize {
+            self.turn_to(tracer, thread as usize)?;
         }
-        self.of_nobody(tracer)
+        if thread.is_null() {
+            return self.of_nobody(tracer);
+        }
+        // SAFETY: the thread state is live and the caller's own.
+        unsafe {
+            let frame = top_frame(thread);
+            if frame.is_null() {
+                return self.of_nobody(tracer);
+            }
+            let instruction = load(frame, FRAME.instruction);
+            if self.limit == Some(1) {
+                return match self.steps.known(instruction, self.root) {
+                    Some(owner) if owner != SKIP => Ok(OwnerId(owner)),
+                    _ => self.of_top(tracer, frame),
+                };
+            }
+            if let Some(stack) = self.stacks.get(self.recent)
+                && let Some(caller) = stack.caller(frame, self.root)
+                && let Some(owner) = self.steps.known(instruction, caller)
+                && owner != SKIP
+            {
+                return Ok(OwnerId(owner));
+            }
+            self.of_stack(tracer, frame)
+        }
+    }
+
+    /// Another thread allocates than the last time, or the first at all.
+    #[cold]
+    #[inline(never)]
+    fn turn_to<S: SideTable>(
+        &mut self,
+        tracer: &mut Tracer<S>,
+        thread: usize,
+    ) -> Result<(), Exhausted> {
+        self.thread = NO_THREAD;
+        self.recent = self.stack_of(thread)?;
+        self.id = this_thread_id(tracer)?;
+        self.root = OwnerId::root(self.id).0;
+        self.thread = thread;
+        Ok(())
     }
 
     /// Who allocates where no Python code runs.
@@ -245,7 +280,7 @@ impl FrameReader {
             }
         };
         self.unknown = Some(unknown);
-        tracer.called(OwnerId::NOBODY, unknown)
+        tracer.called(OwnerId(self.root), unknown)
     }
 
     /// The owner where only the innermost frame that counts matters.
@@ -259,9 +294,7 @@ impl FrameReader {
             // SAFETY: `frame` is in the calling thread's chain of live frames.
             unsafe {
                 let instruction = load(frame, FRAME.instruction);
-                let (owner, _) = self
-                    .steps
-                    .step(tracer, frame, instruction, OwnerId::NOBODY.0)?;
+                let (owner, _) = self.steps.step(tracer, frame, instruction, self.root)?;
                 if owner != SKIP {
                     return Ok(OwnerId(owner));
                 }
@@ -276,16 +309,15 @@ impl FrameReader {
     unsafe fn of_stack<S: SideTable>(
         &mut self,
         tracer: &mut Tracer<S>,
-        thread: usize,
         top: *const u8,
     ) -> Result<OwnerId, Exhausted> {
         if self.is_long {
             // SAFETY: the caller's contract.
             return unsafe { self.of_walk(tracer, top) };
         }
-        let number = self.stack_of(thread)?;
-        let stack = &mut self.stacks[number];
+        let stack = &mut self.stacks[self.recent];
         let mut renewal = Renewal {
+            root: self.root,
             steps: &mut self.steps,
             new: &mut self.new,
             limit: self.limit,
@@ -295,9 +327,9 @@ impl FrameReader {
         if result.is_err() {
             stack.levels.clear();
         }
-        match result? {
-            0 => self.of_nobody(tracer),
-            owner => Ok(OwnerId(owner)),
+        match OwnerId(result?) {
+            root if root.is_root() => self.of_nobody(tracer),
+            owner => Ok(owner),
         }
     }
 
@@ -324,22 +356,13 @@ impl FrameReader {
             return self.of_nobody(tracer);
         }
         let traceback = tracer.intern(&self.builder)?;
-        tracer.owner(traceback)
+        tracer.owner(traceback, self.id)
     }
 
-    #[inline]
     fn stack_of(&mut self, thread: usize) -> Result<usize, Exhausted> {
-        match self.stacks.get(self.recent) {
-            Some(stack) if stack.thread == thread => Ok(self.recent),
-            _ => self.other_stack_of(thread),
-        }
-    }
-
-    #[cold]
-    fn other_stack_of(&mut self, thread: usize) -> Result<usize, Exhausted> {
         let known = self.stacks.iter().position(|stack| stack.thread == thread);
-        self.recent = match known {
-            Some(number) => number,
+        match known {
+            Some(number) => Ok(number),
             None => {
                 if self.stacks.len() >= MOST_STACKS {
                     // Most are of threads that are gone.
@@ -350,15 +373,36 @@ impl FrameReader {
                     thread,
                     levels: Vec::new(),
                 });
-                self.stacks.len() - 1
+                Ok(self.stacks.len() - 1)
             }
-        };
-        Ok(self.recent)
+        }
     }
+}
+
+thread_local! {
+    /// The calling thread's number in the tracer, above it the tracer's epoch of
+    /// threads plus one; 0 for none.
+    static THREAD: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The calling thread's number, which it gets when it allocates for the first time.
+fn this_thread_id<S: SideTable>(tracer: &mut Tracer<S>) -> Result<ThreadId, Exhausted> {
+    let epoch = u64::from(tracer.thread_epoch()) + 1;
+    let known = THREAD.get();
+    if known >> u8::BITS == epoch {
+        return Ok(ThreadId(known as u8));
+    }
+    // SAFETY: asks the system for a number.
+    let number = unsafe { libc::gettid() };
+    let id = tracer.thread(u64::try_from(number).unwrap_or(0))?;
+    THREAD.set(epoch << u8::BITS | u64::from(id.0));
+    Ok(id)
 }
 
 /// A stack being brought up to date.
 struct Renewal<'a> {
+    /// What calls the outermost frame.
+    root: u32,
     steps: &'a mut Steps,
     new: &'a mut Vec<*const u8>,
     limit: Option<u32>,
@@ -435,7 +479,7 @@ impl Renewal<'_> {
             // SAFETY: in the calling thread's chain of live frames.
             unsafe { self.set_level(tracer, stack, at)? };
         }
-        Ok(stack.levels.last().map_or(0, |level| level.owner))
+        Ok(stack.levels.last().map_or(self.root, |level| level.owner))
     }
 
     /// Read the frame of a level anew, whose callers are up to date.
@@ -449,7 +493,7 @@ impl Renewal<'_> {
         let frame = stack.levels[at].frame;
         let (caller, depth, mut floor) = match at.checked_sub(1).map(|at| stack.levels[at]) {
             Some(below) => (below.owner, below.depth, below.floor),
-            None => (0, 0, 0),
+            None => (self.root, 0, 0),
         };
         // SAFETY: the caller's contract: a live frame.
         let instruction = unsafe { load(frame, FRAME.instruction) };

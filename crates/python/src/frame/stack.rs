@@ -83,18 +83,19 @@ impl Stack {
         (lowest..known).rev().find(|&at| levels[at].frame == frame)
     }
 
-    /// The owner that the caller of the topmost level would have, if that level is
-    /// `top` and all levels that matter below it are as they were.
+    /// The owner that the caller of the topmost level would have (`root` for the
+    /// outermost), if that level is `top` and all levels that matter below it are as
+    /// they were.
     ///
     /// # Safety
     /// `top` is the calling thread's innermost frame.
     #[inline(always)]
-    pub unsafe fn caller(&self, top: *const u8) -> Option<u32> {
+    pub unsafe fn caller(&self, top: *const u8, root: u32) -> Option<u32> {
         let (last, below) = self.levels.split_last()?;
         if last.frame != top {
             return None;
         }
-        let caller = below.last()?.owner;
+        let caller = below.last().map_or(root, |level| level.owner);
         let floor = last.floor as usize;
         let mut frame = top;
         for level in below.get(floor..)?.iter().rev() {

@@ -62,7 +62,7 @@ pub extern "C" fn realloc<const D: usize, const S: usize>(
             && let Some(moved) = heap.resize(block.cast(), size)
             && !moved.is_null()
         {
-            state.tracer.release_at(place);
+            state.tracer.moving_at(place);
             // The old block may be gone, so there is no way back: without memory
             // the new one goes untraced.
             let _ = state.record(moved as usize, size, frame::thread_with_gil());
@@ -84,7 +84,7 @@ pub extern "C" fn free<const D: usize, const S: usize>(context: *mut c_void, blo
             && let Some(state) = busy.value()
             && let Some(place) = state.place_served(block as usize)
         {
-            state.tracer.release_at(place);
+            state.tracer.release_at(place, block as usize);
             return heap.release_owned(block.cast());
         }
     }

@@ -11,8 +11,6 @@ pub struct State {
     /// Who allocated what.
     pub tracer: Tracer<Words>,
     frames: FrameReader,
-    /// The last block recorded, if it has not become an object yet.
-    fresh: usize,
 }
 
 impl Default for State {
@@ -20,7 +18,6 @@ impl Default for State {
         State {
             tracer: Tracer::new(Words::default()),
             frames: FrameReader::default(),
-            fresh: 0,
         }
     }
 }
@@ -68,9 +65,8 @@ impl State {
         let owner = unsafe { self.frames.owner(&mut self.tracer, thread)? };
         // SAFETY: as above.
         if let Some(place) = unsafe { self.tracer.side_table().place_of(address) }
-            && self.tracer.record_at(place, size, owner)
+            && self.tracer.record_at(place, address, size, owner)
         {
-            self.fresh = address;
             return Ok(());
         }
         self.record_for(address, size, owner)
@@ -82,7 +78,6 @@ impl State {
         if old.is_some_and(|old| old.is_watched) {
             self.frames.forget(address);
         }
-        self.fresh = address;
         Ok(())
     }
 
@@ -98,10 +93,13 @@ impl State {
         self.tracer.is_at(place).then_some(place)
     }
 
-    /// A block is about to be released.
+    /// A block is about to be released: for good, or since it is being resized.
     #[inline(never)]
-    pub fn release(&mut self, address: usize) -> Option<Released> {
-        let block = self.tracer.release(address)?;
+    pub fn release(&mut self, address: usize, is_end: bool) -> Option<Released> {
+        let block = match is_end {
+            true => self.tracer.release(address)?,
+            false => self.tracer.moving(address)?,
+        };
         if block.is_watched {
             self.frames.forget(address);
         }
@@ -125,8 +123,7 @@ impl State {
         }
         // SAFETY: the caller's contract.
         let owner = unsafe { self.frames.owner(&mut self.tracer, thread)? };
-        let traceback = self.tracer.traceback_of(owner);
-        self.tracer.track(view, domain, address, size, traceback)
+        self.tracer.track_for(view, domain, address, size, owner)
     }
 
     /// A new object has been made at this block. Unless the block is new too, it
@@ -136,9 +133,8 @@ impl State {
     /// As for [`State::record`].
     #[inline]
     pub unsafe fn reuse(&mut self, address: usize, thread: *mut PyThreadState) {
-        if self.fresh == address {
+        if self.tracer.take_fresh(address) {
             // Only once: the next object at this address comes from a free list.
-            self.fresh = 0;
             return;
         }
         if self.tracer.sees(View::Program, address) {

@@ -4,21 +4,21 @@ use std::ffi::CStr;
 use std::ptr;
 
 use pyo3_ffi::*;
-use wrasse_capture::{Capture, Key, Meta, Moment, Writer, compare};
+use wrasse_capture::{Amount, Capture, Key, Measure, Meta, Moment, Writer, compare};
 
 use super::frames::{Frames, list, tuple};
 use super::{instance, no_memory, sums_of, text};
 use crate::module::{Shared, method, raise};
 
 /// The table of methods.
-pub static METHODS: Shared<[PyMethodDef; 8]> = Shared([
+pub static METHODS: Shared<[PyMethodDef; 9]> = Shared([
     method(
         c"statistics",
         METH_FASTCALL,
         PyMethodDefPointer {
             PyCFunctionFast: statistics,
         },
-        c"statistics($self, key, cumulative, /)\n--\n\nReturn (frames, size, count) for each key, most bytes first.",
+        c"statistics($self, key, cumulative, measure, /)\n--\n\nReturn (frames, size, count) for each key, most bytes first.",
     ),
     method(
         c"compare",
@@ -26,7 +26,7 @@ pub static METHODS: Shared<[PyMethodDef; 8]> = Shared([
         PyMethodDefPointer {
             PyCFunctionFast: compare_to,
         },
-        c"compare($self, old, key, cumulative, /)\n--\n\nReturn (frames, size, size more, count, count more) for each key.",
+        c"compare($self, old, key, cumulative, measure, /)\n--\n\nReturn (frames, size, size more, count, count more) for each key.",
     ),
     method(
         c"groups",
@@ -43,6 +43,14 @@ pub static METHODS: Shared<[PyMethodDef; 8]> = Shared([
             PyCFunction: filtered,
         },
         c"filtered($self, keep, /)\n--\n\nReturn the groups for which the byte of keep is not 0.",
+    ),
+    method(
+        c"threads",
+        METH_NOARGS,
+        PyMethodDefPointer {
+            PyCFunction: threads,
+        },
+        c"threads($self, /)\n--\n\nReturn (number, name, live, peak, allocated, temporary) for each thread, the last four pairs of bytes and blocks.",
     ),
     method(
         c"limit",
@@ -113,6 +121,26 @@ unsafe fn key(name: *mut PyObject, cumulative: *mut PyObject) -> Option<(Key, bo
     }
 }
 
+/// What is measured, in the words of the command line.
+unsafe fn measure(name: *mut PyObject) -> Option<Measure> {
+    // SAFETY: a live argument of a call.
+    let word = unsafe { text(name)? };
+    match &*word {
+        "live" => Some(Measure::Live),
+        "peak" => Some(Measure::Peak),
+        "allocated" => Some(Measure::Allocated),
+        "temporary" => Some(Measure::Temporary),
+        _ => {
+            let reason = format!(
+                "unknown measure: {word:?}; use 'live', 'peak', 'allocated' or 'temporary'"
+            );
+            // SAFETY: the GIL is held.
+            unsafe { raise(PyExc_ValueError, &reason) };
+            None
+        }
+    }
+}
+
 unsafe extern "C" fn statistics(
     object: *mut PyObject,
     arguments: *mut *mut PyObject,
@@ -121,14 +149,17 @@ unsafe extern "C" fn statistics(
     // SAFETY: CPython's calling convention. The sums live as long as the object,
     // which the caller holds.
     unsafe {
-        let Some([name, cumulative]) = take("statistics", arguments, count) else {
+        let Some([name, cumulative, which]) = take("statistics", arguments, count) else {
             return ptr::null_mut();
         };
         let Some((key, cumulative)) = key(*name, *cumulative) else {
             return ptr::null_mut();
         };
+        let Some(measure) = measure(*which) else {
+            return ptr::null_mut();
+        };
         let all = sums_of(object)
-            .statistics(key, cumulative)
+            .statistics_of(measure, key, cumulative)
             .unwrap_or_default();
         let mut frames = Frames::default();
         list(&all, |each| {
@@ -148,7 +179,7 @@ unsafe extern "C" fn compare_to(
 ) -> *mut PyObject {
     // SAFETY: as in `statistics`; `old` is held by the caller too.
     unsafe {
-        let Some([old, name, cumulative]) = take("compare", arguments, count) else {
+        let Some([old, name, cumulative, which]) = take("compare", arguments, count) else {
             return ptr::null_mut();
         };
         if Py_TYPE(*old) != Py_TYPE(object) {
@@ -157,7 +188,11 @@ unsafe extern "C" fn compare_to(
         let Some((key, cumulative)) = key(*name, *cumulative) else {
             return ptr::null_mut();
         };
-        let all = compare(sums_of(*old), sums_of(object), key, cumulative).unwrap_or_default();
+        let Some(measure) = measure(*which) else {
+            return ptr::null_mut();
+        };
+        let (old, new) = (sums_of(*old), sums_of(object));
+        let all = compare(old, new, measure, key, cumulative).unwrap_or_default();
         let mut frames = Frames::default();
         list(&all, |each| {
             tuple([
@@ -196,6 +231,33 @@ unsafe extern "C" fn groups(object: *mut PyObject, _: *mut PyObject) -> *mut PyO
     }
 }
 
+unsafe extern "C" fn threads(object: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    // SAFETY: as in `statistics`.
+    unsafe {
+        let pair = |amount: Amount| {
+            tuple([
+                PyLong_FromUnsignedLongLong(amount.bytes),
+                PyLong_FromUnsignedLongLong(amount.blocks),
+            ])
+        };
+        list(sums_of(object).threads(), |thread| {
+            let name = PyUnicode_DecodeUTF8(
+                thread.name.as_ptr().cast(),
+                thread.name.len() as Py_ssize_t,
+                c"replace".as_ptr(),
+            );
+            tuple([
+                PyLong_FromUnsignedLongLong(thread.number),
+                name,
+                pair(thread.live),
+                pair(thread.peak),
+                pair(thread.allocated),
+                pair(thread.temporary),
+            ])
+        })
+    }
+}
+
 unsafe extern "C" fn filtered(object: *mut PyObject, keep: *mut PyObject) -> *mut PyObject {
     // SAFETY: as in `statistics`; the bytes are copied.
     unsafe {
@@ -225,6 +287,7 @@ unsafe extern "C" fn to_capture(object: *mut PyObject, _: *mut PyObject) -> *mut
             wrasse: env!("CARGO_PKG_VERSION").into(),
             process: std::process::id(),
             frames: sums.limit(),
+            counts_allocations: sums.whole_of(Measure::Allocated).1 > 0,
             ..Meta::default()
         };
         let written = Writer::new(&meta).and_then(|mut writer| {

@@ -54,6 +54,10 @@ pub fn columns(recording: &Recording) -> Vec<Column> {
         all.push(number("allocated_bytes", &|row| row.allocated.bytes));
         all.push(number("allocated_blocks", &|row| row.allocated.blocks));
     }
+    if recording.capture.counts_temporary() {
+        all.push(number("temporary_bytes", &|row| row.temporary.bytes));
+        all.push(number("temporary_blocks", &|row| row.temporary.blocks));
+    }
     all.push(text("traceback", &|row| {
         let frames = recording.oldest_first(row);
         let labels: Vec<String> = frames

@@ -112,6 +112,9 @@ fn sample_types(recording: &Recording) -> Vec<(&'static str, &'static str)> {
     if recording.counts_allocations() {
         all.extend([("alloc_objects", "count"), ("alloc_space", "bytes")]);
     }
+    if recording.capture.counts_temporary() {
+        all.extend([("temporary_objects", "count"), ("temporary_space", "bytes")]);
+    }
     all
 }
 
@@ -165,6 +168,9 @@ fn profile(recording: &Recording) -> Profile {
         ];
         if recording.counts_allocations() {
             value.extend([row.allocated.blocks, row.allocated.bytes]);
+        }
+        if recording.capture.counts_temporary() {
+            value.extend([row.temporary.blocks, row.temporary.bytes]);
         }
         profile.sample.push(Sample {
             location_id: frames.map(|location| u64::from(location) + 1).collect(),

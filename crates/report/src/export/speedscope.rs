@@ -56,10 +56,6 @@ pub fn write(recording: &Recording, out: &mut impl Write) -> io::Result<()> {
             file: frame.file,
         }
     });
-    let mut measures = vec![Measure::Peak, Measure::End];
-    if recording.counts_allocations() {
-        measures.push(Measure::Allocated);
-    }
     let file = File {
         schema: "https://www.speedscope.app/file-format-schema.json",
         name: recording.title(),
@@ -68,8 +64,8 @@ pub fn write(recording: &Recording, out: &mut impl Write) -> io::Result<()> {
         shared: Shared {
             frames: frames.collect(),
         },
-        profiles: measures
-            .into_iter()
+        profiles: recording
+            .measures()
             .map(|measure| profile(recording, measure))
             .collect(),
     };

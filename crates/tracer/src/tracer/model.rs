@@ -10,6 +10,8 @@ use super::tests::traceback;
 use crate::location::LocationId;
 use crate::side_table::{NoSideTable, SideTable};
 use crate::snapshot::Snapshot;
+use crate::thread::ThreadId;
+use crate::traceback::TracebackId;
 use crate::view::View;
 
 const PROGRAM: View = View::Program;
@@ -27,6 +29,7 @@ enum Step {
     Start(View, u16),
     Stop(View),
     Clear(View),
+    ResetPeak(View),
 }
 
 /// Words for two of three addresses: some blocks are exactly as large as was
@@ -84,7 +87,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (address, 0u32..5).prop_map(|(a, l)| Step::Retag(a, l)),
         2 => (view.clone(), 1u16..4).prop_map(|(v, n)| Step::Start(v, n)),
         1 => view.clone().prop_map(Step::Stop),
-        1 => view.prop_map(Step::Clear),
+        1 => view.clone().prop_map(Step::Clear),
+        1 => view.prop_map(Step::ResetPeak),
     ]
 }
 
@@ -95,6 +99,8 @@ struct Model {
     limit: usize,
     live: HashMap<(u32, usize), (usize, Vec<u32>, usize)>,
     peak: usize,
+    /// What was live then, by the most recent line: bytes and blocks.
+    at_peak: HashMap<u32, (usize, usize)>,
 }
 
 impl Model {
@@ -106,7 +112,18 @@ impl Model {
         let kept = stack.iter().copied().take(self.limit).collect();
         let block = (size, kept, stack.len());
         self.live.insert((domain, address), block);
-        self.peak = self.peak.max(self.current());
+        if self.current() > self.peak {
+            self.keep_peak();
+        }
+    }
+
+    fn keep_peak(&mut self) {
+        self.peak = self.current();
+        self.at_peak.clear();
+        for (size, stack, _) in self.live.values() {
+            let sum = self.at_peak.entry(stack[0]).or_default();
+            *sum = (sum.0 + size, sum.1 + 1);
+        }
     }
 
     fn record(&mut self, address: usize, size: usize, stack: &[u32]) {
@@ -191,7 +208,7 @@ fn check<S: SideTable>(mut tracer: Tracer<S>, steps: &[Step]) -> Result<(), Test
                 }
                 let stack = [line, 300, 301];
                 let id = traceback(&mut tracer, &stack);
-                let owner = tracer.owner(id).unwrap();
+                let owner = tracer.owner(id, ThreadId::FIRST).unwrap();
                 tracer.retag(address, owner).unwrap();
                 for model in &mut models {
                     if let Some(block) = model.live.get_mut(&(0, address)) {
@@ -218,7 +235,11 @@ fn check<S: SideTable>(mut tracer: Tracer<S>, steps: &[Step]) -> Result<(), Test
             Step::Clear(view) => {
                 tracer.clear(view);
                 models[view.index()].live.clear();
-                models[view.index()].peak = 0;
+                models[view.index()].keep_peak();
+            }
+            Step::ResetPeak(view) => {
+                tracer.reset_peak(view);
+                models[view.index()].keep_peak();
             }
         }
         for view in View::ALL {
@@ -227,6 +248,23 @@ fn check<S: SideTable>(mut tracer: Tracer<S>, steps: &[Step]) -> Result<(), Test
             prop_assert_eq!(counters.current(), model.current());
             prop_assert_eq!(counters.peak(), model.peak);
         }
+    }
+    // The profile leads wherever it records.
+    let model = &models[PROFILE.index()];
+    let mut peak = Vec::new();
+    tracer.peak(PROFILE, &mut peak).unwrap();
+    let mut at_peak = HashMap::new();
+    for (id, amount) in peak.iter().enumerate().filter(|(_, a)| a.blocks > 0) {
+        let frames = tracer.tracebacks().frames(TracebackId(id as u32));
+        let line = tracer.locations().resolve(frames[0]).1;
+        let sum: &mut (usize, usize) = at_peak.entry(line).or_default();
+        *sum = (
+            sum.0 + amount.bytes as usize,
+            sum.1 + amount.blocks as usize,
+        );
+    }
+    if model.on {
+        prop_assert_eq!(&at_peak, &model.at_peak);
     }
     for view in View::ALL {
         let model = &models[view.index()];

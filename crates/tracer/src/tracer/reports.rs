@@ -5,6 +5,7 @@ use crate::exhausted::Exhausted;
 use crate::owner::OwnerId;
 use crate::side_table::SideTable;
 use crate::table::Block;
+use crate::thread::ThreadId;
 use crate::traceback::TracebackId;
 use crate::tracer::Released;
 use crate::view::{View, ViewSet};
@@ -38,11 +39,7 @@ impl<S: SideTable> Tracer<S> {
         }
     }
 
-    /// Somebody else than the allocator reports a block, to `view` alone. The
-    /// answer is no, and nothing is changed, while that view does not record.
-    ///
-    /// A block has one size and one traceback: should the other view see it
-    /// already, they change there too.
+    /// As [`Tracer::track_for`], for a traceback of the first thread.
     pub fn track(
         &mut self,
         view: View,
@@ -51,12 +48,41 @@ impl<S: SideTable> Tracer<S> {
         size: usize,
         traceback: TracebackId,
     ) -> Result<bool, Exhausted> {
+        self.track_by(view, domain, address, size, (traceback, ThreadId::FIRST))
+    }
+
+    /// Somebody else than the allocator reports a block, to `view` alone, for what
+    /// `owner` stands for. The
+    /// answer is no, and nothing is changed, while that view does not record.
+    ///
+    /// A block has one size and one traceback: should the other view see it
+    /// already, they change there too.
+    pub fn track_for(
+        &mut self,
+        view: View,
+        domain: u32,
+        address: usize,
+        size: usize,
+        owner: OwnerId,
+    ) -> Result<bool, Exhausted> {
+        let origin = self.origin_of(owner);
+        self.track_by(view, domain, address, size, origin)
+    }
+
+    fn track_by(
+        &mut self,
+        view: View,
+        domain: u32,
+        address: usize,
+        size: usize,
+        (traceback, thread): (TracebackId, ThreadId),
+    ) -> Result<bool, Exhausted> {
         if !self.active.contains(view) {
             return Ok(false);
         }
         let old = self.find_in(domain, address);
         let seen = old.map_or(ViewSet::EMPTY, |old| self.owners.get(old.owner).views);
-        let owner = self.owner_seen_by(traceback, seen.with(view))?;
+        let owner = self.owner_seen_by(traceback, thread, seen.with(view))?;
         let block = Block {
             size,
             owner,
@@ -64,7 +90,7 @@ impl<S: SideTable> Tracer<S> {
         };
         if let Some(old) = old {
             self.take_in(domain, address);
-            self.discount(old.owner, old.size);
+            self.discount(old.owner, old.size, false);
         }
         self.put_in(domain, address, block)?;
         self.count(owner, size);
@@ -84,11 +110,12 @@ impl<S: SideTable> Tracer<S> {
         let new_owner = if left.is_empty() {
             OwnerId::NOBODY
         } else {
-            self.owner_seen_by(owner.traceback, left).ok()?
+            self.owner_seen_by(owner.traceback, owner.thread, left)
+                .ok()?
         };
         let seen = self.released(block, owner.views);
         self.take_in(domain, address);
-        self.discount(block.owner, block.size);
+        self.discount(block.owner, block.size, false);
         if !left.is_empty() || block.is_watched {
             let owner = new_owner;
             if self

@@ -9,7 +9,13 @@ impl<S: SideTable> Tracer<S> {
     /// nothing is known at the block's place, and all fits in its word. No, and
     /// nothing is done, otherwise.
     #[inline(always)]
-    pub fn record_at(&mut self, place: S::Place, size: usize, owner: OwnerId) -> bool {
+    pub fn record_at(
+        &mut self,
+        place: S::Place,
+        address: usize,
+        size: usize,
+        owner: OwnerId,
+    ) -> bool {
         let room = self.side.room(place);
         let Some(word) = side_table::pack(owner, size, room) else {
             return false;
@@ -22,6 +28,7 @@ impl<S: SideTable> Tracer<S> {
             self.side.set_second(place, size as u32);
         }
         self.count(owner, size);
+        self.recent.push(address);
         true
     }
 
@@ -34,7 +41,19 @@ impl<S: SideTable> Tracer<S> {
     /// As [`Tracer::release`], for the common case: all that is known of the block
     /// is in its word. No, and nothing is done, otherwise.
     #[inline(always)]
-    pub fn release_at(&mut self, place: S::Place) -> bool {
+    pub fn release_at(&mut self, place: S::Place, address: usize) -> bool {
+        let is_temporary = self.recent.contains(address);
+        self.end_at(place, is_temporary)
+    }
+
+    /// As [`Tracer::moving`], for the common case.
+    #[inline(always)]
+    pub fn moving_at(&mut self, place: S::Place) -> bool {
+        self.end_at(place, false)
+    }
+
+    #[inline(always)]
+    fn end_at(&mut self, place: S::Place, is_temporary: bool) -> bool {
         let word = self.side.word(place);
         if word == UNKNOWN {
             return true;
@@ -44,7 +63,7 @@ impl<S: SideTable> Tracer<S> {
         }
         let block = self.read(place, word);
         self.erase(place, UNKNOWN);
-        self.discount(block.owner, block.size);
+        self.discount(block.owner, block.size, is_temporary);
         true
     }
 }

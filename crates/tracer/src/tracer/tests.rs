@@ -146,7 +146,7 @@ fn a_block_that_is_handed_on_keeps_its_views() {
     tracer.record(0x10, 7, id).unwrap();
     tracer.start(PROGRAM, 1);
     let id = traceback(&mut tracer, &[2]);
-    let owner = tracer.owner(id).unwrap();
+    let owner = tracer.owner(id, ThreadId::FIRST).unwrap();
     assert_eq!(tracer.retag(0x20, owner), Ok(false));
     assert_eq!(tracer.retag(0x10, owner), Ok(true));
     assert!(tracer.sees(PROFILE, 0x10) && !tracer.sees(PROGRAM, 0x10));
