@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     class Amount(NamedTuple):
         size: int
-        count: int
+        blocks: int
 
     class ThreadTotal(NamedTuple):
         number: int
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         temporary: Amount
 
 else:
-    Amount = namedtuple("Amount", "size count")
+    Amount = namedtuple("Amount", "size blocks")
     ThreadTotal = namedtuple("ThreadTotal", "number name live peak allocated temporary")
 
 
@@ -91,7 +91,7 @@ class Snapshot:
 
         Each has a ``number``, the system's (:func:`threading.get_native_id`), 0 for all threads
         beyond the first 255; a ``name``, empty where it is not known; and four pairs of
-        ``size`` in bytes and ``count`` of blocks: what of it is ``live``, whoever frees it; what
+        ``size`` in bytes and number of ``blocks``: what of it is ``live``, whoever frees it; what
         was live at the ``peak``, when most was, of all threads together; all that it
         ``allocated``; and of that what was ``temporary``, freed before the next block was
         allocated. Filters change nothing here.

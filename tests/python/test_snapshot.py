@@ -118,13 +118,13 @@ def check(snapshot):
     main, worker = snapshot.threads()
     assert (main.name, worker.name) == ("MainThread", "the worker"), snapshot.threads()
     assert (main.number, worker.number) == (threading.get_native_id(), thread.native_id)
-    assert worker.temporary.count >= 700 and worker.temporary.size >= 700 * 3033
+    assert worker.temporary.blocks >= 700 and worker.temporary.size >= 700 * 3033
     assert worker.live.size >= 50_000 and worker.peak.size >= 50_000
     for measure in ("live", "peak", "allocated", "temporary"):
         whole = snapshot.statistics("filename", measure=measure)
-        for field in ("size", "count"):
+        for field, key in ("size", "size"), ("blocks", "count"):
             both = sum(getattr(getattr(t, measure), field) for t in (main, worker))
-            assert both == sum(getattr(s, field) for s in whole), (measure, field)
+            assert both == sum(getattr(s, key) for s in whole), (measure, field)
 check(snapshot)
 snapshot.dump("measures.wrasse")
 back = wrasse.Snapshot.load("measures.wrasse")
