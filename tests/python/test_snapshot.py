@@ -110,7 +110,9 @@ def blocks(snapshot, line, measure, cumulative=False):
     return sum(s.count for s in found if s.traceback[0].filename == __file__ and s.traceback[0].lineno == line)
 
 def check(snapshot):
-    assert [blocks(snapshot, 6, m) for m in ("live", "peak", "allocated", "temporary")] == [0, 0, 700, 700]
+    assert [blocks(snapshot, 6, m) for m in ("live", "peak", "allocated")] == [0, 0, 700]
+    # The other thread may allocate in between now and then.
+    assert 690 < blocks(snapshot, 6, "temporary") <= 700
     assert [blocks(snapshot, 7, m) for m in ("live", "peak", "temporary")][:2] == [2, 2]
     # Besides the blocks, the list, its items and the last number.
     assert blocks(snapshot, 11, "live") == 0 < 2001 <= blocks(snapshot, 11, "peak") <= 2003
@@ -118,7 +120,7 @@ def check(snapshot):
     main, worker = snapshot.threads()
     assert (main.name, worker.name) == ("MainThread", "the worker"), snapshot.threads()
     assert (main.number, worker.number) == (threading.get_native_id(), thread.native_id)
-    assert worker.temporary.blocks >= 700 and worker.temporary.size >= 700 * 3033
+    assert worker.temporary.blocks > 690 and worker.temporary.size > 690 * 3033
     assert worker.live.size >= 50_000 and worker.peak.size >= 50_000
     for measure in ("live", "peak", "allocated", "temporary"):
         whole = snapshot.statistics("filename", measure=measure)

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use wrasse_capture::{Amount, Capture, Measure as Blocks, Sums};
+pub use wrasse_capture::Amount;
+use wrasse_capture::{Capture, Measure as Blocks, Sums};
 
 use crate::destination::reason;
 
@@ -21,6 +22,14 @@ pub enum Measure {
 }
 
 impl Measure {
+    /// Each of them.
+    pub const ALL: [Measure; 4] = [
+        Measure::Peak,
+        Measure::End,
+        Measure::Allocated,
+        Measure::Temporary,
+    ];
+
     /// The measure's name, for people.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -169,13 +178,8 @@ impl Recording {
 
     /// The measures of which there are figures.
     pub fn measures(&self) -> impl Iterator<Item = Measure> {
-        let all = [
-            Measure::Peak,
-            Measure::End,
-            Measure::Allocated,
-            Measure::Temporary,
-        ];
-        all.into_iter().filter(|each| self.check(*each).is_ok())
+        let all = Measure::ALL.into_iter();
+        all.filter(|each| self.check(*each).is_ok())
     }
 
     /// Is there anything to show for a measure?

@@ -6,7 +6,7 @@ views.sort((a, b) => ORDER.indexOf(a.key) - ORDER.indexOf(b.key));
 const KEYS = [
   ["1 … 9", "show a view"],
   ["/", "search"],
-  ["m", "the next measure (peak, live, allocated)"],
+  ["m", "the next measure (peak, live, allocated, temporary)"],
   ["b", "by line, function, file"],
   ["t", "light or dark"],
   ["arrows, Enter", "move in the timeline, the flame graph, the tree and the tabs"],
