@@ -39,7 +39,7 @@ __all__ = [
     "why_alive",
 ]
 
-__version__ = str(_core.status()["version"])
+__version__ = _core.__version__
 
 
 def install(features: str = "1") -> dict[str, object]:

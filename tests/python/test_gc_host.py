@@ -517,18 +517,33 @@ def test_bad_values_of_the_variable_are_one_line_and_stock_behaviour():
 
 
 @pytest.mark.parametrize("value", ["0", "", "off"])
-def test_off_is_off_and_imports_nothing(value):
+def test_off_is_off_and_loads_nothing(value):
     result = run(
         "import sys; print([m for m in sys.modules if 'wrasse' in m])", {**STOCK, "WRASSE": value}
     )
+    assert (result.stdout, result.stderr) == ("['_wrasse_start']\n", "")
+
+
+def test_unset_is_off_and_imports_nothing():
+    result = run("import sys; print([m for m in sys.modules if 'wrasse' in m])", STOCK)
     assert (result.stdout, result.stderr) == ("[]\n", "")
+
+
+def test_the_package_finds_the_module_that_the_start_has_loaded():
+    code = (
+        "import sys; early = sys.modules['wrasse._core']; import wrasse._core;"
+        " print(early is wrasse._core is wrasse.status.__globals__['_core'],"
+        " early.__spec__.origin == early.__file__, wrasse.__version__ == early.__version__)"
+    )
+    result = run(code, {**STOCK, "WRASSE": "1"})
+    assert (result.stdout, result.stderr) == ("True True True\n", "")
 
 
 def test_a_start_on_wrasse_imports_nothing_of_the_standard_library():
     code = "import sys; print(sorted(sys.modules))"
     stock, ours = both(code)
     extra = set(eval(ours[0])) - set(eval(stock[0]))
-    assert extra <= {"gc", "_tracemalloc", "wrasse", "wrasse._core"}
+    assert extra <= {"gc", "_tracemalloc", "_wrasse_start", "wrasse._core"}
 
 
 def test_collect_during_a_pending_signal_and_from_ctypes():

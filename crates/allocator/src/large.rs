@@ -1,17 +1,24 @@
 //! Blocks too large for a pool: the system's, with their sizes in a table.
 //!
 //! The table is open addressing by address, in memory of its own, behind one
-//! lock. Large blocks are rare and cost the system far more than that.
+//! lock. Large blocks are rare and cost the system far more than that. Blocks that
+//! are not ours at all are not rare: at the end of a program all are freed that were
+//! there before. So a few marks say, without the lock, where no large block ever was.
 
 use std::cell::UnsafeCell;
 use std::ptr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::limit::Limit;
 use crate::lock::Lock;
 use crate::reserve::{reserve, unreserve};
 
-const FIRST_CAPACITY: usize = 4096;
+/// One page of entries: lookups of other addresses touch all of the table.
+const FIRST_CAPACITY: usize = 256;
+
+/// One bit for each MiB of addresses, the same one for those 4 GiB apart.
+const MARKS: usize = 64;
+const MARK_SHIFT: u32 = 20;
 
 /// A block's address (0: no entry) and size.
 #[derive(Clone, Copy)]
@@ -31,6 +38,8 @@ struct Table {
 pub struct Large {
     lock: Lock,
     table: UnsafeCell<Table>,
+    /// Where blocks have begun; set before a block is entered, and never cleared.
+    marks: [AtomicU64; MARKS],
     blocks: AtomicUsize,
     bytes: AtomicUsize,
 }
@@ -49,6 +58,7 @@ impl Default for Large {
                 capacity: 0,
                 count: 0,
             }),
+            marks: [const { AtomicU64::new(0) }; MARKS],
             blocks: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
         }
@@ -174,8 +184,27 @@ impl Large {
         act(unsafe { &mut *self.table.get() })
     }
 
+    #[inline(always)]
+    fn mark_of(&self, block: *const u8) -> (&AtomicU64, u64) {
+        let number = (block as usize) >> MARK_SHIFT;
+        (&self.marks[(number >> 6) % MARKS], 1 << (number & 63))
+    }
+
+    /// Whether a block might be one of these: surely not if none ever began near it.
+    /// Any thread, without the lock. Who has got a block has got it from who allocated
+    /// it, so the mark that was set before is seen.
+    #[inline(always)]
+    pub fn may_hold(&self, block: *const u8) -> bool {
+        let (word, bit) = self.mark_of(block);
+        word.load(Ordering::Relaxed) & bit != 0
+    }
+
     fn enter(&self, block: *mut u8, size: usize) -> bool {
         let address = block as usize;
+        if !self.may_hold(block) {
+            let (word, bit) = self.mark_of(block);
+            word.fetch_or(bit, Ordering::Relaxed);
+        }
         let entered = self.with(|table| table.insert(Entry { address, size }));
         if entered {
             self.blocks.fetch_add(1, Ordering::Relaxed);
@@ -185,6 +214,9 @@ impl Large {
     }
 
     fn leave(&self, block: *mut u8) -> Option<usize> {
+        if !self.may_hold(block) {
+            return None;
+        }
         let size = self.with(|table| table.remove(block as usize))?;
         self.blocks.fetch_sub(1, Ordering::Relaxed);
         self.bytes.fetch_sub(size, Ordering::Relaxed);
@@ -284,6 +316,9 @@ impl Large {
 
     /// The size of a block, if it is one of these.
     pub fn size_of(&self, block: *const u8) -> Option<usize> {
+        if !self.may_hold(block) {
+            return None;
+        }
         self.with(|table| {
             let entry = table.find(block as usize)?;
             // SAFETY: just found, under the lock.
@@ -344,6 +379,24 @@ mod tests {
             unsafe { assert!(large.release(&limit, block)) };
         }
         assert_eq!((large.totals(), limit.taken()), ((0, 0), 0));
+    }
+
+    #[test]
+    fn marks_tell_where_no_block_ever_was() {
+        let (large, limit) = (Large::default(), Limit::default());
+        let far = |block: *mut u8| block.wrapping_add(3 << MARK_SHIFT);
+        let block = large.allocate(&limit, 9000, false);
+        assert!(large.may_hold(block) && !large.may_hold(far(block)));
+        assert!(!large.may_hold(ptr::null()));
+        // SAFETY: the block is ours; the other address is nobody's, and only compared.
+        unsafe {
+            assert!(!large.release(&limit, far(block)));
+            assert_eq!(large.resize(&limit, far(block), 1), None);
+            assert_eq!(large.size_of(far(block)), None);
+            assert!(large.release(&limit, block));
+        }
+        // Somebody else's now, which only the table knows.
+        assert!(large.may_hold(block) && large.size_of(block).is_none());
     }
 
     #[test]

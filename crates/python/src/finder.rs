@@ -19,18 +19,44 @@ use crate::{boot, tracemalloc_module};
 
 const MODULES: [&CStr; 2] = [c"gc", c"_tracemalloc"];
 
-/// Puts `finder` (the extension module) at the head of `sys.meta_path`, once.
+/// Whether `finder` (the extension module) is on `sys.meta_path`.
+///
+/// # Safety
+/// The GIL is held and no exception is set.
+pub unsafe fn is_installed(finder: *mut PyObject) -> bool {
+    // SAFETY: `sys.meta_path` is looked at as any object.
+    unsafe {
+        let path = meta_path();
+        let found = !path.is_null() && PySequence_Contains(path, finder) == 1;
+        PyErr_Clear();
+        found
+    }
+}
+
+/// Puts `finder` at the head of `sys.meta_path`, once.
 ///
 /// # Safety
 /// The GIL is held and no exception is set.
 pub unsafe fn install(finder: *mut PyObject) {
-    // SAFETY: `sys.meta_path` is looked at as any object.
+    // SAFETY: `sys.meta_path` is a list, if it is found.
     unsafe {
-        let path = PySys_GetObject(c"meta_path".as_ptr());
-        if !path.is_null() && PyList_Check(path) != 0 && PySequence_Contains(path, finder) == 0 {
+        let path = meta_path();
+        if !path.is_null() && !is_installed(finder) {
             PyList_Insert(path, 0, finder);
         }
         PyErr_Clear();
+    }
+}
+
+/// `sys.meta_path`, borrowed; null if there is no such list.
+unsafe fn meta_path() -> *mut PyObject {
+    // SAFETY: the caller has the GIL.
+    unsafe {
+        let path = PySys_GetObject(c"meta_path".as_ptr());
+        if path.is_null() || PyList_Check(path) == 0 {
+            return ptr::null_mut();
+        }
+        path
     }
 }
 

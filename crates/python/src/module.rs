@@ -163,7 +163,7 @@ static METHODS: Shared<[PyMethodDef; 18]> = Shared([
 static SLOTS: Shared<[PyModuleDef_Slot; 4]> = Shared([
     PyModuleDef_Slot {
         slot: Py_mod_exec,
-        value: sums_type::add_type as *mut c_void,
+        value: fill as *mut c_void,
     },
     PyModuleDef_Slot {
         slot: Py_mod_exec,
@@ -183,6 +183,22 @@ static SLOTS: Shared<[PyModuleDef_Slot; 4]> = Shared([
 unsafe extern "C" fn add_functions(module: *mut PyObject) -> c_int {
     // SAFETY: called by the interpreter; the tables are statics.
     unsafe { PyModule_AddFunctions(module, (&raw const lines::METHODS.0).cast_mut().cast()) }
+}
+
+/// Gives the module what is not a function.
+unsafe extern "C" fn fill(module: *mut PyObject) -> c_int {
+    const VERSION: &CStr =
+        match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
+            Ok(version) => version,
+            Err(_) => unreachable!(),
+        };
+    // SAFETY: called by the import machinery with the new module.
+    unsafe {
+        if PyModule_AddStringConstant(module, c"__version__".as_ptr(), VERSION.as_ptr()) < 0 {
+            return -1;
+        }
+        sums_type::add_type(module)
+    }
 }
 
 const END: PyModuleDef_Slot = PyModuleDef_Slot {
@@ -234,6 +250,8 @@ unsafe extern "C" fn boot_process(module: *mut PyObject, value: *mut PyObject) -
             }
             Some(value) => match options::parse(value) {
                 Ok(None) => {}
+                // A virtual environment's `.pth` files are read twice at each start.
+                Ok(Some(_)) if finder::is_installed(module) => {}
                 Ok(Some(options)) => {
                     boot::turn_on(&options);
                     // What wrasse itself allocates from here on is not the program's.

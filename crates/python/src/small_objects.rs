@@ -409,19 +409,22 @@ extern "C" fn free<const D: usize>(_context: *mut c_void, block: *mut c_void) {
 }
 
 /// Frees a large block, one from before, null, or any where the heap is not at hand.
-#[cold]
+/// Those from before are many while a short program ends, so they are told first.
 #[inline(never)]
 fn free_slow<const D: usize>(block: *mut c_void) {
     if block.is_null() {
         return;
     }
-    // SAFETY: as in `free`.
-    let is_ours = unsafe {
-        match (heaps::current(), region()) {
-            (Some(heap), _) => heap.release(block.cast()),
-            (None, Some(region)) => Heap::release_from_outside(region, block.cast()),
-            (None, None) => false,
-        }
+    let is_ours = match region() {
+        None => false,
+        Some(region) if region.is_foreign(block.cast()) => false,
+        // SAFETY: as in `free`.
+        Some(region) => unsafe {
+            match heaps::current() {
+                Some(heap) => heap.release(block.cast()),
+                None => Heap::release_from_outside(region, block.cast()),
+            }
+        },
     };
     if !is_ours && let Some(free) = previous::<D>().free {
         free(previous::<D>().ctx, block);
