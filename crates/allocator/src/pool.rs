@@ -160,6 +160,15 @@ impl Pool {
         true
     }
 
+    /// Whether a block begins `offset` bytes into the pool, which has a class: whether
+    /// the size divides the offset, told by one multiplication (Lemire, Kaser and
+    /// Kurz: Faster remainder by direct computation, 2019).
+    #[inline(always)]
+    pub fn begins_block(&self, offset: usize) -> bool {
+        let reciprocal = self.reciprocal.get();
+        (offset as u32).wrapping_mul(reciprocal) < reciprocal
+    }
+
     /// The number of the block that `offset` bytes into the pool is in.
     #[inline]
     pub fn slot(&self, offset: usize) -> u16 {
@@ -181,6 +190,20 @@ pub(crate) fn mark(block: *mut Block) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn multiplication_knows_where_blocks_begin() {
+        // SAFETY: a record of zeros is a valid one.
+        let pool: Pool = unsafe { std::mem::zeroed() };
+        assert!(!pool.begins_block(0), "there are no blocks without a class");
+        for class in 0..size_class::CLASSES {
+            pool.assign(class);
+            for offset in 0..SIZE {
+                let begins = offset % pool.size() == 0;
+                assert_eq!(pool.begins_block(offset), begins, "{offset} {class}");
+            }
+        }
+    }
 
     #[test]
     fn multiplication_divides_every_offset() {

@@ -234,6 +234,18 @@ impl Region {
         (size != 0 && index.slot as usize * size == within).then_some((index, size))
     }
 
+    /// Whether `address` is in one of the region's pools and where a block begins, as
+    /// [`Region::block_at`] would find, for a block in use. Any thread.
+    #[inline(always)]
+    pub fn begins_block(&self, address: *const u8) -> bool {
+        if !self.owns(address) {
+            return false;
+        }
+        // SAFETY: just compared.
+        let (_, record, within) = unsafe { self.locate(address as usize) };
+        record.begins_block(within)
+    }
+
     /// As [`Region::block_at`], for what is known to be such an address.
     ///
     /// # Safety

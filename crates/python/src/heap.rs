@@ -22,6 +22,7 @@ mod freed;
 mod marking;
 mod referents;
 pub mod roots;
+mod seen;
 mod untrack;
 mod weak;
 

@@ -173,6 +173,12 @@ unsafe extern "C" fn hook(
         // Whoever calls holds the function, and so the capsule and the record.
         let interpreter = &*pointer.cast::<Interpreter>();
         let (phase, info) = (*arguments, *arguments.add(1));
+        // The hook is private, but a stock module `gc` that was made behind the
+        // finder's back shows it, and then anybody can call it: also what CPython's
+        // own pass finalizes, while that has objects on lists of its own.
+        if interpreter.pass_is_running() {
+            return Py_NewRef(Py_None());
+        }
         if PyUnicode_Compare(phase, interpreter.words.start) == 0 {
             let value = PyDict_GetItemWithError(info, interpreter.words.generation);
             let asked = if value.is_null() {
@@ -180,8 +186,6 @@ unsafe extern "C" fn hook(
             } else {
                 PyLong_AsLong(value)
             };
-            // The hook is private, but a stock module `gc` that was made behind
-            // the finder's back shows it, and then anybody can call it.
             if (*interpreter.state).collecting != 0 && !interpreter.active.get() {
                 interpreter.start(asked.clamp(0, OLDEST as _) as usize);
             }
@@ -276,6 +280,18 @@ impl Interpreter {
                 self.heap().merge(&oldest, &self.parked);
             }
         }
+    }
+
+    /// Whether CPython's own pass, which ours came before, is still running: it
+    /// counts itself when it ends.
+    unsafe fn pass_is_running(&self) -> bool {
+        let counted = |stats: &[StockStats; 3]| -> Py_ssize_t {
+            stats.iter().map(|stats| stats.collections).sum()
+        };
+        self.pass.get().is_some_and(|pass| {
+            // SAFETY: the caller has the GIL, and the interpreter is alive.
+            counted(&pass.stats) == counted(unsafe { &(*self.state).stats })
+        })
     }
 
     /// CPython's own pass is over.

@@ -7,55 +7,51 @@
 //! what trial deletion finds alive was only missing a root.
 //!
 //! # Invariants
-//! * [`MARK`] is set in the `prev` word, and [`TRY`] in the `next` word, of
-//!   tracked objects only, and only while [`Heap::separate_alive`] runs, which
-//!   runs nothing foreign but `tp_traverse`. All links are otherwise proper.
-//! * An object is marked only if a root reaches it through `tp_traverse`: what
-//!   is marked is alive, and refers to no tracked object that is not marked.
-//!   So trial deletion of the others sees every reference that counts.
-//! * Every mark that was set is taken off by the walk over the lists. If the
-//!   numbers differ, a marked object is on another list (a program that has got
-//!   hold of the hook can have it called from within CPython's own pass, which
-//!   holds what it found on lists of its own); then [`erase`] finds it the way
-//!   marking did.
+//! * Marking writes nothing into objects: all lists stay proper, and what was met
+//!   is noted beside the heap (`seen.rs`).
+//! * A tracked object is met only if a root reaches it, so it is alive. Trial
+//!   deletion of the others counts references from met objects as references from
+//!   outside, which they are. So it costs time only if not everything that roots
+//!   reach is met: without the memory to remember what is to be followed, it is not.
+//! * Each tracked object stands on the list that is collected or among the frozen
+//!   ones. Then the list consists of met objects and of stretches of others, and
+//!   each stretch begins behind a met object or the head, so all of them are found
+//!   without walking the list, which is done only where a program could see their
+//!   order. CPython's own pass has lists of its own, but no
+//!   collection of ours runs within it (`trigger.rs`).
 //!
 //! # Speed
 //! The order of objects in memory has little to do with the order in which
-//! references lead to them, so nearly each step would wait for memory. Three
-//! short queues stand between finding an object and needing it: *edges* (its
-//! header), *bodies* (its table of references), *children* (the headers of what
-//! a small container holds). Each asks for the memory when an object enters,
-//! and passes it on when it leaves.
+//! references lead to them, so nearly each step would wait for memory. Two short
+//! queues stand between finding an object and needing it: *edges* (its header),
+//! *bodies* (its table of references). Each asks for the memory when an object
+//! enters, and passes it on when it leaves. What was met before is told by its bit,
+//! and what has no link, where wrasse's allocator serves it, by its address: neither
+//! is touched.
 
-use std::collections::HashSet;
 use std::ffi::c_void;
 use std::ptr;
 
 use pyo3_ffi::*;
 
-use super::referents::Referents;
-use super::{Heap, roots, untrack};
-use crate::layout::{DICT, INSTANCE, Values};
-use crate::list::{FINALIZED, Link, List, append, has_link, link_of, object_of};
+use super::referents::{Referents, Shape};
+use super::seen::{Seen, Sight};
+use super::{Heap, roots, untrack, weak};
+use crate::layout::{DICT, INSTANCE};
+use crate::list::{FINALIZED, FLAGS, Link, List, append, has_link, link_of, object_of, unlink};
+use crate::small_objects;
 
-/// Marked: reached from a root. Links are at least 8-byte aligned, and nobody
-/// else uses bit 2 of `prev`.
-const MARK: usize = 4;
-/// Bit 0 of `next` of a marked tuple or dict: may need no tracking. Stock decides
-/// that in the order of the list, where a tuple may wait for another one, so the
-/// walk does it too.
-const TRY: usize = 1;
 /// Frozen objects above this number make marking cost more than it saves: stock
 /// does not look at them at all.
 const MOST_FROZEN: usize = 20_000;
-/// Containers up to this size are scanned at once, with all they hold on the way.
+/// Containers up to this size are scanned at once.
 const SMALL: usize = 16;
 /// Larger ones are scanned in pieces of this size.
 const PIECE: usize = 128;
 
 const EDGES: usize = 16;
 const BODIES: usize = 8;
-const CHILDREN: usize = 8;
+const DOUBTS: usize = 8;
 
 /// A queue of at most `N`: what does not fit any more pushes out what has waited
 /// longest.
@@ -73,6 +69,11 @@ impl<const N: usize> Queue<N> {
             first: 0,
             length: 0,
         }
+    }
+
+    #[inline]
+    fn is_empty(&self) -> bool {
+        self.length == 0
     }
 
     /// Puts `object` in; takes out the first if there is no room.
@@ -101,16 +102,12 @@ impl<const N: usize> Queue<N> {
     }
 }
 
-/// What is still to be scanned.
+/// References `stride` words apart that are still to be followed.
 #[derive(Clone, Copy)]
-enum Work {
-    Object(*mut PyObject),
-    /// References `stride` words apart.
-    Span {
-        first: *mut *mut PyObject,
-        count: usize,
-        stride: usize,
-    },
+struct Span {
+    first: *mut *mut PyObject,
+    count: usize,
+    stride: usize,
 }
 
 #[inline]
@@ -123,21 +120,22 @@ fn prefetch<T>(address: *const T) {
     }
 }
 
-/// Asks for what [`Marker::examine`] needs of `object`.
-#[inline]
-fn prefetch_header(object: *mut PyObject) {
-    prefetch(object);
-    prefetch(link_of(object));
-}
-
 struct Marker {
-    work: Vec<Work>,
+    seen: Seen,
+    /// Met and tracked objects that are still to be scanned.
+    work: Vec<*mut PyObject>,
+    spans: Vec<Span>,
     edges: Queue<EDGES>,
     bodies: Queue<BODIES>,
-    children: Queue<CHILDREN>,
+    doubts: Queue<DOUBTS>,
     referents: Referents,
-    marked: usize,
-    overflowed: bool,
+    /// The type of the last instance, which is met by now.
+    kind: *mut PyTypeObject,
+    /// Tracked objects that were met.
+    tracked: usize,
+    /// Exact tuples and dicts that may need no tracking.
+    atomic: Vec<*mut PyObject>,
+    immortal: Vec<*mut PyObject>,
 }
 
 extern "C" fn visit(object: *mut PyObject, marker: *mut c_void) -> i32 {
@@ -147,81 +145,93 @@ extern "C" fn visit(object: *mut PyObject, marker: *mut c_void) -> i32 {
     0
 }
 
+/// Puts `item` on `stack`; without the memory for it, nothing comes of it.
+#[inline(always)]
+fn push<T>(stack: &mut Vec<T>, item: T) {
+    if stack.len() < stack.capacity() || stack.try_reserve(stack.len().max(1024)).is_ok() {
+        stack.push(item);
+    }
+}
+
 impl Marker {
-    fn new() -> Self {
+    fn new(seen: Seen) -> Self {
         Self {
+            seen,
             work: Vec::new(),
+            spans: Vec::new(),
             edges: Queue::new(),
             bodies: Queue::new(),
-            children: Queue::new(),
+            doubts: Queue::new(),
             referents: Referents::new(),
-            marked: 0,
-            overflowed: false,
+            kind: ptr::null_mut(),
+            tracked: 0,
+            atomic: Vec::new(),
+            immortal: Vec::new(),
         }
     }
 
     /// Something alive refers to `object`, which is looked at soon.
-    #[inline]
+    #[inline(always)]
     unsafe fn edge(&mut self, object: *mut PyObject) {
-        prefetch_header(object);
-        if let Some(waited) = self.edges.pass(object) {
-            // SAFETY: what was put in is alive; nothing dies while marking.
-            unsafe { self.examine(waited) };
+        if self.seen.meet(object) == Sight::New {
+            prefetch(link_of(object));
+            prefetch(object.wrapping_add(1));
+            if let Some(waited) = self.edges.pass(object) {
+                // SAFETY: what was put in is alive; nothing dies while marking.
+                unsafe {
+                    if self.is_tracked(waited) {
+                        push(&mut self.work, waited);
+                    }
+                }
+            }
         }
     }
 
-    /// Something alive refers to `object`: marks it, if it can be and is not yet.
-    /// Says whether it is tracked for good (what [`untrack`] asks of a
-    /// container's content), as tuples may not be.
-    #[inline]
-    unsafe fn examine(&mut self, object: *mut PyObject) -> bool {
+    /// Whether `object`, just met and so alive, is tracked. If so, it is counted.
+    #[inline(always)]
+    unsafe fn is_tracked(&mut self, object: *mut PyObject) -> bool {
         // SAFETY: `object` is alive, so its type is; objects with a link have
         // the two words in front.
         unsafe {
             if !has_link(object) {
                 return false;
             }
-            let link = link_of(object);
-            if (*link).next != 0 && (*link).prev & MARK == 0 {
-                (*link).prev |= MARK;
-                self.marked += 1;
-                self.push(Work::Object(object));
+            let next = (*link_of(object)).next as Link;
+            if next.is_null() {
+                return false;
             }
-            PyTuple_CheckExact(object) == 0
+            self.tracked += 1;
+            self.seen.follow(object_of(next));
+            if super::is_immortal(object) {
+                push(&mut self.immortal, object);
+            }
+            true
         }
     }
 
-    #[inline]
-    fn push(&mut self, work: Work) {
-        let full = self.work.len() == self.work.capacity();
-        if full && self.work.try_reserve(self.work.len().max(1024)).is_err() {
-            self.overflowed = true;
-            return;
-        }
-        self.work.push(work);
-    }
-
-    /// Marks everything that what was found so far reaches.
+    /// Meets everything that what was found so far reaches.
     unsafe fn run(&mut self) {
         // SAFETY: everything queued is alive.
         unsafe {
             loop {
-                if let Some(work) = self.work.pop() {
-                    match work {
-                        Work::Object(object) => self.approach(object),
-                        Work::Span {
-                            first,
-                            count,
-                            stride,
-                        } => self.span(first, count, stride),
-                    }
+                if let Some(object) = self.work.pop() {
+                    self.approach(object);
+                } else if let Some(span) = self.spans.pop() {
+                    self.follow(span);
                 } else if let Some(waited) = self.edges.take() {
                     // Nothing new comes by itself: what waits must do.
-                    self.examine(waited);
+                    if self.is_tracked(waited) {
+                        if self.edges.is_empty() && self.bodies.is_empty() {
+                            // One leads to the next, as in a linked list.
+                            self.scan(waited);
+                        } else {
+                            self.approach(waited);
+                        }
+                    }
                 } else if let Some(waited) = self.bodies.take() {
                     self.scan(waited);
-                } else if let Some(waited) = self.children.take() {
-                    self.finish(waited);
+                } else if let Some(waited) = self.doubts.take() {
+                    self.decide(waited);
                 } else {
                     return;
                 }
@@ -229,7 +239,7 @@ impl Marker {
         }
     }
 
-    /// A marked object's header is here: asks for its table.
+    /// An object's header is here: asks for its table.
     #[inline]
     unsafe fn approach(&mut self, object: *mut PyObject) {
         // SAFETY: `object` is alive; fields are read according to its exact type.
@@ -241,7 +251,9 @@ impl Marker {
                 let keys = DICT.keys(object);
                 prefetch(keys);
                 prefetch(keys.wrapping_add(64));
-            } else if kind != &raw mut PyTuple_Type && self.referents.is_plain(kind) {
+            } else if kind != &raw mut PyTuple_Type
+                && matches!(self.referents.shape(kind), Shape::Values)
+            {
                 prefetch(INSTANCE.hint(object));
             }
             if let Some(waited) = self.bodies.pass(object) {
@@ -250,7 +262,7 @@ impl Marker {
         }
     }
 
-    /// A marked object's table is here: asks for its children, or follows them.
+    /// An object's table is here: follows its references.
     unsafe fn scan(&mut self, object: *mut PyObject) {
         // SAFETY: as above; nothing is changed while marking, so that spans stay.
         unsafe {
@@ -258,65 +270,43 @@ impl Marker {
             if kind == &raw mut PyList_Type {
                 let count = PyList_GET_SIZE(object) as usize;
                 let first = (*object.cast::<PyListObject>()).ob_item;
-                if count > SMALL {
-                    self.push(Work::Span {
-                        first,
-                        count,
-                        stride: 1,
-                    });
-                    return;
-                }
-                ask(first, count, 1);
+                self.row(first, count);
             } else if kind == &raw mut PyTuple_Type {
                 let count = PyTuple_GET_SIZE(object) as usize;
                 let first = (*object.cast::<PyTupleObject>()).ob_item.as_mut_ptr();
-                if count > SMALL {
-                    self.push(Work::Span {
-                        first,
-                        count,
-                        stride: 1,
-                    });
-                    (*link_of(object)).next |= TRY;
-                    return;
-                }
-                ask(first, count, 1);
+                self.row(first, count);
+                self.doubt(object, count);
             } else if kind == &raw mut PyDict_Type {
                 let Some((first, count, stride)) = DICT.entries(object) else {
                     self.traverse(object);
-                    (*link_of(object)).next |= TRY;
+                    push(&mut self.atomic, object);
                     return;
                 };
-                if count > SMALL {
-                    self.push(Work::Span {
-                        first,
-                        count,
-                        stride,
-                    });
-                    if stride == 3 {
-                        // Keys of any type stand right before their values.
-                        self.push(Work::Span {
-                            first: first.sub(1),
-                            count,
-                            stride,
-                        });
-                    }
-                    (*link_of(object)).next |= TRY;
-                    return;
+                let span = Span {
+                    first,
+                    count,
+                    stride,
+                };
+                self.follow(span);
+                if stride == 3 {
+                    // Keys of any type stand right before their values.
+                    let first = first.wrapping_sub(1);
+                    self.follow(Span { first, ..span });
                 }
-                ask(first, count, stride);
-            } else if self.referents.is_plain(kind)
-                && let Some(values) = INSTANCE.values(object)
-            {
-                ask(values.first, values.count, 1);
-                if !values.dict.is_null() {
-                    prefetch_header(values.dict);
-                }
+                self.doubt(object, count);
             } else {
-                self.traverse(object);
-                return;
-            }
-            if let Some(waited) = self.children.pass(object) {
-                self.finish(waited);
+                let Some(values) = self.referents.values(kind, object) else {
+                    self.traverse(object);
+                    return;
+                };
+                self.row(values.first, values.count);
+                if !values.dict.is_null() {
+                    self.edge(values.dict);
+                }
+                if kind != self.kind {
+                    self.kind = kind;
+                    self.edge(kind.cast());
+                }
             }
         }
     }
@@ -330,99 +320,94 @@ impl Marker {
         }
     }
 
-    /// A small container's children are here: marks them, and has the walk try a
-    /// tuple or dict that may hold nothing that could be part of a cycle.
-    unsafe fn finish(&mut self, object: *mut PyObject) {
-        // SAFETY: as in `scan`.
+    /// Follows `count` references in a row.
+    #[inline]
+    unsafe fn row(&mut self, first: *mut *mut PyObject, count: usize) {
+        // SAFETY: the row is part of a live container that nobody changes.
         unsafe {
-            let kind = Py_TYPE(object);
-            let mut atomic = kind == &raw mut PyTuple_Type || kind == &raw mut PyDict_Type;
-            if !atomic && kind != &raw mut PyList_Type {
-                let Some(values) = INSTANCE.values(object) else {
-                    debug_assert!(false, "an instance changed while marking");
-                    return;
-                };
-                self.finish_instance(kind, &values);
-            } else if kind == &raw mut PyDict_Type {
-                let Some((first, count, stride)) = DICT.entries(object) else {
-                    debug_assert!(false, "a dict changed while marking");
-                    return;
-                };
-                for index in 0..count {
-                    let slot = first.add(index * stride);
-                    let value = *slot;
-                    if value.is_null() {
-                        continue;
-                    }
-                    atomic &= !self.examine(value);
-                    if stride == 3 {
-                        atomic &= !self.examine(*slot.sub(1));
-                    }
-                }
-            } else {
-                let (first, count) = if kind == &raw mut PyList_Type {
-                    let list = object.cast::<PyListObject>();
-                    ((*list).ob_item, PyList_GET_SIZE(object) as usize)
-                } else {
-                    let tuple = object.cast::<PyTupleObject>();
-                    let first = (*tuple).ob_item.as_mut_ptr();
-                    (first, PyTuple_GET_SIZE(object) as usize)
-                };
-                for index in 0..count {
-                    let child = *first.add(index);
-                    // A null means that the tuple is still being filled.
-                    atomic &= !child.is_null() && !self.examine(child);
-                }
-            }
-            if atomic {
-                (*link_of(object)).next |= TRY;
-            }
-        }
-    }
-
-    unsafe fn finish_instance(&mut self, kind: *mut PyTypeObject, values: &Values) {
-        // SAFETY: the values of a live instance, which nobody changes.
-        unsafe {
-            for index in 0..values.count {
-                let value = *values.first.add(index);
-                if !value.is_null() {
-                    self.examine(value);
-                }
-            }
-            if !values.dict.is_null() {
-                self.examine(values.dict);
-            }
-            self.examine(kind.cast());
-        }
-    }
-
-    unsafe fn span(&mut self, first: *mut *mut PyObject, count: usize, stride: usize) {
-        // SAFETY: the span is part of a live container that nobody changes.
-        unsafe {
-            let piece = count.min(PIECE);
-            if count > piece {
-                self.push(Work::Span {
-                    first: first.add(piece * stride),
-                    count: count - piece,
+            if count > SMALL {
+                let stride = 1;
+                self.follow(Span {
+                    first,
+                    count,
                     stride,
                 });
+                return;
             }
-            for index in 0..piece {
-                let child = *first.add(index * stride);
+            for index in 0..count {
+                let child = *first.add(index);
                 if !child.is_null() {
                     self.edge(child);
                 }
             }
         }
     }
-}
 
-/// Asks for the headers of `count` objects, `stride` words apart.
-#[inline]
-unsafe fn ask(first: *mut *mut PyObject, count: usize, stride: usize) {
-    for index in 0..count {
-        // SAFETY: within a live container; a null child is only asked for.
-        prefetch_header(unsafe { *first.add(index * stride) });
+    /// Follows the first references of `span`; the others' turn comes later.
+    unsafe fn follow(&mut self, span: Span) {
+        // SAFETY: the span is part of a live container that nobody changes.
+        unsafe {
+            let piece = span.count.min(PIECE);
+            if span.count > piece {
+                let left = Span {
+                    first: span.first.add(piece * span.stride),
+                    count: span.count - piece,
+                    ..span
+                };
+                push(&mut self.spans, left);
+            }
+            for index in 0..piece {
+                let child = *span.first.add(index * span.stride);
+                if !child.is_null() {
+                    self.edge(child);
+                }
+            }
+        }
+    }
+
+    /// Has a tuple or dict looked at again, once its children's headers are here:
+    /// it may need no tracking. Large ones are looked at in the end.
+    #[inline]
+    unsafe fn doubt(&mut self, object: *mut PyObject, count: usize) {
+        if count > SMALL {
+            push(&mut self.atomic, object);
+        } else if let Some(waited) = self.doubts.pass(object) {
+            // SAFETY: what was put in is alive.
+            unsafe { self.decide(waited) };
+        }
+    }
+
+    /// Remembers a small tuple or dict that holds nothing that could be part of a
+    /// cycle, but for tuples that may turn out to need no tracking themselves.
+    unsafe fn decide(&mut self, object: *mut PyObject) {
+        // SAFETY: a live exact tuple or dict, whose children are alive. A null
+        // member means that a tuple is still being filled.
+        unsafe {
+            let seen = &self.seen;
+            let may_be_tracked = |child: *mut PyObject| {
+                !seen.is_leaf(child) && has_link(child) && PyTuple_CheckExact(child) == 0
+            };
+            if PyTuple_CheckExact(object) != 0 {
+                let first = (*object.cast::<PyTupleObject>()).ob_item.as_mut_ptr();
+                for index in 0..PyTuple_GET_SIZE(object) as usize {
+                    let child = *first.add(index);
+                    if child.is_null() || may_be_tracked(child) {
+                        return;
+                    }
+                }
+            } else if let Some((first, count, stride)) = DICT.entries(object) {
+                for index in 0..count {
+                    let slot = first.add(index * stride);
+                    let value = *slot;
+                    if !value.is_null()
+                        && (may_be_tracked(value) || stride == 3 && may_be_tracked(*slot.sub(1)))
+                    {
+                        return;
+                    }
+                }
+            }
+            push(&mut self.atomic, object);
+        }
     }
 }
 
@@ -440,204 +425,170 @@ impl Heap<'_> {
     /// `rest`. If marking cannot be done, or would not pay, that is everything.
     /// Runs no foreign code.
     ///
-    /// Time is linear in objects and references.
+    /// Time is linear in the objects that are alive and their references, and in
+    /// the rest.
     pub fn separate_alive(&self, set: &List, rest: &List) -> Alive {
         // SAFETY: the GIL is held (`Heap::new`'s contract), the lists are
-        // proper ones, and nothing but `tp_traverse` runs before their marks
-        // are gone again.
+        // proper ones, and nothing but `tp_traverse` runs before the rest is
+        // separated.
         unsafe {
             let permanent = List::of(&raw mut (*self.state).permanent.head);
-            if !roots::are_sound() || is_longer(&permanent, MOST_FROZEN) {
+            let frozen = Frozen::of(&permanent);
+            let heads = [set.head(), permanent.head()].map(object_of);
+            let seen = Seen::new(small_objects::region(), heads);
+            let (true, Some(frozen), Some(seen)) = (roots::are_sound(), frozen, seen) else {
+                set.move_to(rest);
+                return Alive::default();
+            };
+            let mut marker = Marker::new(seen);
+            marker.seen.follow(object_of((*set.head()).next as Link));
+            roots::each(|root| marker.edge(root));
+            marker.run();
+
+            let Marker {
+                mut seen,
+                tracked,
+                atomic,
+                immortal,
+                ..
+            } = marker;
+            // The rest is not to be looked for among the frozen ones.
+            let mut reached = tracked;
+            for &link in &frozen.links {
+                reached -= usize::from(seen.meet(object_of(link)) != Sight::New);
+            }
+            if seen.failed() {
                 set.move_to(rest);
                 return Alive::default();
             }
-            let mut marker = Marker::new();
-            roots::each(|root| marker.edge(root));
-            marker.run();
-            let overflowed = marker.overflowed;
-            let marked = marker.marked;
-            drop(marker);
-
-            let frozen = unmark(&permanent);
-            let (alive, met) = if overflowed {
-                // Some of what marked objects refer to is not marked: nothing
-                // may rest on it.
-                let met = unmark(set);
-                set.move_to(rest);
-                (Alive::default(), met)
-            } else {
-                self.split(set, rest)
-            };
-            if met + frozen != marked {
-                erase();
-            }
-            alive
-        }
-    }
-
-    /// Walks `set`, takes the marks off, and moves what has none to `rest`, in
-    /// its order. Immortal objects go where `open` puts them. Says what stayed,
-    /// and how many had a mark.
-    unsafe fn split(&self, set: &List, rest: &List) -> (Alive, usize) {
-        // SAFETY: `set` is proper but for marks; each link's words are written
-        // anew as the walk passes it. Nothing foreign runs.
-        unsafe {
-            let permanent = &raw mut (*self.state).permanent.head;
-            let head = set.head();
-            let mut alive = Alive::default();
-            let mut met = 0;
-            let mut dicts = Dicts::default();
-            let mut prev = head;
-            let mut link = (*head).next as Link;
-            while link != head {
-                let (word, next_word) = ((*link).prev, (*link).next);
-                let next = (next_word & !TRY) as Link;
-                let marked = word & MARK != 0;
-                let object = object_of(link);
-                met += usize::from(marked);
-                let immortal = super::is_immortal(object);
-                if marked && !immortal {
-                    (*link).prev = prev as usize | (word & FINALIZED);
-                    (*link).next = next as usize;
-                    if next_word & TRY != 0 {
-                        if PyTuple_CheckExact(object) == 0 {
-                            dicts.add(object);
-                        } else if untrack::is_atomic_tuple(object) {
-                            (*prev).next = next as usize;
-                            (*link).next = 0;
-                            (*link).prev = word & FINALIZED;
-                            alive.untracked += 1;
-                            link = next;
-                            continue;
-                        }
-                    }
-                    alive.reached += 1;
-                    prev = link;
-                } else {
-                    (*prev).next = next as usize;
-                    (*link).prev = word & FINALIZED;
-                    append(link, if immortal { permanent } else { rest.head() });
-                }
-                link = next;
-            }
-            (*head).prev = prev as usize;
-            // After the tuples, as in `settle`; the list is a proper one again.
-            let untracked = dicts.settle(set);
-            alive.reached -= untracked;
-            alive.untracked += untracked;
-            (alive, met)
-        }
-    }
-}
-
-/// Dicts that the walk has to try at its end, as long as there is memory to
-/// remember them; else all of the list are tried.
-#[derive(Default)]
-struct Dicts {
-    objects: Vec<*mut PyObject>,
-    overflowed: bool,
-}
-
-impl Dicts {
-    fn add(&mut self, dict: *mut PyObject) {
-        if self.objects.try_reserve(1).is_ok() {
-            self.objects.push(dict);
-        } else {
-            self.overflowed = true;
-        }
-    }
-
-    /// Stops tracking those that can go, all of them on the list `set`; returns
-    /// how many.
-    unsafe fn settle(self, set: &List) -> usize {
-        let mut untracked = 0;
-        // SAFETY: the list is a proper one and nothing foreign runs, so what was
-        // added is alive and tracked, and a member's successor stays.
-        unsafe {
-            for dict in self.objects {
-                untracked += usize::from(untrack::dict(dict));
-            }
-            if self.overflowed {
+            if self.debug() != 0 || has_visible_order(&mut seen) {
+                // What the program sees of the rest comes in the order of the list.
                 let mut link = (*set.head()).next as Link;
                 while link != set.head() {
                     let next = (*link).next as Link;
-                    let object = object_of(link);
-                    if PyDict_CheckExact(object) != 0 {
-                        untracked += usize::from(untrack::dict(object));
-                    }
-                    link = next;
+                    link = if seen.has_met(object_of(link)) {
+                        next
+                    } else {
+                        move_stretch(link, rest, |link| seen.has_met(object_of(link)))
+                    };
+                }
+            } else {
+                seen.each_unmet_follower(|seen, first| {
+                    move_stretch(link_of(first), rest, |link| seen.has_met(object_of(link)));
+                });
+            }
+            for object in immortal {
+                // Where `open` puts those that it comes across.
+                let link = link_of(object);
+                if !frozen.has(link) {
+                    unlink(link);
+                    append(link, permanent.head());
+                    reached -= 1;
                 }
             }
-        }
-        untracked
-    }
-}
-
-unsafe fn is_longer(list: &List, most: usize) -> bool {
-    // SAFETY: the caller passes a proper list.
-    unsafe {
-        let mut link = (*list.head()).next as Link;
-        for _ in 0..most {
-            if link == list.head() {
-                return false;
+            let untracked = settle(&atomic, &frozen);
+            debug_assert!(reached >= untracked, "an object was counted twice");
+            Alive {
+                reached: reached - untracked,
+                untracked,
             }
-            link = (*link).next as Link;
         }
-        true
     }
 }
 
-/// Takes the marks off `list`; returns how many there were.
-unsafe fn unmark(list: &List) -> usize {
-    // SAFETY: the caller passes a list that is proper but for marks.
+/// Whether a program could tell in which order the objects that were not met are
+/// finalized, or their weak references' callbacks called, if they turned out to be
+/// garbage.
+unsafe fn has_visible_order(seen: &mut Seen) -> bool {
+    let mut visible = 0;
+    // SAFETY: what stands on lists is alive.
+    seen.each_unmet_follower(|seen, first| unsafe {
+        let mut link = link_of(first);
+        while visible < 2 && !seen.has_met(object_of(link)) {
+            let object = object_of(link);
+            let kind = Py_TYPE(object);
+            let finalizer = (*kind).tp_finalize.is_some() && (*link).prev & FINALIZED == 0;
+            visible +=
+                usize::from(finalizer || (*kind).tp_del.is_some() || weak::has_callback(object));
+            link = (*link).next as Link;
+        }
+    });
+    visible >= 2
+}
+
+/// Moves the links from `first` on to `rest`, up to the one that `is_end` knows, and
+/// returns that.
+unsafe fn move_stretch(first: Link, rest: &List, is_end: impl Fn(Link) -> bool) -> Link {
+    // SAFETY: the caller passes a link of a proper list, on which an end follows.
     unsafe {
-        let mut marked = 0;
-        let mut link = (*list.head()).next as Link;
-        while link != list.head() {
-            marked += usize::from((*link).prev & MARK != 0);
-            (*link).prev &= !MARK;
-            (*link).next &= !TRY;
-            link = (*link).next as Link;
+        let before = ((*first).prev & !FLAGS) as Link;
+        let mut last = first;
+        let mut end = (*last).next as Link;
+        while !is_end(end) {
+            last = end;
+            end = (*last).next as Link;
         }
-        marked
+        (*before).next = end as usize;
+        (*end).prev = before as usize | ((*end).prev & FLAGS);
+
+        let head = rest.head();
+        let tail = (*head).prev as Link;
+        (*tail).next = first as usize;
+        (*first).prev = tail as usize | ((*first).prev & FLAGS);
+        (*last).next = head as usize;
+        (*head).prev = last as usize;
+        end
     }
 }
 
-/// Takes the marks off everything that roots reach, wherever it is.
-#[cold]
-unsafe fn erase() {
-    struct Eraser {
-        seen: HashSet<usize>,
-        work: Vec<*mut PyObject>,
+/// Stops tracking those of `objects`, exact tuples and dicts, that can go; returns
+/// how many.
+unsafe fn settle(objects: &[*mut PyObject], frozen: &Frozen) -> usize {
+    let mut untracked = 0;
+    // SAFETY: the lists are proper ones and nothing foreign runs, so what was met is
+    // alive and tracked, each once.
+    unsafe {
+        // What was met later is more often part of what was met earlier. Dicts after
+        // the tuples, as in `Heap::settle`.
+        for &object in objects.iter().rev() {
+            if PyTuple_CheckExact(object) != 0 && !frozen.has(link_of(object)) {
+                untracked += usize::from(untrack::tuple(object));
+            }
+        }
+        for &object in objects {
+            if PyTuple_CheckExact(object) == 0 && !frozen.has(link_of(object)) {
+                untracked += usize::from(untrack::dict(object));
+            }
+        }
     }
-    extern "C" fn visit(object: *mut PyObject, eraser: *mut c_void) -> i32 {
-        // SAFETY: as for marking's visitor.
+    untracked
+}
+
+/// The frozen objects, in the order of their addresses.
+struct Frozen {
+    links: Vec<Link>,
+}
+
+impl Frozen {
+    /// `None` if there are too many, or no memory for them.
+    unsafe fn of(list: &List) -> Option<Self> {
+        let mut links = Vec::new();
+        // SAFETY: the caller passes a proper list.
         unsafe {
-            let eraser = &mut *eraser.cast::<Eraser>();
-            if has_link(object)
-                && (*link_of(object)).next != 0
-                && eraser.seen.insert(object as usize)
-            {
-                (*link_of(object)).prev &= !MARK;
-                (*link_of(object)).next &= !TRY;
-                eraser.work.push(object);
+            let mut link = (*list.head()).next as Link;
+            while link != list.head() {
+                if links.len() == MOST_FROZEN || links.try_reserve(1).is_err() {
+                    return None;
+                }
+                links.push(link);
+                link = (*link).next as Link;
             }
         }
-        0
+        links.sort_unstable();
+        Some(Self { links })
     }
-    let mut eraser = Eraser {
-        seen: HashSet::new(),
-        work: Vec::new(),
-    };
-    // SAFETY: as for marking: the same roots lead to the same live objects.
-    unsafe {
-        roots::each(|root| {
-            visit(root, (&raw mut eraser).cast());
-        });
-        while let Some(object) = eraser.work.pop() {
-            if let Some(traverse) = (*Py_TYPE(object)).tp_traverse {
-                traverse(object, visit, (&raw mut eraser).cast());
-            }
-        }
+
+    fn has(&self, link: Link) -> bool {
+        self.links.binary_search(&link).is_ok()
     }
 }

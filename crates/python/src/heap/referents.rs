@@ -10,13 +10,26 @@ use std::ptr;
 
 use pyo3_ffi::*;
 
-use crate::layout::{DICT, INSTANCE};
+use crate::layout::{DICT, INSTANCE, Slots, Values};
 
-/// Reads referents; remembers the last type that was asked about.
-pub struct Referents {
-    kind: Cell<*mut PyTypeObject>,
-    plain: Cell<bool>,
+/// How the references of a type's instances are read, lists, tuples and dicts apart.
+#[derive(Clone, Copy)]
+pub enum Shape {
+    /// With [`INSTANCE`].
+    Values,
+    /// From its slots.
+    Slots(Slots),
+    /// By asking it.
+    Other,
 }
+
+/// Reads referents; remembers some types that were asked about.
+pub struct Referents {
+    known: [Cell<(*mut PyTypeObject, Shape)>; KNOWN],
+}
+
+/// Types that are remembered, at most.
+const KNOWN: usize = 16;
 
 extern "C" fn trampoline<F: FnMut(*mut PyObject)>(
     object: *mut PyObject,
@@ -32,20 +45,43 @@ impl Referents {
     /// made anew for each collection.
     pub fn new() -> Self {
         Self {
-            kind: ptr::null_mut::<PyTypeObject>().into(),
-            plain: false.into(),
+            known: [const { Cell::new((ptr::null_mut(), Shape::Other)) }; KNOWN],
         }
     }
 
-    /// Whether instances of `kind` can be read with [`INSTANCE`].
-    #[inline]
-    pub unsafe fn is_plain(&self, kind: *mut PyTypeObject) -> bool {
-        if self.kind.get() != kind {
-            self.kind.set(kind);
-            // SAFETY: the caller passes a live object's type.
-            self.plain.set(unsafe { INSTANCE.is_plain(kind) });
+    /// How instances of `kind` are read.
+    ///
+    /// # Safety
+    /// `kind` is a live object's type.
+    #[inline(always)]
+    pub unsafe fn shape(&self, kind: *mut PyTypeObject) -> Shape {
+        let address = kind as usize;
+        let place = &self.known[(address >> 4 ^ address >> 10) % KNOWN];
+        let (known, shape) = place.get();
+        if known == kind {
+            return shape;
         }
-        self.plain.get()
+        // SAFETY: the caller's contract.
+        let shape = unsafe { shape_of(kind) };
+        place.set((kind, shape));
+        shape
+    }
+
+    /// What `object`, an instance of `kind`, refers to besides its type; `None` if it
+    /// is to be asked itself.
+    ///
+    /// # Safety
+    /// `object` is alive; nothing is changed as long as the result is used.
+    #[inline(always)]
+    pub unsafe fn values(&self, kind: *mut PyTypeObject, object: *mut PyObject) -> Option<Values> {
+        // SAFETY: the caller's contract.
+        unsafe {
+            match self.shape(kind) {
+                Shape::Values => INSTANCE.values(object),
+                Shape::Slots(slots) => slots.values(object),
+                Shape::Other => None,
+            }
+        }
     }
 
     /// Calls `visit` for each reference that `object` holds.
@@ -81,9 +117,7 @@ impl Referents {
                     }
                     return;
                 }
-            } else if self.is_plain(kind)
-                && let Some(values) = INSTANCE.values(object)
-            {
+            } else if let Some(values) = self.values(kind, object) {
                 row(values.first, values.count, &mut visit);
                 if !values.dict.is_null() {
                     visit(values.dict);
@@ -98,7 +132,19 @@ impl Referents {
     }
 }
 
-#[inline]
+/// How instances of `kind` are read.
+#[cold]
+unsafe fn shape_of(kind: *mut PyTypeObject) -> Shape {
+    // SAFETY: the caller passes a live type.
+    unsafe {
+        if INSTANCE.is_plain(kind) {
+            return Shape::Values;
+        }
+        Slots::of(kind).map_or(Shape::Other, Shape::Slots)
+    }
+}
+
+#[inline(always)]
 unsafe fn row(first: *mut *mut PyObject, count: usize, visit: &mut impl FnMut(*mut PyObject)) {
     for index in 0..count {
         // SAFETY: the caller's array has so many members.

@@ -55,6 +55,27 @@ unsafe fn list_of(object: *mut PyObject) -> *mut *mut PyObject {
     }
 }
 
+/// Whether there is a weak reference to `object` with a callback.
+pub unsafe fn has_callback(object: *mut PyObject) -> bool {
+    // SAFETY: the caller passes a live object, whose weak references are alive and
+    // lead from one to the next.
+    unsafe {
+        let list = list_of(object);
+        let mut reference = if list.is_null() {
+            ptr::null_mut()
+        } else {
+            (*list).cast::<WeakReference>()
+        };
+        while !reference.is_null() {
+            if !(*reference).callback.is_null() {
+                return true;
+            }
+            reference = (*reference).next;
+        }
+        false
+    }
+}
+
 /// Clears the weak references to `object`, and `object` itself if it is one.
 /// Those whose callback must be called get a reference and go to `pending`.
 pub unsafe fn clear_all(object: *mut PyObject, pending: &List, heap: &Heap) {

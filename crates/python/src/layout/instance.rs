@@ -27,17 +27,20 @@ const DICT_WORD: usize = 3;
 #[cfg(not(Py_3_13))]
 const ENTRIES_USED: usize = 24;
 /// `Py_TPFLAGS_MANAGED_DICT`.
-const MANAGED_DICT: std::ffi::c_ulong = 1 << 4;
+pub(super) const MANAGED_DICT: std::ffi::c_ulong = 1 << 4;
 
 /// Instances with more attributes are left to `tp_traverse`.
-const MOST_VALUES: usize = 30;
+pub(super) const MOST_VALUES: usize = 30;
 
 /// The `tp_traverse` of all classes made in Python, once it is known.
 static TRAVERSE: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
 static CHECKED: AtomicU8 = AtomicU8::new(UNKNOWN);
-const UNKNOWN: u8 = 0;
-const GOOD: u8 = 1;
-const BAD: u8 = 2;
+/// Not looked yet.
+pub(super) const UNKNOWN: u8 = 0;
+/// As expected.
+pub(super) const GOOD: u8 = 1;
+/// Not as expected.
+pub(super) const BAD: u8 = 2;
 
 /// What an instance refers to.
 pub struct Values {
@@ -87,14 +90,11 @@ impl InstanceLayout {
             if (*kind).tp_flags & needed != needed {
                 return false;
             }
-            let traverse = TRAVERSE.load(Ordering::Relaxed);
             let mut base = kind;
             while base != &raw mut PyBaseObject_Type {
                 // A type's size is the number of its slots.
                 if base.is_null()
-                    || (*base).tp_traverse.map_or(0, |function| function as usize)
-                        != traverse as usize
-                    || traverse.is_null()
+                    || !is_made_in_python(base)
                     || (*base.cast::<PyVarObject>()).ob_size != 0
                 {
                     return false;
@@ -137,7 +137,10 @@ impl InstanceLayout {
                 GOOD => Some(values),
                 BAD => None,
                 _ => {
-                    self.compare(object, &values);
+                    // One with less than two values proves nothing.
+                    if let Some(good) = reads_the_same(object, &values, 3) {
+                        CHECKED.store(if good { GOOD } else { BAD }, Ordering::Relaxed);
+                    }
                     None
                 }
             }
@@ -196,43 +199,63 @@ impl InstanceLayout {
             .filter(|values| values.count <= MOST_VALUES)
         }
     }
+}
 
-    /// Reads `object` through its type and believes in the layout if the same
-    /// comes out. One with less than two values proves nothing.
-    #[cold]
-    unsafe fn compare(&self, object: *mut PyObject, values: &Values) {
-        struct Seen {
-            objects: [*mut PyObject; MOST_VALUES + 2],
-            count: usize,
+/// Whether `kind` has the `tp_traverse` of all classes made in Python.
+///
+/// # Safety
+/// `kind` is a live type.
+#[inline]
+pub(super) unsafe fn is_made_in_python(kind: *mut PyTypeObject) -> bool {
+    let traverse = TRAVERSE.load(Ordering::Relaxed);
+    // SAFETY: the caller's contract.
+    let own = unsafe { (*kind).tp_traverse.map_or(0, |function| function as usize) };
+    own == traverse as usize && !traverse.is_null()
+}
+
+/// Whether `object` tells, through its type, of the same references as `values` and
+/// its type. `None` if those are fewer than `least`.
+///
+/// # Safety
+/// `object` is alive and of a type with `tp_traverse`.
+#[cold]
+pub(super) unsafe fn reads_the_same(
+    object: *mut PyObject,
+    values: &Values,
+    least: usize,
+) -> Option<bool> {
+    struct Seen {
+        objects: [*mut PyObject; MOST_VALUES + 2],
+        count: usize,
+    }
+    extern "C" fn visit(object: *mut PyObject, seen: *mut c_void) -> i32 {
+        // SAFETY: lent for the call.
+        let seen = unsafe { &mut *seen.cast::<Seen>() };
+        if let Some(slot) = seen.objects.get_mut(seen.count) {
+            *slot = object;
         }
-        extern "C" fn visit(object: *mut PyObject, seen: *mut c_void) -> i32 {
-            // SAFETY: lent for the call.
-            let seen = unsafe { &mut *seen.cast::<Seen>() };
-            if let Some(slot) = seen.objects.get_mut(seen.count) {
-                *slot = object;
-            }
-            seen.count += 1;
-            0
+        seen.count += 1;
+        0
+    }
+    let mut seen = Seen {
+        objects: [std::ptr::null_mut(); MOST_VALUES + 2],
+        count: 0,
+    };
+    // SAFETY: `object` is alive, and `tp_traverse` only calls the visitor.
+    unsafe {
+        let slots = (0..values.count).map(|index| *values.first.add(index));
+        let expected = slots
+            .chain([values.dict, Py_TYPE(object).cast()])
+            .filter(|object| !object.is_null());
+        if expected.clone().count() < least {
+            return None;
         }
-        let mut seen = Seen {
-            objects: [std::ptr::null_mut(); MOST_VALUES + 2],
-            count: 0,
-        };
-        // SAFETY: `object` is alive, and `tp_traverse` only calls the visitor.
-        let good = unsafe {
-            let slots = (0..values.count).map(|index| *values.first.add(index));
-            let expected = slots
-                .chain([values.dict, Py_TYPE(object).cast()])
-                .filter(|object| !object.is_null());
-            if expected.clone().count() < 3 {
-                return;
-            }
-            if let Some(traverse) = (*Py_TYPE(object)).tp_traverse {
-                traverse(object, visit, (&raw mut seen).cast());
-            }
+        if let Some(traverse) = (*Py_TYPE(object)).tp_traverse {
+            traverse(object, visit, (&raw mut seen).cast());
+        }
+        Some(
             seen.count <= seen.objects.len()
-                && expected.eq(seen.objects[..seen.count].iter().copied())
-        };
-        CHECKED.store(if good { GOOD } else { BAD }, Ordering::Relaxed);
+                && expected.eq(seen.objects[..seen.count].iter().copied()),
+        )
     }
 }

@@ -15,8 +15,10 @@ use pyo3_ffi::{Py_ssize_t, PyObject};
 
 mod dict;
 mod instance;
+mod slots;
 pub use dict::DICT;
 pub use instance::{INSTANCE, Values};
+pub use slots::Slots;
 
 #[cfg(not(Py_3_12))]
 mod v311;

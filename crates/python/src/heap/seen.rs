@@ -1,0 +1,257 @@
+//! Which objects a walk over the heap has met, kept beside the heap.
+//!
+//! Two bits for each 16 bytes of addresses: *met*, and *follower*, which is set for
+//! the object that stands behind a met one on its list. Nothing is written into
+//! objects, so a walk brings one cache line of bits into the processor where it
+//! would have dirtied dozens of objects, an object that was met before is not
+//! touched again, and whoever wants the objects that were *not* met finds the first
+//! of each stretch of them among the followers, without walking the lists.
+//!
+//! Bits are in pieces for 256 KiB of addresses each, which are made when they are
+//! needed and found through two tables. Objects are at least 16 bytes long, so no
+//! two of them share a bit, wherever they lie.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::ptr;
+
+use pyo3_ffi::PyObject;
+use wrasse_allocator::Region;
+
+/// log2 of the bytes of addresses that share a bit.
+const GRAIN: u32 = 4;
+/// log2 of the bytes of addresses that a piece is for.
+const PIECE: u32 = 18;
+/// log2 of the number of entries of each table.
+const TABLE: u32 = 15;
+const WORDS: usize = 1 << (PIECE - GRAIN - 6);
+
+/// Addresses of user space have 47 bits.
+const _: () = assert!(PIECE + 2 * TABLE >= 47);
+
+struct Piece {
+    met: [u64; WORDS],
+    followers: [u64; WORDS],
+}
+
+type Table<T> = [*mut T; 1 << TABLE];
+
+/// What [`Seen::meet`] says of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// Its address tells that it has no link: it begins where a block begins.
+    Leaf,
+    /// Met before.
+    Known,
+    /// Met for the first time.
+    New,
+}
+
+/// See the module.
+pub struct Seen {
+    /// What the heads of the lists would be heads of, were they links of objects.
+    heads: [*mut PyObject; 2],
+    /// Where blocks can be told by their address, if anywhere.
+    region: Option<&'static Region>,
+    top: *mut Table<Table<Piece>>,
+    tables: Vec<*mut Table<Piece>>,
+    /// Each with the first address it is for.
+    pieces: Vec<(usize, *mut Piece)>,
+    failed: bool,
+}
+
+/// Zeroed memory for a `T`, for which zeros must be valid; null if there is none.
+fn zeroed<T>() -> *mut T {
+    // SAFETY: `T` is one of this file's, none of which is empty.
+    unsafe { alloc_zeroed(Layout::new::<T>()).cast() }
+}
+
+impl Seen {
+    /// Nothing met yet but for what seems to stand behind the lists' heads, which so
+    /// is no unmet follower; `None` if there is no memory. Blocks of `region` are
+    /// told by their address.
+    pub fn new(region: Option<&'static Region>, heads: [*mut PyObject; 2]) -> Option<Self> {
+        let top: *mut Table<Table<Piece>> = zeroed();
+        if top.is_null() {
+            return None;
+        }
+        let mut seen = Self {
+            heads,
+            region,
+            top,
+            tables: Vec::new(),
+            pieces: Vec::new(),
+            failed: false,
+        };
+        for head in heads {
+            seen.meet(head);
+        }
+        Some(seen)
+    }
+
+    /// Whether there was too little memory for a bit, or a link where no bit can
+    /// name it: then it is not known who was not met.
+    pub fn failed(&self) -> bool {
+        self.failed
+    }
+
+    /// Whether the address of `object` tells that there is no link in front of it:
+    /// an object with a link does not begin where its block does.
+    #[inline(always)]
+    pub fn is_leaf(&self, object: *mut PyObject) -> bool {
+        self.region
+            .is_some_and(|region| region.begins_block(object.cast()))
+    }
+
+    /// Notes that `object` was met.
+    #[inline(always)]
+    pub fn meet(&mut self, object: *mut PyObject) -> Sight {
+        if self.is_leaf(object) {
+            return Sight::Leaf;
+        }
+        let (piece, word, bit) = self.place(object as usize);
+        if piece.is_null() {
+            return Sight::Known;
+        }
+        // SAFETY: a piece of ours, and an index below its number of words.
+        unsafe {
+            let word = (*piece).met.get_unchecked_mut(word);
+            if *word & bit != 0 {
+                return Sight::Known;
+            }
+            *word |= bit;
+        }
+        Sight::New
+    }
+
+    /// Whether `object` was met.
+    #[inline]
+    pub fn has_met(&self, object: *mut PyObject) -> bool {
+        let address = object as usize;
+        let piece = self.find(address);
+        // SAFETY: a piece of ours or null.
+        unsafe { piece.as_ref() }.is_some_and(|piece| {
+            let (word, bit) = bit_of(address);
+            piece.met[word] & bit != 0
+        })
+    }
+
+    /// Notes that `object` stands behind a met one on its list.
+    #[inline(always)]
+    pub fn follow(&mut self, object: *mut PyObject) {
+        let (piece, word, bit) = self.place(object as usize);
+        if piece.is_null() || object as usize & ((1 << GRAIN) - 1) != 0 {
+            // Heads may be anywhere; of an object the address could not be told.
+            self.failed |= piece.is_null() || !self.heads.contains(&object);
+            return;
+        }
+        // SAFETY: as in `meet`.
+        unsafe { *(*piece).followers.get_unchecked_mut(word) |= bit };
+    }
+
+    /// Calls `visit` for each follower that was not met, in the order of addresses.
+    pub fn each_unmet_follower(&mut self, mut visit: impl FnMut(&Self, *mut PyObject)) {
+        self.pieces.sort_unstable_by_key(|&(start, _)| start);
+        for &(start, piece) in &self.pieces {
+            for word in 0..WORDS {
+                // SAFETY: a piece of ours.
+                let mut left = unsafe { (*piece).followers[word] & !(*piece).met[word] };
+                while left != 0 {
+                    let bit = left.trailing_zeros() as usize;
+                    left &= left - 1;
+                    let address = start + ((word << 6 | bit) << GRAIN);
+                    visit(self, address as *mut PyObject);
+                }
+            }
+        }
+    }
+
+    /// Where the bits of `address` are, made if they are not there yet; no piece if
+    /// there is no memory for it.
+    #[inline(always)]
+    fn place(&mut self, address: usize) -> (*mut Piece, usize, u64) {
+        let mut piece = self.find(address);
+        if piece.is_null() {
+            piece = self.make(address);
+        }
+        let (word, bit) = bit_of(address);
+        (piece, word, bit)
+    }
+
+    #[inline(always)]
+    fn find(&self, address: usize) -> *mut Piece {
+        // SAFETY: indices are below the number of entries; tables are ours or null.
+        unsafe {
+            let table = *(*self.top).get_unchecked(high(address));
+            if table.is_null() {
+                return ptr::null_mut();
+            }
+            *(*table).get_unchecked(low(address))
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn make(&mut self, address: usize) -> *mut Piece {
+        let piece = self.try_to_make(address);
+        self.failed |= piece.is_none();
+        piece.unwrap_or(ptr::null_mut())
+    }
+
+    fn try_to_make(&mut self, address: usize) -> Option<*mut Piece> {
+        if address >> (PIECE + 2 * TABLE) != 0 {
+            return None;
+        }
+        self.tables.try_reserve(1).ok()?;
+        self.pieces.try_reserve(1).ok()?;
+        // SAFETY: indices are below the number of entries; tables are ours.
+        unsafe {
+            let table = &mut (*self.top)[high(address)];
+            if table.is_null() {
+                *table = zeroed();
+                if table.is_null() {
+                    return None;
+                }
+                self.tables.push(*table);
+            }
+            let piece: *mut Piece = zeroed();
+            if piece.is_null() {
+                return None;
+            }
+            (**table)[low(address)] = piece;
+            self.pieces.push((address >> PIECE << PIECE, piece));
+            Some(piece)
+        }
+    }
+}
+
+#[inline(always)]
+fn high(address: usize) -> usize {
+    address >> (PIECE + TABLE) & ((1 << TABLE) - 1)
+}
+
+#[inline(always)]
+fn low(address: usize) -> usize {
+    address >> PIECE & ((1 << TABLE) - 1)
+}
+
+/// The word of a piece, and the bit in it.
+#[inline(always)]
+fn bit_of(address: usize) -> (usize, u64) {
+    let grain = address >> GRAIN;
+    (grain >> 6 & (WORDS - 1), 1 << (grain & 63))
+}
+
+impl Drop for Seen {
+    fn drop(&mut self) {
+        // SAFETY: made by `zeroed` with the same types; nobody else has them.
+        unsafe {
+            for &(_, piece) in &self.pieces {
+                dealloc(piece.cast(), Layout::new::<Piece>());
+            }
+            for &table in &self.tables {
+                dealloc(table.cast(), Layout::new::<Table<Piece>>());
+            }
+            dealloc(self.top.cast(), Layout::new::<Table<Table<Piece>>>());
+        }
+    }
+}
