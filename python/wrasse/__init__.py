@@ -18,6 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wrasse._core import GcStats
     from wrasse._snapshot import Snapshot
+    from wrasse._track import Track, TrackedLine, track
     from wrasse.lines import profile
     from wrasse.picture import Explanation, Heap, Reason, explain, heap, why_alive
 
@@ -26,6 +27,8 @@ __all__ = [
     "Heap",
     "Reason",
     "Snapshot",
+    "Track",
+    "TrackedLine",
     "__version__",
     "allocator_stats",
     "explain",
@@ -36,6 +39,7 @@ __all__ = [
     "set_limit",
     "snapshot",
     "status",
+    "track",
     "why_alive",
 ]
 
@@ -118,6 +122,10 @@ def __getattr__(name: str) -> object:
         from wrasse import picture
 
         value = getattr(picture, name)
+    elif name in ("Track", "TrackedLine", "track"):
+        from wrasse import _track
+
+        value = getattr(_track, name)
     elif name == "profile":
         from wrasse import lines
 

@@ -40,7 +40,7 @@ use crate::frame;
 use crate::small_objects;
 use crate::small_objects::heaps;
 use biased::{Biased, Guard};
-use state::State;
+pub use state::State;
 
 const RAW: usize = 0;
 const MEM: usize = 1;

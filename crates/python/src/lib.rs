@@ -38,5 +38,6 @@ mod sums_type;
 mod symbols;
 mod thread_names;
 mod tracemalloc_module;
+mod track;
 mod trigger;
 mod unraisable;

@@ -261,7 +261,7 @@ unsafe fn happens(event: Event, code: *mut PyObject, argument: *mut PyObject) {
             }
             event == Event::Start && state.record.begins(&place)
         };
-        if begins && let Err(reason) = session::begin() {
+        if begins && let Err(reason) = session::begin(1) {
             boot::say_once(&format!("lines are not measured: {reason}"));
             return;
         }

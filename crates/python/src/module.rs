@@ -12,7 +12,7 @@ use pyo3_ffi::*;
 
 use crate::{
     boot, cli, finder, heap_graph, hooks, lines, options, run, small_objects, status, sums_type,
-    tracemalloc_module,
+    tracemalloc_module, track,
 };
 
 /// A static that CPython reads and nobody writes.
@@ -181,8 +181,14 @@ static SLOTS: Shared<[PyModuleDef_Slot; 4]> = Shared([
 
 /// Adds the functions of the rooms that have tables of their own.
 unsafe extern "C" fn add_functions(module: *mut PyObject) -> c_int {
-    // SAFETY: called by the interpreter; the tables are statics.
-    unsafe { PyModule_AddFunctions(module, (&raw const lines::METHODS.0).cast_mut().cast()) }
+    let tables = [lines::METHODS.0.as_ptr(), track::METHODS.0.as_ptr()];
+    for table in tables {
+        // SAFETY: called by the interpreter; the tables are statics.
+        if unsafe { PyModule_AddFunctions(module, table.cast_mut()) } != 0 {
+            return -1;
+        }
+    }
+    0
 }
 
 /// Gives the module what is not a function.

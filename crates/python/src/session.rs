@@ -25,18 +25,18 @@ fn sessions() -> MutexGuard<'static, Sessions> {
     SESSIONS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Begins a session.
+/// Begins a session, with so many frames a traceback if the profile is off.
 ///
 /// # Errors
 /// Why the profile cannot be turned on; then there is no session to end.
 ///
 /// # Safety
 /// The GIL is held and no exception is set.
-pub unsafe fn begin() -> Result<(), String> {
+pub unsafe fn begin(frames: u16) -> Result<(), String> {
     // Starting may let go of the GIL: not under the lock.
     if !profile::is_active() {
         // SAFETY: the caller's contract.
-        unsafe { profile::start(1)? };
+        unsafe { profile::start(frames)? };
         sessions().is_ours = true;
     }
     sessions().count += 1;

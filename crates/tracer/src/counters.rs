@@ -41,6 +41,11 @@ impl Counters {
         self.peak = self.current;
     }
 
+    /// The peak was at least this, before the last reset.
+    pub fn raise_peak(&mut self, peak: usize) {
+        self.peak = self.peak.max(peak);
+    }
+
     /// Forget everything.
     pub fn clear(&mut self) {
         *self = Self::default();
@@ -60,6 +65,9 @@ mod tests {
         counters.reset_peak();
         assert_eq!((counters.current(), counters.peak()), (3, 3));
         assert!(!counters.add(0));
+        counters.raise_peak(15);
+        counters.raise_peak(7);
+        assert_eq!((counters.current(), counters.peak()), (3, 15));
         counters.clear();
         assert_eq!((counters.current(), counters.peak()), (0, 0));
     }

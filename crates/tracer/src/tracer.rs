@@ -272,6 +272,11 @@ impl<S: SideTable> Tracer<S> {
         self.threads.set_name(thread, name)
     }
 
+    /// The peak of a view was at least this, before it was reset.
+    pub fn raise_peak(&mut self, view: View, peak: usize) {
+        self.observers[view.index()].counters.raise_peak(peak);
+    }
+
     /// The host's side table.
     #[inline(always)]
     pub fn side_table(&self) -> &S {
