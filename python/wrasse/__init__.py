@@ -16,6 +16,8 @@ from wrasse._core import allocator_stats, set_limit
 # For type checkers; at run time it is imported when it is used.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
     from wrasse._core import GcStats
     from wrasse._snapshot import Snapshot
     from wrasse._track import Track, TrackedLine, track
@@ -109,6 +111,13 @@ def snapshot(source: str | None = None) -> "Snapshot":
     from wrasse._snapshot import Snapshot
 
     return Snapshot(sums)
+
+
+def load_ipython_extension(ipython: "InteractiveShell") -> None:
+    """For IPython's ``%load_ext wrasse``: brings ``%memit``, ``%mprun`` and ``%%wrasse``."""
+    from wrasse import magics
+
+    magics.load(ipython)
 
 
 def __getattr__(name: str) -> object:

@@ -65,7 +65,7 @@ pub static METHODS: Shared<[PyMethodDef; 5]> = Shared([
         c"lines_forget",
         METH_O,
         PyMethodDefPointer { PyCFunction: forget },
-        c"Measure a function's lines no more: lines_forget(code).",
+        c"Measure a function's lines no more: lines_forget(code); says whether they were.",
     ),
     method(
         c"lines_table",
@@ -173,12 +173,13 @@ unsafe extern "C" fn forget(_module: *mut PyObject, code: *mut PyObject) -> *mut
             });
             found.unwrap_or_default()
         };
+        let was_watched = !codes.is_empty();
         for code in codes {
             if !events::forget(code as *mut PyObject) {
                 return ptr::null_mut();
             }
         }
-        Py_NewRef(Py_None())
+        PyBool_FromLong(was_watched.into())
     }
 }
 
