@@ -1,9 +1,12 @@
 """Children know their parents, and the other way round."""
 
+import gc
 import sys
 
 PAYLOAD = 4000
 EACH = sys.getsizeof(bytes(4000)) + 250  # an instance, a list of one, and their attributes
+
+gc.disable()
 
 
 class Parent:

@@ -2,7 +2,6 @@
 
 import atexit
 import ctypes
-import itertools
 
 slots = (ctypes.py_object * 10)()
 
@@ -24,4 +23,4 @@ for number in range(200):
     send(message)
     slots[number % 10] = message
 atexit.register(send, Message(0))
-pairs = itertools.tee(iter([Message(number) for number in range(100)]))
+pairs = map(send, [Message(number) for number in range(100)])

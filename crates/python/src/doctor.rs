@@ -61,13 +61,14 @@ pub unsafe fn boot(python: &str) {
         crate::boot::say(&format!("the doctor cannot read the heap here: {reason}"));
         return;
     }
-    *observations() = Some(Observations {
+    let begun_with = Observations {
         python: python.into(),
         // SAFETY: the caller's contract.
         libraries: unsafe { libraries() },
         ..Observations::default()
-    });
-    collections::begin(begun);
+    };
+    collections::begin(begun, begun_with.clone());
+    *observations() = Some(begun_with);
     if profile::is_active() {
         growth::begin(begun);
         crate::capture::look_after(crate::capture::STEP);

@@ -40,11 +40,13 @@ fn seen() -> MutexGuard<'static, Option<Seen>> {
     SEEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// From now on collections are watched.
-pub fn begin(begun: Instant) {
+/// From now on collections are watched; `places` knows which files are libraries.
+pub fn begin(begun: Instant, places: Observations) {
+    let mut watch = Watch::default();
+    watch.shapes.places = places;
     *seen() = Some(Seen {
         begun,
-        watch: Watch::default(),
+        watch,
         last: [None; 3],
         generation: 0,
         here: Duration::ZERO,

@@ -3,6 +3,7 @@
 use std::hash::Hasher;
 
 use pyo3_ffi::*;
+use wrasse_doctor::Observations;
 use wrasse_doctor::observations::{Cycles, Edge, HeldException, Line};
 use wrasse_graph::{Node, shortest_cycle};
 
@@ -50,6 +51,8 @@ pub struct Shapes {
     numbers: ByAddress<usize>,
     all: Vec<Shape>,
     touched: Vec<usize>,
+    /// Knows which files are libraries.
+    pub places: Observations,
 }
 
 #[derive(Default)]
@@ -100,7 +103,7 @@ impl Shapes {
                     let known = self
                         .all
                         .iter()
-                        .position(|shape| is_alike(&shape.cycles, &cycles));
+                        .position(|shape| self.is_alike(&shape.cycles, &cycles));
                     let index = known.unwrap_or(self.all.len());
                     if known.is_none() {
                         self.all.push(Shape {
@@ -128,6 +131,17 @@ impl Shapes {
         }
     }
 
+    /// Whether two cycles are one to a reader, wherever each begins, whichever item of
+    /// a list it goes through, and by whatever way its line was come to.
+    fn is_alike(&self, one: &Cycles, other: &Cycles) -> bool {
+        self.places.own_line(&one.frames) == self.places.own_line(&other.frames)
+            && one.exception == other.exception
+            && one.uncollectable == other.uncollectable
+            && one.finalizers == other.finalizers
+            && one.nodes.len() == other.nodes.len()
+            && steps(one) == steps(other)
+    }
+
     /// The set is done: what lay waiting at one time is known.
     pub fn end_set(&mut self) {
         for index in self.touched.drain(..) {
@@ -138,13 +152,19 @@ impl Shapes {
     }
 }
 
-fn is_alike(one: &Cycles, other: &Cycles) -> bool {
-    one.nodes == other.nodes
-        && one.edges == other.edges
-        && one.frames == other.frames
-        && one.exception == other.exception
-        && one.uncollectable == other.uncollectable
-        && one.finalizers == other.finalizers
+/// The references of a cycle without their order: type and name.
+fn steps(cycles: &Cycles) -> Vec<(&str, &str)> {
+    let mut steps: Vec<_> = Vec::new();
+    for edge in &cycles.edges {
+        let name = if edge.name.starts_with('[') {
+            "[]"
+        } else {
+            &edge.name
+        };
+        steps.push((cycles.nodes[edge.from].as_str(), name));
+    }
+    steps.sort_unstable();
+    steps
 }
 
 /// The object that a cycle is told of: the first allocated that is an instance of
