@@ -6,20 +6,32 @@ name = os.path.join(tempfile.mkdtemp(), "lines.txt")
 with open(name, "w") as file:
     file.writelines(f"{n:059d}\n" for n in range(30_000))
 
-with open(name) as file:
-    count = sum(1 for _ in file)
 
-with open(name) as file:
-    lines = file.readlines()
-    last = lines[-1]
+def count():
+    with open(name) as file:
+        return sum(1 for _ in file)
 
-with open(name) as file:
-    rows = file.read().splitlines()
-middle = rows[len(rows) // 2]
 
-with open(name) as file:
-    kept = file.readlines()
-kept.reverse()
-for line in kept[:2]:
-    print(line, end="")
-print(count, last, middle)
+def last():
+    with open(name) as file:
+        lines = file.readlines()
+        return lines[-1]
+
+
+def middle():
+    with open(name) as file:
+        rows = file.read().splitlines()
+    return rows[len(rows) // 2]
+
+
+def backwards():
+    with open(name) as file:
+        kept = file.readlines()
+    kept.reverse()
+    for line in kept:
+        if line.endswith("7\n"):
+            return line
+    return ""
+
+
+print(count(), last(), middle(), backwards())

@@ -6,6 +6,7 @@
 mod collector;
 mod cycles;
 mod growth;
+mod heap;
 mod lists;
 
 use std::path::Path;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use collector::{CollectedAt, Collector, Pause};
 pub use cycles::{Cycles, Edge, HeldException};
 pub use growth::{Growth, GrowthPoint, LineGrowth, Unheld};
+pub use heap::{CacheUse, Duplicates, Heap, Held, HolderKind, Instances, Numbers, Oversized};
 pub use lists::BuiltList;
 
 /// What was measured.
@@ -44,6 +46,8 @@ pub struct Observations {
     pub sources: Vec<String>,
     /// The largest list that each line of the program made.
     pub lists: Vec<BuiltList>,
+    /// What was on the heap near peaks and at the end.
+    pub heap: Heap,
 }
 
 /// A source line.

@@ -11,8 +11,16 @@ mod w202;
 mod w203;
 mod w204;
 mod w205;
+mod w301;
+mod w302;
+mod w303;
+mod w304;
 mod w401;
 mod w402;
+mod w501;
+mod w502;
+mod w503;
+mod w504;
 mod w601;
 mod w602;
 mod w603;
@@ -30,8 +38,16 @@ pub const ALL: &[&Rule] = &[
     &w203::RULE,
     &w204::RULE,
     &w205::RULE,
+    &w301::RULE,
+    &w302::RULE,
+    &w303::RULE,
+    &w304::RULE,
     &w401::RULE,
     &w402::RULE,
+    &w501::RULE,
+    &w502::RULE,
+    &w503::RULE,
+    &w504::RULE,
     &w601::RULE,
     &w602::RULE,
     &w603::RULE,

@@ -52,6 +52,10 @@ const MOST_PAUSES: usize = 1 << 14;
 /// Bytes that may be allocated until the next look at the clock. Threads may
 /// lose each other's subtractions: then the look comes a little later.
 static BUDGET: AtomicI64 = AtomicI64::new(i64::MAX);
+/// What [`BUDGET`] was when it was set last.
+static ARMED: AtomicI64 = AtomicI64::new(i64::MAX);
+/// Bytes since [`growth`] was asked last.
+static SINCE_TICK: AtomicI64 = AtomicI64::new(0);
 static RUNNING: Mutex<Option<Running>> = Mutex::new(None);
 /// Whether there is one, readable without the lock.
 static IS_RUNNING: AtomicBool = AtomicBool::new(false);
@@ -93,21 +97,40 @@ pub fn spent(size: usize) {
 
 #[cold]
 fn look() {
-    growth::tick();
-    let step = looks::due().min(growth_step());
-    if !is_on() {
-        BUDGET.store(step, Ordering::Relaxed);
-        return;
+    // What asks to be asked sooner does not make others look more often.
+    let left = BUDGET.load(Ordering::Relaxed);
+    let spent = ARMED.load(Ordering::Relaxed).saturating_sub(left);
+    let since = SINCE_TICK.load(Ordering::Relaxed).saturating_add(spent);
+    if since >= STEP as i64 {
+        growth::tick();
     }
-    BUDGET.store(step.min(STEP as i64), Ordering::Relaxed);
-    with_running(|running| running.sample_if_due());
+    let kept = if since >= STEP as i64 { 0 } else { since };
+    SINCE_TICK.store(kept, Ordering::Relaxed);
+    arm_after_look();
+    if is_on() {
+        with_running(|running| running.sample_if_due());
+    }
+}
+
+/// Sets when the next look is.
+fn arm_after_look() {
+    let step = looks::due().min(growth_step());
+    arm(if is_on() { step.min(STEP as i64) } else { step });
+}
+
+fn arm(bytes: i64) {
+    ARMED.store(bytes, Ordering::Relaxed);
+    BUDGET.store(bytes, Ordering::Relaxed);
 }
 
 /// The next look comes after `bytes` more at the latest.
 pub fn look_after(bytes: u64) {
     let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
     let left = BUDGET.load(Ordering::Relaxed);
-    BUDGET.store(left.min(bytes), Ordering::Relaxed);
+    if bytes < left {
+        ARMED.fetch_sub(left - bytes, Ordering::Relaxed);
+        BUDGET.store(bytes, Ordering::Relaxed);
+    }
 }
 
 /// Bytes until [`growth`] wants to be asked again.
@@ -178,7 +201,7 @@ pub fn begin(path: &Path, host: &str, frames: u16) -> Result<(), String> {
         is_last_taken: false,
     });
     IS_RUNNING.store(true, Ordering::Relaxed);
-    BUDGET.store(STEP as i64, Ordering::Relaxed);
+    arm(STEP as i64);
     Ok(())
 }
 
@@ -189,7 +212,7 @@ pub fn take_last_sample() {
             running.is_last_taken = true;
             running.sample()
         });
-        BUDGET.store(i64::MAX, Ordering::Relaxed);
+        arm(i64::MAX);
     }
 }
 
@@ -230,7 +253,7 @@ pub fn finish() {
 
 fn stop() {
     IS_RUNNING.store(false, Ordering::Relaxed);
-    BUDGET.store(looks::step().min(growth_step()), Ordering::Relaxed);
+    arm(looks::step().min(growth_step()));
     signals::forget();
 }
 
@@ -250,7 +273,7 @@ fn with_running(act: impl FnOnce(&mut Running) -> Result<(), String>) {
     if running.process != std::process::id() {
         // A forked child: the file is its parent's.
         IS_RUNNING.store(false, Ordering::Relaxed);
-        BUDGET.store(i64::MAX, Ordering::Relaxed);
+        arm(i64::MAX);
         return;
     }
     if let Err(reason) = act(running) {

@@ -8,12 +8,15 @@ mod built_lists;
 mod collections;
 mod garbage;
 pub mod growth;
+mod heap_looks;
+mod held;
 mod holders;
 mod kept;
 mod lines;
 pub mod looks;
 mod shapes;
 mod sources;
+mod waste;
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};

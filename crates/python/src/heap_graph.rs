@@ -22,7 +22,7 @@ pub mod path;
 pub mod referents;
 mod sections;
 pub mod sizes;
-mod stack;
+pub mod stack;
 mod table;
 mod tracked;
 mod why_alive;
@@ -34,7 +34,7 @@ use pyo3_ffi::*;
 use wrasse_graph::{AddressIndex, Builder, Exhausted, Graph, Node, Paths};
 
 use crate::module::raise;
-pub use exclusive::Exclusive;
+pub use exclusive::{Exclusive, block_size};
 pub use explain::explain;
 pub use layout::CODE_STACK;
 pub use names::each_module;
@@ -146,7 +146,7 @@ unsafe fn look(
             layout::check().map_err(Failure::Unknown)?;
             let tracked = Tracked::find()?;
             let quiet = Quiet::begin();
-            let mut picture = Picture::take(&tracked, arguments_end)?;
+            let mut picture = Picture::take(&tracked, Some(arguments_end))?;
             let answered = answer(&mut picture)?;
             drop(picture);
             let object = answered.into_object();
@@ -162,6 +162,28 @@ unsafe fn look(
                 raise(PyExc_RuntimeError, &text)
             }
         }
+    }
+}
+
+/// As [`look`], at a safe point that no function of this extension led to.
+///
+/// # Errors
+/// Why there is no picture. No exception is set.
+///
+/// # Safety
+/// The GIL is held, no exception is set, and the objects may be looked at.
+pub unsafe fn look_from_outside<T>(
+    answer: impl FnOnce(&mut Picture) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    // SAFETY: the caller's contract.
+    unsafe {
+        layout::check().map_err(Failure::Unknown)?;
+        let found = Tracked::find().and_then(|tracked| {
+            let _quiet = Quiet::begin();
+            answer(&mut Picture::take(&tracked, None)?)
+        });
+        PyErr_Clear();
+        found
     }
 }
 
@@ -295,14 +317,14 @@ impl Picture {
             layout::check().map_err(Failure::Unknown)?;
             let tracked = Tracked::find()?;
             let _quiet = Quiet::begin();
-            let mut picture = Self::take(&tracked, std::ptr::null())?;
+            let mut picture = Self::take(&tracked, None)?;
             answer(&mut picture)
         }
     }
 
     unsafe fn take(
         tracked: &Tracked,
-        arguments_end: *const *mut PyObject,
+        arguments_end: Option<*const *mut PyObject>,
     ) -> Result<Self, Failure> {
         // SAFETY: the GIL is held throughout, and nothing is freed.
         unsafe {

@@ -273,6 +273,8 @@ pub struct Facts {
     pub loose_attributes: HashSet<String>,
     /// What is imported, by the name it has here.
     pub imports: HashMap<String, String>,
+    /// It calls `setattr`, `vars` and the like.
+    pub is_dynamic: bool,
     /// Moments at which something is called that may do anything.
     pub unknown_calls: Vec<(ScopeId, u32)>,
 }

@@ -96,4 +96,25 @@ impl Module {
     pub fn bound_at(&self, name: &str) -> Option<u32> {
         lifetimes::bound_at(&self.facts, name)
     }
+
+    /// The line where a function's variable is bound last before `line`.
+    pub fn bound_in(&self, first_line: u32, name: &str, line: u32) -> Option<u32> {
+        lifetimes::bound_in(&self.facts, first_line, name, line)
+    }
+
+    /// The line at which a function's or class's definition begins, decorators
+    /// included; `Class.name` is a method's.
+    pub fn defined_at(&self, name: &str) -> Option<u32> {
+        lifetimes::defined_at(&self.facts, name)
+    }
+
+    /// Is an attribute of this name read anywhere, of whatever object?
+    pub fn reads_attribute(&self, name: &str) -> bool {
+        self.facts.loose_attributes.contains(name) || self.facts.method_calls.contains_key(name)
+    }
+
+    /// Does it look at attributes by names that it computes?
+    pub fn is_dynamic(&self) -> bool {
+        self.facts.is_dynamic || self.facts.loose_attributes.contains("__dict__")
+    }
 }

@@ -92,6 +92,26 @@ pub fn last_use(facts: &Facts, first_line: u32, name: &str, line: u32) -> Option
     used.map(|event| event.line).max()
 }
 
+/// See [`crate::Module::bound_in`].
+pub fn bound_in(facts: &Facts, first_line: u32, name: &str, line: u32) -> Option<u32> {
+    let scope = scope_at(facts, first_line)?;
+    let events = facts.scopes[scope].events.get(name)?;
+    let bound = events
+        .iter()
+        .filter(|event| matches!(event.what, What::Bind(_)) && event.line <= line);
+    bound.map(|event| event.line).max()
+}
+
+/// See [`crate::Module::defined_at`].
+pub fn defined_at(facts: &Facts, name: &str) -> Option<u32> {
+    let (scope, name) = namespace(facts, name)?;
+    let mut found = facts
+        .scopes
+        .iter()
+        .filter(|each| each.parent == Some(scope) && each.name == name);
+    found.next().map(|each| each.first_line)
+}
+
 /// See [`crate::Module::bound_at`].
 pub fn bound_at(facts: &Facts, name: &str) -> Option<u32> {
     let (scope, name) = namespace(facts, name)?;
@@ -221,6 +241,13 @@ pub fn changed_default(facts: &Facts, first_line: u32, parameter: &str) -> Optio
         return None;
     }
     let events = facts.scopes[scope].events.get(parameter)?;
+    let is_replaced = |event: &Event| match &event.what {
+        What::Bind(bound) => *bound != Bound::Parameter,
+        _ => false,
+    };
+    if events.iter().any(is_replaced) {
+        return None;
+    }
     let changed = events.iter().find(|event| match &event.what {
         What::Method(name) => event.via.is_empty() && callee::is_addition(name),
         What::ItemStore => event.via.is_empty(),

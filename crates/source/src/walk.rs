@@ -483,6 +483,9 @@ impl Walk {
     fn call(&mut self, expression: &Expr, call: &ExprCall, fate: Fate) {
         let full_name = self.full_name(&call.func);
         let arguments = &call.arguments;
+        if matches!(full_name.as_deref(), Some("setattr" | "delattr" | "vars")) {
+            self.facts.is_dynamic = true;
+        }
         if let Some(name) = full_name.as_deref()
             && matches!(name, "list" | "tuple" | "sorted")
             && arguments.args.len() == 1

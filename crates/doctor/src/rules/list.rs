@@ -75,7 +75,7 @@ fn is_kind(builder: &Builder, kind: &str) -> bool {
 }
 
 /// Names that the program's other modules import.
-fn foreign(observations: &Observations, file: &str) -> HashSet<String> {
+pub fn foreign(observations: &Observations, file: &str) -> HashSet<String> {
     let mut names = HashSet::new();
     for other in &observations.sources {
         if modules::is_same(other, file) {

@@ -220,6 +220,24 @@ unsafe fn variables_of(names: *mut PyObject, found: &mut Vec<Found>) {
 /// collector knows are searched for them, as long as that takes little of the time.
 unsafe fn filled_by_c(found: &mut Vec<Found>) {
     static SEARCHING: AtomicU64 = AtomicU64::new(0);
+    /// Those found before, which may have been freed since.
+    static FILLING: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+    let mut filling = FILLING.lock().unwrap_or_else(PoisonError::into_inner);
+    filling.retain(|address| {
+        let object = *address as *mut PyObject;
+        let is_known = found.iter().any(|each| each.object == object);
+        // SAFETY: nothing is believed that does not read as a live list.
+        let is_list =
+            || unsafe { Head::read(object, false).is_some_and(|head| head.is_list(object)) };
+        if is_known || !is_list() {
+            return false;
+        }
+        found.push(Found {
+            object,
+            position: None,
+        });
+        true
+    });
     let mut blocks = looks::large_blocks();
     blocks.retain(|block| {
         let is_known = found.iter().any(|each| {
@@ -258,6 +276,7 @@ unsafe fn filled_by_c(found: &mut Vec<Found>) {
                 looks::forget(block);
             }
         }
+        filling.extend(lists.iter().map(|list| *list as usize));
         found.extend(lists.into_iter().map(|object| Found {
             object,
             position: None,

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use pyo3_ffi::*;
 use wrasse_doctor::Observations;
 
-use super::{built_lists, sources};
+use super::{built_lists, heap_looks, sources};
 use crate::hooks::Silence;
 use crate::process::Errno;
 use crate::{capture, profile};
@@ -57,7 +57,10 @@ pub unsafe fn last(observations: &mut Observations) {
     }
     let _silence = Silence::begin();
     // SAFETY: the caller's contract.
-    unsafe { sources::find(observations) };
+    unsafe {
+        sources::find(observations);
+        heap_looks::last(observations);
+    }
     observations.lists = built_lists::take();
 }
 
@@ -117,6 +120,7 @@ extern "C" fn look(_: *mut c_void) -> c_int {
     // an exception.
     let largest = unsafe {
         sources::note_main();
+        heap_looks::look_if_due();
         built_lists::look()
     };
     // A list that is being built is seen at least each time it has grown by a

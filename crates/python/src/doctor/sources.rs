@@ -33,13 +33,17 @@ pub unsafe fn note_main() {
     }
 }
 
+/// The file that was started, if it is known.
+pub fn main() -> Option<String> {
+    MAIN.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
 /// The files of all modules that are in no library, the started one first.
 ///
 /// # Safety
 /// The GIL is held, and no exception is set.
 pub unsafe fn find(observations: &mut Observations) {
-    let main = MAIN.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let mut found: Vec<String> = main.into_iter().collect();
+    let mut found: Vec<String> = main().into_iter().collect();
     // SAFETY: the caller's contract. Looking up a string in a module's namespace
     // compares strings.
     unsafe {

@@ -44,7 +44,9 @@ impl Exclusive {
     /// [`new`](Self::new); so for the next one.
     pub unsafe fn own(&mut self, object: *mut PyObject) -> u64 {
         // SAFETY: the caller's contract.
-        unsafe { self.kinds.size(object).unwrap_or(0) + edge::values_size(object) }
+        unsafe {
+            self.kinds.size(object).unwrap_or(0).max(block_size(object)) + edge::values_size(object)
+        }
     }
 
     /// The bytes that one reference to `object` keeps: none if there are others.
@@ -71,4 +73,28 @@ impl Exclusive {
         }
         bytes
     }
+}
+
+/// The block of an instance with its attributes in it (3.13), which `__sizeof__`
+/// leaves out; 0 for other objects, and where it was not traced.
+///
+/// # Safety
+/// The object is alive.
+pub unsafe fn block_size(object: *mut PyObject) -> u64 {
+    #[cfg(Py_3_13)]
+    // SAFETY: the caller's contract.
+    unsafe {
+        // The collector's words, then those for a dict and weak references.
+        const BEFORE: usize = 16 + 16;
+        if (*Py_TYPE(object)).tp_flags & crate::layout::INLINE_VALUES != 0 {
+            let state = crate::hooks::state();
+            let block = state.as_ref().and_then(|state| {
+                let address = object as usize - BEFORE;
+                state.tracer.block(address)
+            });
+            return block.map_or(0, |block| block.size as u64);
+        }
+    }
+    let _ = object;
+    0
 }

@@ -65,7 +65,7 @@ unsafe fn look() -> Result<[(&'static str, Vec<u8>); 3], Failure> {
         layout::check().map_err(Failure::Unknown)?;
         let tracked = Tracked::find()?;
         let _quiet = Quiet::begin();
-        let mut picture = Picture::take(&tracked, std::ptr::null())?;
+        let mut picture = Picture::take(&tracked, None)?;
         let mut roots = picture.named.clone();
         roots.extend_from_slice(&picture.unnamed);
         roots.extend(picture.held_from_c());

@@ -63,12 +63,13 @@ pub struct Stack {
 
 impl Stack {
     /// Reads the frames of all threads of the running interpreter. The
-    /// innermost one is wrasse's own: it called a function of this extension
-    /// with the arguments that end at `arguments_end`, on its evaluation stack.
+    /// innermost one is wrasse's own, if `arguments_end` is there: it called a
+    /// function of this extension with the arguments that end there, on its
+    /// evaluation stack.
     ///
     /// # Safety
     /// The GIL is held, and `layout::check` was content.
-    pub unsafe fn read(arguments_end: *const *mut PyObject) -> Result<Self, Failure> {
+    pub unsafe fn read(arguments_end: Option<*const *mut PyObject>) -> Result<Self, Failure> {
         let mut stack = Self::default();
         // SAFETY: thread states stay as long as the GIL is held; so do frames.
         unsafe {
@@ -76,9 +77,9 @@ impl Stack {
             let mut thread = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
             while !thread.is_null() {
                 let mut frame = frame::top_frame(thread);
-                let mut own = thread == current;
+                let mut own = thread == current && arguments_end.is_some();
                 while !frame.is_null() {
-                    let end = if own { arguments_end } else { std::ptr::null() };
+                    let end = arguments_end.filter(|_| own).unwrap_or(std::ptr::null());
                     if stack.add(frame, thread == current, own, end)? {
                         own = false;
                     }

@@ -1,0 +1,70 @@
+//! W304: a function's variable keeps memory long after its last use.
+
+use wrasse_report::units::size;
+
+use super::list::needless;
+use crate::finding::Finding;
+use crate::modules;
+use crate::observations::{Held, HolderKind, Observations};
+use crate::quantity::Quantity;
+use crate::rule::Rule;
+
+pub const RULE: Rule = Rule {
+    code: "W304",
+    name: "unused-local",
+    summary: "a function's variable keeps memory long after its last use",
+    explanation: include_str!("w304.md"),
+    threshold: Quantity::Bytes(1 << 20),
+    check,
+};
+
+/// Of all that is traced it must be this part at least.
+const SHARE: u64 = 10;
+
+fn check(observations: &Observations) -> Vec<Finding> {
+    // What should be no list at all need not go sooner.
+    let needless = needless(observations, |_| true);
+    let is_needless = |held: &Held| {
+        needless.iter().any(|each| {
+            each.file == held.file && each.pass.name.as_deref() == Some(held.name.as_str())
+        })
+    };
+    let mut findings = Vec::new();
+    for held in &observations.heap.held {
+        if held.kind != HolderKind::Local
+            || held.bytes < held.traced_bytes / SHARE
+            || is_needless(held)
+        {
+            continue;
+        }
+        let Some(module) = modules::read(&held.file) else {
+            continue;
+        };
+        if !module.is_unused_from(held.first_line, &held.name, held.at_line) {
+            continue;
+        }
+        let bound = module.bound_in(held.first_line, &held.name, held.at_line);
+        let mut finding = RULE.finding(&held.file, bound.unwrap_or(0));
+        finding.bytes = Some(held.bytes);
+        finding.message = format!(
+            "the variable '{}' of {}() is not used any more while line {} runs, and keeps its {} alive",
+            held.name, held.function, held.at_line, held.type_name
+        );
+        if let Some(last) = module.last_use(held.first_line, &held.name, held.at_line) {
+            finding
+                .evidence
+                .push(format!("used for the last time in line {last}"));
+        }
+        finding.evidence.push(format!(
+            "only this variable kept {} of {} in all",
+            size(held.bytes),
+            size(held.traced_bytes)
+        ));
+        finding.fix = format!(
+            "write 'del {}' after its last use, or do that part in a function of its own",
+            held.name
+        );
+        findings.push(finding);
+    }
+    findings
+}

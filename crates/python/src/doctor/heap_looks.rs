@@ -1,0 +1,183 @@
+//! Looks at the whole heap: whenever clearly more is traced than at the last one,
+//! and at the end. Of what is found the largest is kept.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use pyo3_ffi::*;
+use wrasse_doctor::Observations;
+use wrasse_doctor::observations::{
+    Duplicates, Heap, Held, HolderKind, Instances, Line, Numbers, Oversized,
+};
+
+use super::held::{self, Owners};
+use super::waste;
+use crate::heap_graph::look_from_outside;
+use crate::{process, profile};
+
+/// By which part more must be traced than at the last look.
+const GROWTH: u64 = 4;
+/// Smaller programs are only looked at in the end.
+const SMALLEST: u64 = 4 << 20;
+/// The part of the processor's time that looks may take.
+const SHARE: u32 = 8;
+/// And what they may take besides.
+const CREDIT: Duration = Duration::from_millis(60);
+
+/// What was traced at the last look.
+static HIGHEST: AtomicU64 = AtomicU64::new(SMALLEST);
+static SPENT: AtomicU64 = AtomicU64::new(0);
+static FOUND: Mutex<Option<Found>> = Mutex::new(None);
+
+/// Everything found so far, by what tells it apart.
+#[derive(Default)]
+struct Found {
+    looks: u64,
+    held: HashMap<(HolderKind, String, u32, String), Held>,
+    instances: HashMap<(String, String), Instances>,
+    duplicates: HashMap<Line, Duplicates>,
+    oversized: HashMap<(Line, String), Oversized>,
+    numbers: HashMap<Line, (Numbers, usize)>,
+}
+
+/// Looks, if it is time to.
+///
+/// # Safety
+/// The GIL is held at a safe point, and no exception is set.
+pub unsafe fn look_if_due() {
+    let (traced, _) = profile::totals();
+    let highest = HIGHEST.load(Ordering::Relaxed);
+    if traced < highest + highest / GROWTH {
+        return;
+    }
+    let spent = Duration::from_nanos(SPENT.load(Ordering::Relaxed));
+    if spent > CREDIT + process::thread_time() / SHARE {
+        return;
+    }
+    HIGHEST.store(traced, Ordering::Relaxed);
+    // SAFETY: the caller's contract.
+    unsafe { look(traced, None) };
+}
+
+/// The look at the end.
+///
+/// # Safety
+/// As for [`look_if_due`].
+pub unsafe fn last(observations: &mut Observations) {
+    let (traced, _) = profile::totals();
+    let libraries = observations.libraries.clone();
+    // SAFETY: the caller's contract.
+    unsafe { look(traced, Some(libraries)) };
+    let found = FOUND.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(found) = found {
+        observations.heap = found.into_heap();
+    }
+}
+
+/// `libraries` are given at the end.
+unsafe fn look(traced: u64, libraries: Option<Vec<String>>) {
+    let begun = process::thread_time();
+    let is_last = libraries.is_some();
+    let libraries = libraries.unwrap_or_else(|| {
+        let observations = super::observations();
+        observations
+            .as_ref()
+            .map(|observations| observations.libraries.clone())
+            .unwrap_or_default()
+    });
+    // SAFETY: the caller's contract; so for what is called here.
+    unsafe {
+        let owners = Owners::find(libraries);
+        let seen = look_from_outside(|picture| {
+            let held = held::find(picture, &owners, traced)?;
+            let waste = waste::find(picture, &owners)?;
+            Ok((held, waste))
+        });
+        // A heap that cannot be read, or no memory: there is less to say.
+        if let Ok((mut held, waste)) = seen {
+            if is_last {
+                held::ask_caches(&mut held);
+            }
+            let mut guard = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
+            let found = guard.get_or_insert_with(Found::default);
+            found.looks += 1;
+            found.add_held(held.into_iter().map(|each| each.held));
+            found.add_waste(waste, is_last);
+        }
+        PyErr_Clear();
+    }
+    let spent = process::thread_time().saturating_sub(begun).as_nanos() as u64;
+    SPENT.fetch_add(spent, Ordering::Relaxed);
+}
+
+impl Found {
+    fn add_held(&mut self, all: impl Iterator<Item = Held>) {
+        for each in all {
+            let key = (
+                each.kind,
+                each.file.clone(),
+                each.first_line,
+                each.name.clone(),
+            );
+            let old = self.held.entry(key).or_default();
+            let cache = each.cache.clone().or(old.cache.take());
+            // What was still running says more than what has come to its end.
+            let is_after = each.at_line == 0 && old.at_line != 0;
+            if each.bytes >= old.bytes && !is_after {
+                *old = each;
+            }
+            old.cache = cache;
+        }
+    }
+
+    fn add_waste(&mut self, waste: waste::Waste, is_last: bool) {
+        for each in waste.instances {
+            let key = (each.file.clone(), each.class.clone());
+            keep_larger(self.instances.entry(key).or_default(), each, |a| a.bytes);
+        }
+        for each in waste.duplicates {
+            let old = self.duplicates.entry(each.line.clone()).or_default();
+            keep_larger(old, each, |a| a.bytes);
+        }
+        for each in waste.oversized {
+            let key = (each.line.clone(), each.type_name.clone());
+            let old = self.oversized.entry(key).or_default();
+            keep_larger(old, each, |a| a.bytes - a.fitting_bytes);
+        }
+        for (mut each, identity) in waste.numbers {
+            let (old, last) = self.numbers.entry(each.line.clone()).or_default();
+            each.stays = old.stays || is_last || *last == identity;
+            *last = identity;
+            let stays = each.stays;
+            keep_larger(old, each, |a| a.bytes);
+            old.stays = stays;
+        }
+    }
+
+    fn into_heap(self) -> Heap {
+        let mut heap = Heap {
+            looks: self.looks,
+            held: self.held.into_values().collect(),
+            instances: self.instances.into_values().collect(),
+            duplicates: self.duplicates.into_values().collect(),
+            oversized: self.oversized.into_values().collect(),
+            numbers: self.numbers.into_values().map(|(each, _)| each).collect(),
+        };
+        heap.held
+            .sort_by(|a, b| (&a.file, &a.name).cmp(&(&b.file, &b.name)));
+        heap.instances
+            .sort_by(|a, b| (&a.file, &a.class).cmp(&(&b.file, &b.class)));
+        heap.duplicates.sort_by(|a, b| a.line.cmp(&b.line));
+        heap.oversized.sort_by(|a, b| a.line.cmp(&b.line));
+        heap.numbers.sort_by(|a, b| a.line.cmp(&b.line));
+        heap
+    }
+}
+
+fn keep_larger<T>(old: &mut T, new: T, bytes: impl Fn(&T) -> u64) {
+    if bytes(&new) >= bytes(old) {
+        *old = new;
+    }
+}
