@@ -165,28 +165,6 @@ unsafe fn look(
     }
 }
 
-/// As [`look`], at a safe point that no function of this extension led to.
-///
-/// # Errors
-/// Why there is no picture. No exception is set.
-///
-/// # Safety
-/// The GIL is held, no exception is set, and the objects may be looked at.
-pub unsafe fn look_from_outside<T>(
-    answer: impl FnOnce(&mut Picture) -> Result<T, Failure>,
-) -> Result<T, Failure> {
-    // SAFETY: the caller's contract.
-    unsafe {
-        layout::check().map_err(Failure::Unknown)?;
-        let found = Tracked::find().and_then(|tracked| {
-            let _quiet = Quiet::begin();
-            answer(&mut Picture::take(&tracked, None)?)
-        });
-        PyErr_Clear();
-        found
-    }
-}
-
 /// As [`look`], for a function of an object and a limit: with the object's node.
 unsafe fn look_at(
     arguments: *mut *mut PyObject,

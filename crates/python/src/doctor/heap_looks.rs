@@ -14,7 +14,7 @@ use wrasse_doctor::observations::{
 
 use super::held::{self, Owners};
 use super::waste;
-use crate::heap_graph::look_from_outside;
+use crate::heap_graph::Picture;
 use crate::{process, profile};
 
 /// By which part more must be traced than at the last look.
@@ -90,7 +90,7 @@ unsafe fn look(traced: u64, libraries: Option<Vec<String>>) {
     // SAFETY: the caller's contract; so for what is called here.
     unsafe {
         let owners = Owners::find(libraries);
-        let seen = look_from_outside(|picture| {
+        let seen = Picture::at_rest(|picture| {
             let held = held::find(picture, &owners, traced)?;
             let waste = waste::find(picture, &owners)?;
             Ok((held, waste))
