@@ -109,7 +109,7 @@ pub struct Looks {
     pub types: Option<Vec<TypeRow>>,
     /// What keeps what alive.
     pub retained: Option<RetainedNode>,
-    /// Reference cycles.
+    /// Reference cycles, the most bytes first.
     pub cycles: Option<Vec<Cycle>>,
     /// What the doctor says.
     pub findings: Option<Vec<Finding>>,
@@ -128,6 +128,9 @@ impl Looks {
         looks.findings = looks.section(capture, "findings");
         if let Some(types) = &mut looks.types {
             types.sort_by_key(|row| std::cmp::Reverse(row.bytes));
+        }
+        if let Some(cycles) = &mut looks.cycles {
+            cycles.sort_by_key(|cycle| std::cmp::Reverse(cycle.bytes));
         }
         looks
     }

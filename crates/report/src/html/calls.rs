@@ -125,16 +125,28 @@ impl Calls {
             function: None,
             line: 0,
         });
-        let mut group = |by, grouping: &Grouping<Name>, tree: &Tree| {
-            Group::new(by, tree, &grouping.names, measures.len(), &mut strings)
-        };
-        let of = |grouping: &Grouping<Name>, folds| {
-            lines.merged(|location| grouping.keys[location as usize], folds)
+        let groupings = [&by_line, &by_function, &by_file];
+        let keys = groupings.map(|grouping| (&*grouping.keys, grouping.names.len()));
+        let [own_lines, own_functions, own_files] = Keyed::all(recording, measures, keys);
+        let mut group = |by, grouping: &Grouping<Name>, keyed: &Keyed, folds| {
+            // A writer numbers each line once; then there is nothing to be merged.
+            let are_lines = grouping.names.len() == grouping.keys.len();
+            let merged = (!are_lines || folds)
+                .then(|| lines.merged(|location| grouping.keys[location as usize], folds));
+            let tree = merged.as_ref().unwrap_or(&lines);
+            Group::new(
+                by,
+                tree,
+                keyed,
+                &grouping.names,
+                measures.len(),
+                &mut strings,
+            )
         };
         let groups = [
-            group("line", &by_line, &of(&by_line, false)),
-            group("function", &by_function, &of(&by_function, false)),
-            group("file", &by_file, &of(&by_file, true)),
+            group("line", &by_line, &own_lines, false),
+            group("function", &by_function, &own_functions, false),
+            group("file", &by_file, &own_files, true),
         ];
         Calls {
             strings: strings.list,
@@ -162,6 +174,7 @@ impl Group {
     fn new(
         by: &'static str,
         tree: &Tree,
+        keyed: &Keyed,
         names: &[Name],
         measures: usize,
         strings: &mut Strings<'_>,
@@ -173,8 +186,7 @@ impl Group {
             list: Vec::new(),
         };
         let nodes = Nodes::new(tree, MOST_NODES, measures, &mut shown);
-        let keyed = tree.by_key(names.len());
-        let (rows, rest) = rows(&keyed, names.len(), measures, &mut shown);
+        let (rows, rest) = rows(keyed, names.len(), measures, &mut shown);
         Group {
             by,
             names: shown.list,
@@ -188,9 +200,7 @@ impl Group {
 impl Nodes {
     /// The `most` largest of a tree.
     fn new(tree: &Tree, most: usize, measures: usize, shown: &mut Shown<'_, '_>) -> Self {
-        const LEFT_OUT: u32 = u32::MAX;
         let kept = tree.largest(most);
-        let mut places = vec![LEFT_OUT; tree.len()];
         let mut nodes = Nodes {
             of: tree.len() - 1,
             bytes: vec![Vec::new(); measures],
@@ -198,34 +208,33 @@ impl Nodes {
             hidden: vec![vec![0; kept.len()]; measures],
             ..Nodes::default()
         };
-        for (place, &node) in kept.iter().enumerate() {
-            let node = node as usize;
-            places[node] = place as u32;
-            nodes.parent.push(places[tree.parents[node] as usize]);
-            nodes.name.push(match place {
-                0 => 0,
-                _ => shown.name(tree.keys[node]),
-            });
-            for measure in 0..measures {
-                let total = tree.total(node, measure);
-                nodes.bytes[measure].push(total.bytes);
-                nodes.blocks[measure].push(total.blocks);
-            }
-        }
         let mut counts = vec![0u32; kept.len()];
-        for node in 1..tree.len() {
-            if places[node] != LEFT_OUT {
+        // By node, the place of the nearest that is shown: itself, or a caller.
+        let mut places = vec![0; tree.len()];
+        let mut next = kept.iter().enumerate().peekable();
+        // Whether a node is shown, by its number.
+        let mut is_shown = vec![false; tree.len()];
+        for node in 0..tree.len() {
+            let caller = tree.parents[node] as usize;
+            if let Some((place, _)) = next.next_if(|(_, kept)| **kept as usize == node) {
+                is_shown[node] = true;
+                nodes.parent.push(places[caller]);
+                places[node] = place as u32;
+                nodes.name.push(match place {
+                    0 => 0,
+                    _ => shown.name(tree.keys[node]),
+                });
+                for measure in 0..measures {
+                    let total = tree.total(node, measure);
+                    nodes.bytes[measure].push(total.bytes);
+                    nodes.blocks[measure].push(total.blocks);
+                }
                 continue;
             }
-            // The nearest caller that is shown.
-            let mut above = tree.parents[node] as usize;
-            let is_first = places[above] != LEFT_OUT;
-            while places[above] == LEFT_OUT {
-                above = tree.parents[above] as usize;
-            }
-            let above = places[above] as usize;
+            places[node] = places[caller];
+            let above = places[node] as usize;
             counts[above] += 1;
-            if is_first {
+            if is_shown[caller] {
                 for measure in 0..measures {
                     nodes.hidden[measure][above] += tree.total(node, measure).bytes;
                 }
@@ -245,20 +254,20 @@ fn rows(
 ) -> (Vec<Row>, Rest) {
     let whole: Vec<u64> = (0..measures)
         .map(|measure| {
-            let own = (0..count).map(|key| keyed.own(key, measure).bytes);
-            own.fold(0, u64::saturating_add).max(1)
+            let all = (0..count).map(|key| keyed.own(key, measure).bytes);
+            all.fold(0, u64::saturating_add).max(1)
         })
         .collect();
     // By what they allocated themselves; who only called comes last.
     let share = |key: usize| {
         let part = |bytes: u64, measure: usize| bytes as f64 / whole[measure] as f64;
-        let own = (0..measures).map(|m| part(keyed.own(key, m).bytes, m));
-        let total = (0..measures).map(|m| part(keyed.total(key, m).bytes, m));
-        (own.fold(0.0, f64::max), total.fold(0.0, f64::max))
+        let here = (0..measures).map(|m| part(keyed.own(key, m).bytes, m));
+        let with_calls = (0..measures).map(|m| part(keyed.total(key, m).bytes, m));
+        (here.fold(0.0, f64::max), with_calls.fold(0.0, f64::max))
     };
     let mut order: Vec<(usize, (f64, f64))> = (0..count)
         .map(|key| (key, share(key)))
-        .filter(|(_, (own, total))| own + total > 0.0)
+        .filter(|(_, (here, with_calls))| here + with_calls > 0.0)
         .collect();
     order.sort_by(|(key, a), (other, b)| {
         let by_own = b.0.total_cmp(&a.0);
@@ -270,8 +279,8 @@ fn rows(
         own: (0..measures)
             .map(|measure| {
                 rest.iter().fold([0, 0], |[bytes, blocks], (key, _)| {
-                    let own = keyed.own(*key, measure);
-                    [bytes + own.bytes, blocks + own.blocks]
+                    let more = keyed.own(*key, measure);
+                    [bytes + more.bytes, blocks + more.blocks]
                 })
             })
             .collect(),

@@ -174,13 +174,13 @@ function edgeName(name) {
 function cyclePicture(cycle) {
   const nodes = cycle.nodes.slice(0, 24);
   const few = nodes.length <= 8;
-  const [width, height] = [420, few ? 270 : 380];
+  const [width, height] = [420, nodes.length <= 2 ? 150 : few ? 270 : 380];
   const [middle, centre] = [width / 2, height / 2];
   const [wide, tall] = [middle - 82, centre - 36];
   const places = new Map();
   nodes.forEach((node, index) => {
     const turn = (index / nodes.length) * 2 * Math.PI - (nodes.length === 2 ? Math.PI : Math.PI / 2);
-    places.set(node.id, nodes.length === 1 ? { x: middle, y: centre + 30 } : { x: middle + wide * Math.cos(turn), y: centre + tall * Math.sin(turn) });
+    places.set(node.id, nodes.length === 1 ? { x: middle, y: centre + 40 } : { x: middle + wide * Math.cos(turn), y: centre + tall * Math.sin(turn) });
   });
   const words = "A cycle of " + cycle.nodes.map((node) => lastPart(node.type)).join(", ");
   const picture = svg("svg", { class: "graph", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": shown(words) });

@@ -166,6 +166,7 @@ if (typeof DecompressionStream === "undefined") {
   unpack().then((found) => {
     report = found;
     assemble();
+    performance.mark("drawn");
     document.documentElement.dataset.ready = "yes";
   }).catch((error) => {
     document.getElementById("panels").replaceChildren(el("p", { id: "waiting", text: "The report cannot be shown: " + error.message + ". The file may be incomplete." }));

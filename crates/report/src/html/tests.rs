@@ -10,7 +10,7 @@ use serde_json::Value;
 use wrasse_capture::{Capture, Ending, Meta, Moment, Pause, Writer};
 use wrasse_tracer::{TracebackBuilder, Tracer, View};
 
-use super::tree::{Grouping, ROOT, Tree};
+use super::tree::{Grouping, Keyed, ROOT, Tree};
 use super::*;
 
 /// All that there are.
@@ -205,7 +205,7 @@ proptest! {
             (&by_file.keys, by_file.names.len(), true),
         ] {
             let tree = lines.merged(|location| keys[location as usize], folds);
-            let keyed = tree.by_key(count);
+            let [keyed] = Keyed::all(&recording, MEASURES, [(keys, count)]);
             for (measure, &kind) in MEASURES.iter().enumerate() {
                 let mut own = vec![0; count];
                 let mut total = vec![0; count];

@@ -2,11 +2,11 @@
 //! it that is worth showing.
 
 use std::collections::HashMap;
-use std::hash::Hash;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 use wrasse_capture::Capture;
 
-use crate::recording::{Measure, Recording};
+use crate::recording::{Measure, Recording, Row};
 
 /// Bytes and the number of blocks in them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,10 +28,40 @@ pub struct Tree {
     pub keys: Vec<u32>,
     /// How many measures there are.
     width: usize,
-    /// What each node allocated itself, by node and measure.
-    own: Vec<Sum>,
-    /// And with all that it called.
+    /// What each node and all that it called allocated, by node and measure.
     total: Vec<Sum>,
+}
+
+/// Mixes one word, which is all that is hashed here; nobody chooses the words to
+/// make them collide but who makes a report slow for themselves.
+#[derive(Default)]
+struct Mixer(u64);
+
+impl Hasher for Mixer {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u64(self.0 ^ u64::from(byte));
+        }
+    }
+    fn write_u64(&mut self, word: u64) {
+        let wide = u128::from(word ^ 0x9e37_79b9_7f4a_7c15) * 0xd6e8_feb8_6659_fd93;
+        self.0 = (wide >> 64) as u64 ^ wide as u64;
+    }
+}
+
+fn amount(row: &Row, measure: Measure) -> Sum {
+    let amount = row.amount(measure);
+    let (bytes, blocks) = (amount.bytes, amount.blocks);
+    Sum { bytes, blocks }
+}
+
+fn add_all(into: &mut [Sum], more: &[Sum]) {
+    for (into, more) in into.iter_mut().zip(more) {
+        add(into, *more);
+    }
 }
 
 fn add(into: &mut Sum, more: Sum) {
@@ -48,21 +78,23 @@ impl Tree {
             parents: vec![ROOT; nodes.len() + 1],
             keys: vec![0; nodes.len() + 1],
             width: measures.len(),
-            own: vec![Sum::default(); (nodes.len() + 1) * measures.len()],
-            total: Vec::new(),
+            total: vec![Sum::default(); (nodes.len() + 1) * measures.len()],
         };
         for (at, &(caller, location)) in nodes.iter().enumerate() {
             (tree.parents[at + 1], tree.keys[at + 1]) = (caller, location);
         }
         for row in &recording.rows {
             let first = capture.node(row.traceback) as usize * measures.len();
-            for (place, &measure) in tree.own[first..].iter_mut().zip(measures) {
-                let amount = row.amount(measure);
-                let (bytes, blocks) = (amount.bytes, amount.blocks);
-                add(place, Sum { bytes, blocks });
+            for (place, &measure) in tree.total[first..].iter_mut().zip(measures) {
+                add(place, amount(row, measure));
             }
         }
-        tree.add_up();
+        for node in (1..tree.len()).rev() {
+            let parent = tree.parents[node] as usize;
+            debug_assert!(parent < node, "callers come first");
+            let (before, at) = tree.total.split_at_mut(node * tree.width);
+            add_all(&mut before[parent * tree.width..], &at[..tree.width]);
+        }
         tree
     }
 
@@ -73,61 +105,40 @@ impl Tree {
             parents: vec![ROOT],
             keys: vec![0],
             width: self.width,
-            own: vec![Sum::default(); self.width],
-            total: Vec::new(),
+            total: self.total[..self.width].to_vec(),
         };
-        let mut numbers: HashMap<(u32, u32), u32> = HashMap::new();
+        let mut numbers: HashMap<u64, u32, BuildHasherDefault<Mixer>> = HashMap::default();
         let mut places = vec![ROOT; self.len()];
-        for node in 0..self.len() {
-            if node != ROOT as usize {
-                let caller = places[self.parents[node] as usize];
-                let key = key(self.keys[node]);
-                places[node] = if folds && caller != ROOT && merged.keys[caller as usize] == key {
-                    caller
-                } else {
-                    *numbers.entry((caller, key)).or_insert_with(|| {
-                        merged.parents.push(caller);
-                        merged.keys.push(key);
-                        merged
-                            .own
-                            .resize(merged.own.len() + self.width, Sum::default());
-                        merged.parents.len() as u32 - 1
-                    })
-                };
+        for node in 1..self.len() {
+            let caller = places[self.parents[node] as usize];
+            let key = key(self.keys[node]);
+            if folds && caller != ROOT && merged.keys[caller as usize] == key {
+                // Its bytes are among its caller's already.
+                places[node] = caller;
+                continue;
             }
-            let place = places[node] as usize;
-            for measure in 0..self.width {
-                add(
-                    &mut merged.own[place * self.width + measure],
-                    self.own(node, measure),
-                );
-            }
+            let pair = u64::from(caller) << 32 | u64::from(key);
+            let place = *numbers.entry(pair).or_insert_with(|| {
+                merged.parents.push(caller);
+                merged.keys.push(key);
+                let length = merged.total.len() + self.width;
+                merged.total.resize(length, Sum::default());
+                merged.parents.len() as u32 - 1
+            });
+            places[node] = place;
+            let from = node * self.width;
+            add_all(
+                &mut merged.total[place as usize * self.width..],
+                &self.total[from..from + self.width],
+            );
         }
-        merged.add_up();
         merged
-    }
-
-    fn add_up(&mut self) {
-        self.total.clone_from(&self.own);
-        for node in (1..self.len()).rev() {
-            let parent = self.parents[node] as usize;
-            debug_assert!(parent < node, "callers come first");
-            for measure in 0..self.width {
-                let more = self.total[node * self.width + measure];
-                add(&mut self.total[parent * self.width + measure], more);
-            }
-        }
     }
 
     /// How many nodes there are, the root included.
     #[allow(clippy::len_without_is_empty, reason = "the root is always there")]
     pub fn len(&self) -> usize {
         self.parents.len()
-    }
-
-    /// What a node allocated itself.
-    pub fn own(&self, node: usize, measure: usize) -> Sum {
-        self.own[node * self.width + measure]
     }
 
     /// What a node and all that it called allocated.
@@ -165,53 +176,9 @@ impl Tree {
         nodes.sort_unstable();
         nodes
     }
-
-    /// For each of `count` keys what its nodes allocated themselves, and with all
-    /// that they called: what is called from itself again counts once.
-    pub fn by_key(&self, count: usize) -> Keyed {
-        let mut keyed = Keyed {
-            width: self.width,
-            own: vec![Sum::default(); count * self.width],
-            total: vec![Sum::default(); count * self.width],
-        };
-        let mut first_child = vec![ROOT; self.len()];
-        let mut next_sibling = vec![ROOT; self.len()];
-        for node in (1..self.len()).rev() {
-            let parent = self.parents[node] as usize;
-            next_sibling[node] = first_child[parent];
-            first_child[parent] = node as u32;
-        }
-        // How many nodes of each key the walk is inside of.
-        let mut open = vec![0u32; count];
-        let mut node = first_child[ROOT as usize] as usize;
-        'walk: while node != ROOT as usize {
-            let key = self.keys[node] as usize;
-            for measure in 0..self.width {
-                let at = key * self.width + measure;
-                add(&mut keyed.own[at], self.own(node, measure));
-                if open[key] == 0 {
-                    add(&mut keyed.total[at], self.total(node, measure));
-                }
-            }
-            if first_child[node] != ROOT {
-                open[key] += 1;
-                node = first_child[node] as usize;
-                continue;
-            }
-            while next_sibling[node] == ROOT {
-                node = self.parents[node] as usize;
-                if node == ROOT as usize {
-                    break 'walk;
-                }
-                open[self.keys[node] as usize] -= 1;
-            }
-            node = next_sibling[node] as usize;
-        }
-        keyed
-    }
 }
 
-/// Sums by key.
+/// What is allocated by key.
 pub struct Keyed {
     width: usize,
     own: Vec<Sum>,
@@ -219,6 +186,46 @@ pub struct Keyed {
 }
 
 impl Keyed {
+    /// What the rows of a recording allocated, for each of `groups`: the keys of
+    /// their frames' locations, and how many keys there are. Linear in all frames.
+    pub fn all<const N: usize>(
+        recording: &Recording,
+        measures: &[Measure],
+        groups: [(&[u32], usize); N],
+    ) -> [Self; N] {
+        let width = measures.len();
+        // Of each group also the last row that met a key: what calls itself again
+        // counts once.
+        let mut all = groups.map(|(_, count)| {
+            let sums = vec![Sum::default(); count * width];
+            let (own, total) = (sums.clone(), sums);
+            (Keyed { width, own, total }, vec![usize::MAX; count])
+        });
+        let mut amounts = vec![Sum::default(); width];
+        let mut frames: Vec<u32> = Vec::new();
+        for (number, row) in recording.rows.iter().enumerate() {
+            for (into, &measure) in amounts.iter_mut().zip(measures) {
+                *into = amount(row, measure);
+            }
+            frames.clear();
+            frames.extend(recording.capture.frames(row.traceback));
+            for ((keyed, met), (keys, _)) in all.iter_mut().zip(groups) {
+                for (depth, &location) in frames.iter().enumerate() {
+                    let key = keys[location as usize] as usize;
+                    let place = key * width..(key + 1) * width;
+                    if depth == 0 {
+                        add_all(&mut keyed.own[place.clone()], &amounts);
+                    }
+                    if met[key] != number {
+                        met[key] = number;
+                        add_all(&mut keyed.total[place], &amounts);
+                    }
+                }
+            }
+        }
+        all.map(|(keyed, _)| keyed)
+    }
+
     /// Allocated there.
     pub fn own(&self, key: usize, measure: usize) -> Sum {
         self.own[key * self.width + measure]
