@@ -168,7 +168,7 @@ def test_the_page_says_what_stats_and_table_say(
     drawn = browser.run("return report.timeline.live.length")
     assert drawn == len(facts["timeline"])
     picture = browser.run("return document.querySelector('#view-timeline svg').textContent")
-    assert "peak " + size(facts["sampled_peak_bytes"]) in picture
+    assert "highest sample " + size(facts["sampled_peak_bytes"]) in picture
     assert facts["pauses"]["count"] == browser.run("return report.timeline.pauses.length")
     assert browser.complaints() == []
 
@@ -201,7 +201,7 @@ def test_the_flame_graph_answers(made: tuple[Path, Path], browser: Browser) -> N
     capture, page = made
     browser.open(page)
     browser.press("4")
-    whole = stats(capture)["sampled_peak_bytes"]
+    whole = stats(capture)["peak_bytes"]
     everything = browser.text("#view-flame .details")
     assert size(whole) in everything and "100 % of everything" in everything
     # The canvas shows something: it has more than a few colours.

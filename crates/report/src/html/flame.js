@@ -17,7 +17,11 @@ function forest(by, measure) {
   for (const list of children) list.sort((a, b) => size[b] - size[a] || a - b);
   const depth = new Uint32Array(parent.length);
   for (let node = 1; node < parent.length; node += 1) depth[node] = depth[parent[node]] + 1;
-  const made = { children, depth, size, blocks: blocks[measure], hidden: hidden[measure], left: new Map(hidden_nodes), parent };
+  // How many boxes there are below each, those that the file leaves out included.
+  const below = new Uint32Array(parent.length);
+  for (const [node, number] of hidden_nodes) below[node] = number;
+  for (let node = parent.length - 1; node > 0; node -= 1) below[parent[node]] += below[node] + (size[node] > 0 ? 1 : 0);
+  const made = { below, children, depth, size, blocks: blocks[measure], hidden: hidden[measure], left: new Map(hidden_nodes), parent };
   forests.set(key, made);
   return made;
 }
@@ -141,11 +145,13 @@ views.push({
     while (pending.length) {
       const [node, start, row] = pending.pop();
       let x = start;
-      let small = 0;
+      // What is too small to be seen, here or in the file, is one box.
+      let [small, smaller] = [tree.hidden[node], tree.left.get(node) || 0];
       for (const child of tree.children[node]) {
         const w = tree.size[child] * unit;
         if (w < 0.5) {
-          small += w;
+          small += tree.size[child];
+          smaller += 1 + tree.below[child];
           continue;
         }
         boxes.push({ node: child, row: row + 1, x, w, of: tree.size[child] });
@@ -153,10 +159,8 @@ views.push({
         pending.push([child, x, row + 1]);
         x += w;
       }
-      x += small;
-      const hidden = tree.hidden[node];
-      if (hidden * unit >= 0.5) {
-        boxes.push({ node: -1, above: node, row: row + 1, x, w: hidden * unit, of: hidden });
+      if (small * unit >= 0.5) {
+        boxes.push({ node: -1, above: node, smaller, row: row + 1, x, w: small * unit, of: small });
         rows = Math.max(rows, row + 2);
       }
     }
@@ -187,7 +191,6 @@ views.push({
     const [ink, faint, chosen] = [dark ? "#f3f0ea" : "#1d1a16", colour("--faint"), colour("--accent")];
     const group = report.calls.groups[state.by];
     const top = this.frame.scrollTop;
-    const { left } = forest(state.by, state.measure);
     const hatch = pattern(pen, faint, dark);
     const from = Math.floor(top / ROW);
     const to = Math.min(this.lines.length - 1, Math.floor((top + height) / ROW));
@@ -220,7 +223,7 @@ views.push({
         if (box.w > 34) {
           let text;
           if (box.node === 0) text = "everything " + report.measures[state.measure].name + ": " + size(box.of);
-          else if (box.node < 0) text = count(left.get(box.above) || 0) + " smaller: " + size(box.of);
+          else if (box.node < 0) text = count(box.smaller) + " smaller: " + size(box.of);
           else text = label(group, group.tree.name[box.node]);
           pen.fillStyle = ink;
           fit(pen, text, box.x + 5, y + ROW / 2 + 0.5, box.w - 10 - gap);
@@ -253,7 +256,7 @@ views.push({
     const tree = forest(state.by, state.measure);
     const group = report.calls.groups[state.by];
     if (box.node < 0) {
-      return [count(tree.left.get(box.above) || 0) + " boxes too small to be drawn", size(box.of) + " in all"];
+      return [plural(box.smaller, "box", "boxes") + " too small to be drawn", size(box.of) + " in all"];
     }
     const node = box.node;
     const lines = [node ? label(group, group.tree.name[node]) : "everything " + report.measures[state.measure].name];

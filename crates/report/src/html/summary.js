@@ -26,10 +26,13 @@ views.unshift({
     this.threads = facts.threads.length ? el("section", {}, el("h2", { text: "Threads" }), table({
       caption: "What each thread allocated",
       columns: [
-        { name: "Thread", of: (row) => row.name || "unnamed" },
+        { name: "Thread", of: (row) => row.name || (row.number ? "unnamed" : "all others") },
         { name: "Number", numeric: true, of: (row) => row.number, show: (row) => String(row.number) },
         { name: "Allocated", numeric: true, of: (row) => row.allocated_bytes, show: (row) => size(row.allocated_bytes) },
         { name: "Blocks", numeric: true, of: (row) => row.allocated_blocks, show: (row) => count(row.allocated_blocks) },
+        { name: "Live at the peak", numeric: true, of: (row) => row.peak_bytes, show: (row) => size(row.peak_bytes) },
+        { name: "Live at the end", numeric: true, of: (row) => row.live_bytes, show: (row) => size(row.live_bytes) },
+        { name: "Temporary", note: "freed before the next block was made", numeric: true, of: (row) => row.temporary_bytes, show: (row) => size(row.temporary_bytes) },
       ],
       rows: facts.threads,
       sort: [2, true],

@@ -14,7 +14,7 @@ use super::tree::{Grouping, Keyed, ROOT, Tree};
 use super::*;
 
 /// All that there are.
-pub const MEASURES: &[Measure] = &[Measure::Peak, Measure::End, Measure::Allocated];
+pub const MEASURES: &[Measure] = &Measure::ALL;
 
 const VIEW: View = View::Profile;
 const FRAMES: u16 = 4;

@@ -60,7 +60,7 @@ function timelinePicture({ height, small }) {
     if (peak !== null && line.time[peak] >= from && line.time[peak] <= to) {
       const at = x(line.time[peak]);
       drawing.append(svg("line", { class: "peak", x1: at, x2: at, y1: y(line.live[peak]), y2: bottom }), svg("circle", { class: "peak", cx: at, cy: y(line.live[peak]), r: 4 }));
-      if (!small) drawing.append(svg("text", { class: "axis strong", x: at, y: y(line.live[peak]) - 8, "text-anchor": at > width - 120 ? "end" : at < left + 60 ? "start" : "middle" }, "peak " + size(line.live[peak])));
+      if (!small) drawing.append(svg("text", { class: "axis strong", x: at, y: y(line.live[peak]) - 8, "text-anchor": at > width - 120 ? "end" : at < left + 60 ? "start" : "middle" }, "highest sample " + size(line.live[peak])));
     }
     drawing.append(svg("line", { class: "base", x1: left, x2: width - right, y1: bottom, y2: bottom }));
     drawing.append(svg("text", { class: "axis", x: left - 8, y: bottom + strip - 4, "text-anchor": "end" }, "pauses"));

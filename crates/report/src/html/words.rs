@@ -80,8 +80,11 @@ fn memory(recording: &Recording, words: &mut Vec<String>) {
         "At most {} were allocated at one time",
         size(last.peak_bytes)
     );
-    if sampled.live_bytes == last.peak_bytes {
-        text.push_str(&format!(", {} after the start", seconds(sampled.time)));
+    if capture.peak().is_some() || sampled.live_bytes == last.peak_bytes {
+        text.push_str(&format!(
+            ", about {} after the start",
+            seconds(sampled.time)
+        ));
     } else {
         text.push_str(&format!(
             "; the sample nearest to that, {} after the start, has {}, and what is said of the peak is from there",
@@ -111,6 +114,12 @@ fn memory(recording: &Recording, words: &mut Vec<String>) {
             " Altogether {} were allocated, in {} blocks.",
             size(last.allocated_bytes),
             count(last.allocated_blocks)
+        ));
+    }
+    if capture.counts_temporary() && last.allocated_blocks > 0 {
+        text.push_str(&format!(
+            " {} of those blocks were temporary: freed before the next one was made.",
+            percent(last.temporary_blocks, last.allocated_blocks)
         ));
     }
     words.push(text);
