@@ -13,6 +13,7 @@ mod bin;
 mod resize;
 #[cfg(feature = "sanity")]
 mod sanity;
+mod spot;
 mod upkeep;
 
 use std::cell::Cell;
@@ -24,6 +25,7 @@ use crate::region::{Region, heap_of};
 use crate::reserve::populate;
 use crate::size_class::{self, CLASSES, LARGEST};
 use bin::Bin;
+pub use spot::Spot;
 
 /// See the module. All methods but those that say so need the heap for
 /// themselves: no other thread may be in one of them meanwhile.

@@ -88,15 +88,24 @@ pub fn is_on() -> bool {
 /// So many bytes were allocated, by a thread that holds a GIL and no lock of ours.
 #[inline]
 pub fn spent(size: usize) {
-    let left = BUDGET.load(Ordering::Relaxed).saturating_sub(size as i64);
-    BUDGET.store(left, Ordering::Relaxed);
-    if left < 0 {
+    if spend(size) {
         look();
     }
 }
 
+/// As [`spent`], where the caller will [`look`] if the answer is yes.
+#[inline(always)]
+pub fn spend(size: usize) -> bool {
+    // No program allocates what it would take to come round.
+    let left = BUDGET.load(Ordering::Relaxed).wrapping_sub(size as i64);
+    BUDGET.store(left, Ordering::Relaxed);
+    left < 0
+}
+
+/// Takes a sample if one is due, as [`spent`] does.
 #[cold]
-fn look() {
+#[inline(never)]
+pub fn look() {
     // What asks to be asked sooner does not make others look more often.
     let left = BUDGET.load(Ordering::Relaxed);
     let spent = ARMED.load(Ordering::Relaxed).saturating_sub(left);

@@ -26,7 +26,7 @@ use wrasse_tracer::Exhausted;
 use crate::layout::{FRAME, OWNED_BY_C_STACK, OWNED_BY_GENERATOR, load};
 pub use reader::FrameReader;
 use text::text_of;
-pub use thread::{current_thread, this_thread, thread_with_gil};
+pub use thread::{current_thread, this_thread, thread_at_hand, thread_with_gil};
 
 /// Offsets into `PyCodeObject` (public struct, but not in the stable ABI).
 struct CodeLayout {

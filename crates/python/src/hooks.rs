@@ -29,7 +29,7 @@ use std::cell::Cell;
 use std::ffi::c_void;
 use std::ptr;
 use std::sync::Once;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicUsize, Ordering};
 
 use pyo3_ffi::*;
 use wrasse_tracer::{Exhausted, Released, View, ViewSet};
@@ -52,6 +52,9 @@ const DOMAINS: [PyMemAllocatorDomain; 3] = [
 ];
 
 static STATE: Biased<Option<Box<State>>> = Biased::new(None);
+/// What is in [`STATE`], where [`State::can_be_quick`]; else null. Changed and read
+/// only by whoever may use `STATE`.
+static QUICK: AtomicPtr<State> = AtomicPtr::new(ptr::null_mut());
 /// The views that record, readable without the lock.
 static ACTIVE: AtomicU8 = AtomicU8::new(0);
 /// Sets of our functions. One is all it takes, unless other tools' hooks come
@@ -468,11 +471,18 @@ unsafe fn detach() {
 /// A block counts as temporary if it is freed before so many more are allocated.
 pub fn set_temporary(count: u16) -> Result<(), Exhausted> {
     let mut guard = STATE.lock();
-    guard.get_or_insert_default().tracer.set_temporary(count)
+    let state = guard.get_or_insert_default();
+    let result = state.tracer.set_temporary(count);
+    publish(state);
+    result
 }
 
-fn publish(active: ViewSet) {
-    ACTIVE.store(active.bits(), Ordering::Release);
+/// Says what others read without the lock. `state` is what is in [`STATE`].
+fn publish(state: &mut State) {
+    let is_quick = state.can_be_quick();
+    ACTIVE.store(state.tracer.active().bits(), Ordering::Release);
+    let quick = if is_quick { state } else { ptr::null_mut() };
+    QUICK.store(quick, Ordering::Relaxed);
 }
 
 /// Let `view` record from now on. No change if it does already.
@@ -486,7 +496,7 @@ pub unsafe fn start(view: View, limit: u16) -> Result<(), Exhausted> {
     let state = guard.get_or_insert_default();
     state.prepare()?;
     state.tracer.start(view, limit);
-    publish(state.tracer.active());
+    publish(state);
     drop(guard);
     STATE.prepare();
     Ok(())
@@ -506,7 +516,7 @@ pub unsafe fn stop(view: View) {
         if was_last {
             state.clear_frames();
         }
-        publish(state.tracer.active());
+        publish(state);
         was_last
     };
     if was_last {

@@ -92,6 +92,30 @@ impl Owner {
             self.peak_bytes = self.bytes;
         }
     }
+
+    /// One more block.
+    #[inline(always)]
+    fn add(&mut self, size: usize, is_peak: bool, stamp: u32) {
+        if !is_peak {
+            self.keep_peak(stamp);
+        }
+        self.blocks = self.blocks.wrapping_add(1);
+        self.bytes = self.bytes.wrapping_add(size);
+        self.allocated_blocks += 1;
+        self.allocated_bytes = self.allocated_bytes.wrapping_add(size as u64);
+    }
+
+    /// One block less.
+    #[inline(always)]
+    fn subtract(&mut self, size: usize, is_temporary: bool, stamp: u32) {
+        self.keep_peak(stamp);
+        self.blocks = self.blocks.wrapping_sub(1);
+        self.bytes = self.bytes.wrapping_sub(size);
+        if is_temporary {
+            self.temporary_bytes = self.temporary_bytes.wrapping_add(size as u64);
+            self.temporary_blocks = self.temporary_blocks.wrapping_add(1);
+        }
+    }
 }
 
 /// What one owner, or all that are gone of a kind, had besides what is alive.
@@ -345,24 +369,61 @@ impl Owners {
         }
     }
 
-    /// One more block. `raise` is told who sees it, and says whether that makes a
-    /// new peak.
+    /// Who sees the blocks of an owner.
     #[inline(always)]
-    pub fn add(&mut self, id: OwnerId, size: usize, raise: impl FnOnce(ViewSet) -> bool) {
-        let Some(owner) = self.list.get_mut(id.0 as usize) else {
-            return;
-        };
-        let is_peak = raise(owner.views);
-        if !is_peak {
-            owner.keep_peak(self.stamp);
+    pub fn views(&self, id: OwnerId) -> ViewSet {
+        match self.list.get(id.0 as usize) {
+            Some(owner) => owner.views,
+            None => ViewSet::EMPTY,
         }
-        owner.blocks = owner.blocks.wrapping_add(1);
-        owner.bytes = owner.bytes.wrapping_add(size);
-        owner.allocated_blocks += 1;
-        owner.allocated_bytes = owner.allocated_bytes.wrapping_add(size as u64);
-        if is_peak {
-            self.begin_peak();
+    }
+
+    /// One more block, which makes a new peak or not.
+    #[inline(always)]
+    pub fn add(&mut self, id: OwnerId, size: usize, is_peak: bool) {
+        if let Some(owner) = self.list.get_mut(id.0 as usize) {
+            owner.add(size, is_peak, self.stamp);
+            if is_peak {
+                self.begin_peak();
+            }
         }
+    }
+
+    /// As [`Owners::add`], where no peak is [`Owners::is_last_stamp`].
+    #[inline(always)]
+    pub fn add_quickly(&mut self, id: OwnerId, size: usize, is_peak: bool) {
+        debug_assert!(!self.is_last_stamp());
+        if let Some(owner) = self.list.get_mut(id.0 as usize) {
+            owner.add(size, is_peak, self.stamp);
+            if is_peak {
+                self.stamp = self.stamp.wrapping_add(1);
+            }
+        }
+    }
+
+    /// Are stamps about to come round?
+    #[inline(always)]
+    pub fn is_last_stamp(&self) -> bool {
+        self.stamp == u32::MAX
+    }
+
+    /// As [`Owners::subtract`], but no, with nothing done, where more would have to
+    /// be done than to count.
+    #[inline(always)]
+    pub fn subtract_quickly(
+        &mut self,
+        id: OwnerId,
+        size: usize,
+        is_temporary: bool,
+    ) -> Option<ViewSet> {
+        let owner = self.list.get_mut(id.0 as usize)?;
+        if (owner.blocks == 1 && !owner.is_current)
+            || (is_temporary && owner.temporary_blocks == u32::MAX)
+        {
+            return None;
+        }
+        owner.subtract(size, is_temporary, self.stamp);
+        Some(owner.views)
     }
 
     /// One block less, freed before another was allocated or not; who saw it is
@@ -372,15 +433,9 @@ impl Owners {
         let Some(owner) = self.list.get_mut(id.0 as usize) else {
             return ViewSet::EMPTY;
         };
-        owner.keep_peak(self.stamp);
-        owner.blocks = owner.blocks.wrapping_sub(1);
-        owner.bytes = owner.bytes.wrapping_sub(size);
+        owner.subtract(size, is_temporary, self.stamp);
         let views = owner.views;
-        let mut overflows = false;
-        if is_temporary {
-            owner.temporary_bytes = owner.temporary_bytes.wrapping_add(size as u64);
-            (owner.temporary_blocks, overflows) = owner.temporary_blocks.overflowing_add(1);
-        }
+        let overflows = is_temporary && owner.temporary_blocks == 0;
         if owner.blocks == 0 && !owner.is_current {
             self.give_up(id);
         }
@@ -539,12 +594,8 @@ mod tests {
     const FIRST: ThreadId = ThreadId::FIRST;
 
     fn add(owners: &mut Owners, id: OwnerId, size: usize) -> ViewSet {
-        let mut seen = ViewSet::EMPTY;
-        owners.add(id, size, |views| {
-            seen = views;
-            false
-        });
-        seen
+        owners.add(id, size, false);
+        owners.views(id)
     }
 
     #[test]
@@ -586,11 +637,11 @@ mod tests {
         let id = owners.of(TracebackId(3), ThreadId(7), SEEN).unwrap();
         owners.stamp = u32::MAX - 1;
         for size in [10, 20] {
-            owners.add(id, size, |_| true);
+            owners.add(id, size, true);
         }
         owners.list[id.0 as usize].temporary_blocks = u32::MAX;
         owners.subtract(id, 20, true);
-        owners.add(id, 5, |_| false);
+        owners.add(id, 5, false);
         let amount = |bytes, blocks| Amount { bytes, blocks };
         let all: Vec<_> = owners.all(View::Profile).collect();
         assert_eq!(all[0].live, amount(15, 2));

@@ -39,6 +39,25 @@ impl Recent {
         self.last = address;
     }
 
+    /// Is only the last block kept?
+    #[inline]
+    pub fn is_plain(&self) -> bool {
+        self.older.is_empty()
+    }
+
+    /// As [`Recent::push`], where only the last block is kept.
+    #[inline(always)]
+    pub fn set_last(&mut self, address: usize) {
+        debug_assert!(self.is_plain());
+        self.last = address;
+    }
+
+    /// Is it the last block?
+    #[inline(always)]
+    pub fn is_last(&self, address: usize) -> bool {
+        self.last | IS_OBJECT == address | IS_OBJECT
+    }
+
     #[cold]
     #[inline(never)]
     fn push_older(&mut self) {
@@ -49,8 +68,7 @@ impl Recent {
     /// Is a block among the last?
     #[inline(always)]
     pub fn contains(&self, address: usize) -> bool {
-        self.last | IS_OBJECT == address | IS_OBJECT
-            || (!self.older.is_empty() && self.is_older(address))
+        self.is_last(address) || (!self.older.is_empty() && self.is_older(address))
     }
 
     #[cold]

@@ -98,12 +98,22 @@ pub(crate) fn pack(owner: OwnerId, size: usize, room: usize) -> Option<u32> {
     fits.then_some(owner.0 << SLACK_BITS | slack as u32)
 }
 
+/// As [`pack`], for a block that is at most [`FINE`] and by `slack` larger than what
+/// was asked for.
+#[inline(always)]
+pub(crate) fn pack_fine(owner: OwnerId, slack: usize) -> Option<u32> {
+    debug_assert!(slack <= MOST_SLACK);
+    let fits = owner.0.wrapping_sub(1) < MOST_OWNERS - 1;
+    fits.then_some(owner.0 << SLACK_BITS | slack as u32)
+}
+
 /// The owner and the size in a word of a block with `room` bytes, at most
 /// [`FINE`]; above that the size is `room`.
 #[inline(always)]
 pub(crate) fn unpack(word: u32, room: usize) -> (OwnerId, usize) {
     let slack = (word & MOST_SLACK as u32) as usize;
-    (OwnerId(word >> SLACK_BITS), room - slack.min(room))
+    debug_assert!(slack <= room);
+    (OwnerId(word >> SLACK_BITS), room.wrapping_sub(slack))
 }
 
 #[cfg(test)]
@@ -116,6 +126,7 @@ mod tests {
             for room in (16..=FINE).step_by(16) {
                 for size in room - 15..=room {
                     let word = pack(owner, size, room).unwrap();
+                    assert_eq!(pack_fine(owner, room - size), Some(word));
                     assert!(word != UNKNOWN && word != ELSEWHERE);
                     assert_eq!(unpack(word, room), (owner, size));
                 }
@@ -129,5 +140,8 @@ mod tests {
             );
         }
         assert_eq!(pack(OwnerId(MOST_OWNERS), 16, 16), None);
+        for owner in [0, MOST_OWNERS, u32::MAX].map(OwnerId) {
+            assert_eq!(pack_fine(owner, 0), None);
+        }
     }
 }

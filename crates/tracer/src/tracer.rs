@@ -356,28 +356,37 @@ impl<S: SideTable> Tracer<S> {
 
     #[inline(always)]
     fn count(&mut self, owner: OwnerId, size: usize) {
-        let (observers, leader) = (&mut self.observers, self.leader);
-        self.owners.add(owner, size, |views| {
-            let mut is_peak = false;
-            for view in View::ALL {
-                if views.contains(view) {
-                    let is_highest = observers[view.index()].counters.add(size);
-                    is_peak |= is_highest && view == leader;
-                }
+        let is_peak = self.raise(self.owners.views(owner), size);
+        self.owners.add(owner, size, is_peak);
+    }
+
+    /// More is alive for these views. Is that a peak that owners put down?
+    #[inline(always)]
+    fn raise(&mut self, views: ViewSet, size: usize) -> bool {
+        let mut is_peak = false;
+        for view in View::ALL {
+            if views.contains(view) && self.observers[view.index()].counters.add(size) {
+                is_peak |= view == self.leader;
             }
-            is_peak
-        });
+        }
+        is_peak
     }
 
     #[inline(always)]
     fn discount(&mut self, owner: OwnerId, size: usize, is_temporary: bool) -> ViewSet {
         let views = self.owners.subtract(owner, size, is_temporary);
+        self.lower(views, size);
+        views
+    }
+
+    /// Less is alive for these views.
+    #[inline(always)]
+    fn lower(&mut self, views: ViewSet, size: usize) {
         for view in View::ALL {
             if views.contains(view) {
                 self.observers[view.index()].counters.subtract(size);
             }
         }
-        views
     }
 
     /// The block in the side table at a place whose word is its own.
@@ -602,7 +611,7 @@ impl<S: SideTable> Tracer<S> {
         let owner = self.owner_seen_by(traceback, thread, views)?;
         self.take(address);
         self.put(address, Block { owner, ..block })?;
-        self.owners.add(owner, block.size, |_| false);
+        self.owners.add(owner, block.size, false);
         self.owners.subtract(block.owner, block.size, false);
         Ok(true)
     }

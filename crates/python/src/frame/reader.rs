@@ -64,6 +64,8 @@ pub struct FrameReader {
     epoch: u32,
     /// Frames that a traceback keeps, if they do not have to be counted beyond.
     limit: Option<u32>,
+    /// Tracebacks are of one line, which need not be counted beyond.
+    is_single: bool,
     /// Tracebacks are too long for levels.
     is_long: bool,
     builder: TracebackBuilder,
@@ -85,6 +87,7 @@ impl Default for FrameReader {
             unknown: None,
             epoch: 0,
             limit: Some(1),
+            is_single: true,
             is_long: false,
             builder: TracebackBuilder::default(),
         }
@@ -207,6 +210,7 @@ impl FrameReader {
         self.epoch = tracer.epoch();
         let counts_all = tracer.counts_all_frames();
         self.limit = (!counts_all).then(|| tracer.capture_limit().into());
+        self.is_single = self.limit == Some(1);
         self.is_long = tracer.capture_limit() > LONG;
     }
 
@@ -236,7 +240,7 @@ impl FrameReader {
                 return self.of_nobody(tracer);
             }
             let instruction = load(frame, FRAME.instruction);
-            if self.limit == Some(1) {
+            if self.is_single {
                 return match self.steps.known(instruction, self.root) {
                     Some(owner) if owner != SKIP => Ok(OwnerId(owner)),
                     _ => self.of_top(tracer, frame),
@@ -250,6 +254,39 @@ impl FrameReader {
                 return Ok(OwnerId(owner));
             }
             self.of_stack(tracer, frame)
+        }
+    }
+
+    /// The owner of what `thread` allocates now in the tracer's `epoch`, if nothing has
+    /// to be read anew for it; else a number that is no owner's.
+    ///
+    /// # Safety
+    /// `thread` is the calling thread's own live state.
+    #[inline(always)]
+    pub unsafe fn owner_at_hand(&self, epoch: u32, thread: *mut PyThreadState) -> OwnerId {
+        const NONE: OwnerId = OwnerId::NOBODY;
+        if self.epoch != epoch || self.thread != thread as usize {
+            return NONE;
+        }
+        // SAFETY: the caller's contract.
+        unsafe {
+            let frame = top_frame(thread);
+            if frame.is_null() {
+                return NONE;
+            }
+            let caller = match self.is_single {
+                true => self.root,
+                false => match self.stacks.get(self.recent) {
+                    Some(stack) => match stack.caller(frame, self.root) {
+                        Some(caller) => caller,
+                        None => return NONE,
+                    },
+                    None => return NONE,
+                },
+            };
+            // SKIP is no owner's number.
+            let instruction = load(frame, FRAME.instruction);
+            OwnerId(self.steps.known(instruction, caller).unwrap_or(SKIP))
         }
     }
 

@@ -105,6 +105,12 @@ pub unsafe fn thread_with_gil() -> *mut PyThreadState {
     }
 }
 
+/// As [`thread_with_gil`], if it takes no call; else null.
+#[inline(always)]
+pub fn thread_at_hand() -> *mut PyThreadState {
+    direct::current().unwrap_or(ptr::null_mut())
+}
+
 /// Does a thread state belong to the calling thread?
 #[cfg(not(Py_3_12))]
 #[inline]

@@ -6,14 +6,78 @@
 //! variable of the thread. Everything else goes the way of all hooks.
 
 use std::ffi::c_void;
+use std::ptr;
 use std::sync::atomic::Ordering;
 
-use super::{SILENT, STATE};
+use wrasse_tracer::FINE;
+
+use super::{QUICK, SILENT, STATE};
 use crate::capture;
 use crate::frame;
 use crate::small_objects::heaps;
 
+/// By how much the sizes of small blocks differ.
+const STEP: usize = wrasse_allocator::size_class::ALIGNMENT;
+
+/// How much larger than asked for a block is that has no second word; else 0.
+#[inline(always)]
+fn slack(size: usize) -> usize {
+    match size <= FINE {
+        true => size.wrapping_neg() % STEP,
+        false => 0,
+    }
+}
+
+/// A new block, recorded; null, and nothing is done, if that is not quickly done.
+///
+/// # Safety
+/// Called from an allocator function, with the GIL of the interpreter whose heap it is.
+#[inline(always)]
+unsafe fn malloc_quickly(size: usize) -> *mut c_void {
+    // SAFETY: as in `malloc_with_care`; what is in QUICK is in STATE.
+    unsafe {
+        if let Some(heap) = heaps::at_hand()
+            && heaps::needs_no_check(|| size)
+            && SILENT.load(Ordering::Relaxed) == 0
+            && let Some(busy) = STATE.try_enter()
+            && let Some(state) = QUICK.load(Ordering::Relaxed).as_mut()
+            && let thread = frame::thread_at_hand()
+            && !thread.is_null()
+            && let Some(spot) = heap.spot_at_hand(size)
+            && state.record_quickly(spot, size, slack(size), thread)
+        {
+            drop(busy);
+            let block = heap.hand_out_spot(spot).cast();
+            return match capture::spend(size) {
+                true => looked(block),
+                false => block,
+            };
+        }
+    }
+    ptr::null_mut()
+}
+
+#[cold]
+#[inline(never)]
+fn looked(block: *mut c_void) -> *mut c_void {
+    capture::look();
+    block
+}
+
 pub extern "C" fn malloc<const D: usize, const S: usize>(
+    context: *mut c_void,
+    size: usize,
+) -> *mut c_void {
+    // SAFETY: as in `malloc_with_care`.
+    let block = unsafe { malloc_quickly(size) };
+    if block.is_null() {
+        return malloc_with_care::<D, S>(context, size);
+    }
+    block
+}
+
+#[inline(never)]
+extern "C" fn malloc_with_care<const D: usize, const S: usize>(
     context: *mut c_void,
     size: usize,
 ) -> *mut c_void {
@@ -47,7 +111,7 @@ pub extern "C" fn realloc<const D: usize, const S: usize>(
     block: *mut c_void,
     size: usize,
 ) -> *mut c_void {
-    // SAFETY: as in `malloc`; the block is the caller's. Nobody else can be given
+    // SAFETY: as in `malloc_with_care`; the block is the caller's. Nobody else can be given
     // the old block before its trace is gone, since nobody else has this heap.
     unsafe {
         if let Some(heap) = heaps::at_hand()
@@ -75,7 +139,30 @@ pub extern "C" fn realloc<const D: usize, const S: usize>(
 }
 
 pub extern "C" fn free<const D: usize, const S: usize>(context: *mut c_void, block: *mut c_void) {
-    // SAFETY: as in `malloc`; the caller has done with the block.
+    // SAFETY: as in `malloc_with_care`; what is in QUICK is in STATE. The caller has
+    // done with the block.
+    unsafe {
+        if let Some(heap) = heaps::at_hand()
+            && heap.owns(block.cast())
+            && let spot = heap.spot_of_owned(block.cast())
+            && heaps::needs_no_check(|| spot.size())
+            && let Some(busy) = STATE.try_enter()
+            && let Some(state) = QUICK.load(Ordering::Relaxed).as_mut()
+            && state.release_quickly(spot)
+        {
+            drop(busy);
+            return heap.release_spot(spot);
+        }
+    }
+    free_with_care::<D, S>(context, block);
+}
+
+#[inline(never)]
+extern "C" fn free_with_care<const D: usize, const S: usize>(
+    context: *mut c_void,
+    block: *mut c_void,
+) {
+    // SAFETY: as in `malloc_with_care`; the caller has done with the block.
     unsafe {
         if let Some(heap) = heaps::at_hand()
             && heap.owns(block.cast())

@@ -1,6 +1,7 @@
 //! What the hooks share: the tracer, and what is remembered of frames.
 
 use pyo3_ffi::PyThreadState;
+use wrasse_allocator::heap::Spot;
 use wrasse_tracer::{Exhausted, OwnerId, Released, Tracer, View};
 
 use super::words::{Place, Words};
@@ -91,6 +92,49 @@ impl State {
         // SAFETY: the caller's contract.
         let place = unsafe { self.tracer.side_table().place_of(address)? };
         self.tracer.is_at(place).then_some(place)
+    }
+
+    /// May blocks be recorded and released quickly?
+    pub fn can_be_quick(&self) -> bool {
+        !self.tracer.active().is_empty()
+            && self.tracer.side_table().is_there()
+            && self.tracer.can_be_quick()
+    }
+
+    /// As [`State::record_served`], where all is at hand: `spot` is the block that is
+    /// about to be handed out, by `slack` larger than `size`. No, and nothing is done,
+    /// where something is not.
+    ///
+    /// # Safety
+    /// As for [`State::record`], with a thread; and [`State::can_be_quick`].
+    #[inline(always)]
+    pub unsafe fn record_quickly(
+        &mut self,
+        spot: Spot<'_>,
+        size: usize,
+        slack: usize,
+        thread: *mut PyThreadState,
+    ) -> bool {
+        // SAFETY: the caller's contract.
+        unsafe {
+            let owner = self.frames.owner_at_hand(self.tracer.epoch(), thread);
+            let place = self.tracer.side_table().place_at(spot);
+            let address = spot.address() as usize;
+            self.tracer
+                .record_quickly(place, address, size, slack, owner)
+        }
+    }
+
+    /// A block is about to be released for good. No, and nothing is done, where that is
+    /// not quickly done.
+    ///
+    /// # Safety
+    /// [`State::can_be_quick`], and the block is in use.
+    #[inline(always)]
+    pub unsafe fn release_quickly(&mut self, spot: Spot<'_>) -> bool {
+        // SAFETY: the caller's contract.
+        let place = unsafe { self.tracer.side_table().place_at(spot) };
+        self.tracer.release_quickly(place, spot.address() as usize)
     }
 
     /// A block is about to be released: for good, or since it is being resized.

@@ -9,6 +9,7 @@
 use std::ptr;
 
 use wrasse_allocator::Region;
+use wrasse_allocator::heap::Spot;
 use wrasse_allocator::pool::{MOST_BLOCKS, SIZE};
 use wrasse_tracer::{FINE, SideTable};
 
@@ -87,6 +88,28 @@ impl Words {
         })
     }
 
+    /// Is there a table?
+    pub fn is_there(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// As [`Words::place_of`], for a block that was found already.
+    ///
+    /// # Safety
+    /// There is a table, and the block is one of the allocator's, in use or about to be.
+    #[inline(always)]
+    pub unsafe fn place_at(&self, spot: Spot<'_>) -> Place {
+        debug_assert!(self.is_there());
+        if self.0.is_none() {
+            // SAFETY: the caller's contract. Said so that nobody asks again.
+            unsafe { std::hint::unreachable_unchecked() };
+        }
+        Place {
+            number: spot.index().flat(),
+            room: spot.size(),
+        }
+    }
+
     #[inline(always)]
     fn at(&self, number: usize) -> *mut u32 {
         match &self.0 {
@@ -132,14 +155,14 @@ impl SideTable for Words {
         unsafe { self.at(place.number).write(word) }
     }
 
-    #[inline]
+    #[inline(always)]
     fn second(&self, place: Place) -> u32 {
         debug_assert!(place.room > FINE && place.number % MOST_BLOCKS < SECOND);
         // SAFETY: as in `word`.
         unsafe { self.at(place.number + SECOND).read() }
     }
 
-    #[inline]
+    #[inline(always)]
     fn set_second(&mut self, place: Place, word: u32) {
         debug_assert!(place.room > FINE && place.number % MOST_BLOCKS < SECOND);
         // SAFETY: as in `word`.

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::Tracer;
 use super::tests::traceback;
 use crate::location::LocationId;
-use crate::side_table::{NoSideTable, SideTable};
+use crate::side_table::{FINE, NoSideTable, SideTable};
 use crate::snapshot::Snapshot;
 use crate::thread::ThreadId;
 use crate::traceback::TracebackId;
@@ -55,7 +55,7 @@ impl SideTable for Words {
         self.words.entry(place).or_default().0 = word;
     }
     fn second(&self, place: usize) -> u32 {
-        self.words[&place].1
+        self.words.get(&place).map_or(0, |words| words.1)
     }
     fn set_second(&mut self, place: usize, word: u32) {
         self.words.entry(place).or_default().1 = word;
@@ -72,11 +72,46 @@ impl SideTable for Words {
     }
 }
 
+/// Sizes, of which many fit into the rooms above.
+fn size() -> impl Strategy<Value = usize> {
+    prop_oneof![0usize..1000, 977usize..=992, 1025usize..=1280]
+}
+
+/// A new block, the quick way where it can be.
+fn record<S: SideTable>(
+    tracer: &mut Tracer<S>,
+    address: usize,
+    size: usize,
+    traceback: TracebackId,
+) {
+    if let Some(place) = tracer.side.place(address) {
+        let room = tracer.side.room(place);
+        let slack = match size > FINE {
+            true => 0,
+            false => room.wrapping_sub(size),
+        };
+        let owner = tracer.owner(traceback, ThreadId::FIRST).unwrap();
+        let fits = (size > FINE) == (room > FINE) && size <= room && slack < 16;
+        if fits && tracer.record_quickly(place, address, size, slack, owner) {
+            return;
+        }
+    }
+    tracer.record(address, size, traceback).unwrap();
+}
+
+/// A block goes, the quick way where it can.
+fn release<S: SideTable>(tracer: &mut Tracer<S>, address: usize) {
+    let place = tracer.side.place(address);
+    if !place.is_some_and(|place| tracer.release_quickly(place, address)) {
+        tracer.release(address);
+    }
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let address = (1usize..40).prop_map(|a| a * 16);
     let view = prop_oneof![Just(PROGRAM), Just(PROFILE)];
     prop_oneof![
-        8 => (address.clone(), 0usize..1000, 0u32..5).prop_map(|(a, s, l)| Step::Record(a, s, l)),
+        8 => (address.clone(), size(), 0u32..5).prop_map(|(a, s, l)| Step::Record(a, s, l)),
         6 => address.clone().prop_map(Step::Release),
         3 => (address.clone(), address.clone(), 0usize..1000)
             .prop_map(|(a, b, s)| Step::Move(a, b, s)),
@@ -153,13 +188,13 @@ fn check<S: SideTable>(mut tracer: Tracer<S>, steps: &[Step]) -> Result<(), Test
                 }
                 let stack = [line, 100, 101, 102];
                 let id = traceback(&mut tracer, &stack);
-                tracer.record(address, size, id).unwrap();
+                record(&mut tracer, address, size, id);
                 models
                     .iter_mut()
                     .for_each(|m| m.record(address, size, &stack));
             }
             Step::Release(address) => {
-                tracer.release(address);
+                release(&mut tracer, address);
                 models.iter_mut().for_each(|m| {
                     m.live.remove(&(0, address));
                 });

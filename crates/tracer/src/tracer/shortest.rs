@@ -1,4 +1,8 @@
 //! The shortest ways: for blocks whose word in the side table says all.
+//!
+//! The quick ones look at everything before they change anything, and call nothing:
+//! where they do not apply they answer no, and the caller goes the ordinary way from
+//! the beginning. So whoever inlines them needs few registers and no stack.
 
 use super::Tracer;
 use crate::owner::OwnerId;
@@ -64,6 +68,64 @@ impl<S: SideTable> Tracer<S> {
         let block = self.read(place, word);
         self.erase(place, UNKNOWN);
         self.discount(block.owner, block.size, is_temporary);
+        true
+    }
+
+    /// May [`Tracer::record_quickly`] and [`Tracer::release_quickly`] be asked? Changes
+    /// with [`Tracer::set_temporary`] only.
+    pub fn can_be_quick(&self) -> bool {
+        self.recent.is_plain()
+    }
+
+    /// As [`Tracer::record_at`], for a block that is by `slack` larger than `size`, or by
+    /// as much as it likes where `size` is above [`side_table::FINE`] and `slack` 0. It
+    /// also answers no to a number that is no owner's.
+    #[inline(always)]
+    pub fn record_quickly(
+        &mut self,
+        place: S::Place,
+        address: usize,
+        size: usize,
+        slack: usize,
+        owner: OwnerId,
+    ) -> bool {
+        debug_assert!(match size > side_table::FINE {
+            true => slack == 0 && self.side.room(place) > side_table::FINE,
+            false => self.side.room(place) == size + slack,
+        });
+        let Some(word) = side_table::pack_fine(owner, slack) else {
+            return false;
+        };
+        if self.side.word(place) != UNKNOWN || self.owners.is_last_stamp() {
+            return false;
+        }
+        self.side.set_word(place, word);
+        if size > side_table::FINE {
+            self.side.set_second(place, size as u32);
+        }
+        let is_peak = self.raise(self.owners.views(owner), size);
+        self.owners.add_quickly(owner, size, is_peak);
+        self.recent.set_last(address);
+        true
+    }
+
+    /// As [`Tracer::release_at`], for a block of which something is known.
+    #[inline(always)]
+    pub fn release_quickly(&mut self, place: S::Place, address: usize) -> bool {
+        let word = self.side.word(place);
+        if word == UNKNOWN || word == ELSEWHERE {
+            return false;
+        }
+        let block = self.read(place, word);
+        let is_temporary = self.recent.is_last(address);
+        let counted = self
+            .owners
+            .subtract_quickly(block.owner, block.size, is_temporary);
+        let Some(views) = counted else {
+            return false;
+        };
+        self.erase(place, UNKNOWN);
+        self.lower(views, block.size);
         true
     }
 }
