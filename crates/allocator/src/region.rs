@@ -234,16 +234,22 @@ impl Region {
         (size != 0 && index.slot as usize * size == within).then_some((index, size))
     }
 
-    /// Whether `address` is in one of the region's pools and where a block begins, as
-    /// [`Region::block_at`] would find, for a block in use. Any thread.
+    /// Whether a block begins `offset` bytes behind the first pool, as
+    /// [`Region::block_at`] would find, for an offset within a block in use. Any thread.
+    ///
+    /// # Safety
+    /// The offset is below the second number of [`Region::range`].
     #[inline(always)]
-    pub fn begins_block(&self, address: *const u8) -> bool {
-        if !self.owns(address) {
-            return false;
-        }
-        // SAFETY: just compared.
-        let (_, record, within) = unsafe { self.locate(address as usize) };
+    pub unsafe fn begins_block(&self, offset: usize) -> bool {
+        // SAFETY: the caller's contract.
+        let (_, record, within) = unsafe { self.locate(self.base.wrapping_add(offset)) };
         record.begins_block(within)
+    }
+
+    /// Bytes of pools that were ever taken, from the first on: no block in use is
+    /// beyond. Any thread.
+    pub fn taken(&self) -> usize {
+        self.taken.load(Ordering::Acquire) << pool::SHIFT
     }
 
     /// As [`Region::block_at`], for what is known to be such an address.

@@ -26,9 +26,11 @@ mod seen;
 mod untrack;
 mod weak;
 
+use std::cell::Cell;
 use std::ptr;
 
 use pyo3_ffi::*;
+use wrasse_allocator::Region;
 use wrasse_collector::{Model, OLDEST, Survey, WeakOutcome};
 
 use referents::Referents;
@@ -37,7 +39,7 @@ use crate::layout::GcState;
 use crate::list::{
     CANDIDATE, FINALIZED, FLAGS, Heads, Link, List, append, has_link, link_of, object_of, unlink,
 };
-use crate::{census, doctor};
+use crate::{census, doctor, small_objects};
 
 const COUNT_SHIFT: u32 = 2;
 const COUNT_ONE: usize = 1 << COUNT_SHIFT;
@@ -58,6 +60,12 @@ pub struct Heap<'a> {
     heads: &'a Heads,
     referents: Referents,
     freed: freed::Freed,
+    /// Where blocks can be told by their address, if anywhere.
+    region: Option<&'static Region>,
+    /// How many objects there are on the list that was opened when it was made.
+    opened: Cell<Option<usize>>,
+    /// What there is among the objects that were partitioned last.
+    surveyed: Cell<Option<Survey>>,
 }
 
 impl<'a> Heap<'a> {
@@ -73,6 +81,9 @@ impl<'a> Heap<'a> {
             heads,
             referents: Referents::new(),
             freed: freed::Freed::default(),
+            region: small_objects::region(),
+            opened: Cell::new(None),
+            surveyed: Cell::new(None),
         }
     }
 
@@ -91,6 +102,18 @@ impl<'a> Heap<'a> {
             print(what, link);
         }
         self.merge(&printed, list);
+    }
+
+    /// Whether the address of `object` tells that it has no link: it begins where its
+    /// block does.
+    #[inline(always)]
+    fn is_leaf(&self, object: *mut PyObject) -> bool {
+        self.region.is_some_and(|region| {
+            let (base, length) = region.range();
+            let offset = (object as usize).wrapping_sub(base);
+            // SAFETY: just compared.
+            offset < length && unsafe { region.begins_block(offset) }
+        })
     }
 
     fn debug(&self) -> i32 {
@@ -112,6 +135,61 @@ unsafe fn is_immortal(object: *mut PyObject) -> bool {
 #[cfg(not(Py_3_12))]
 unsafe fn is_immortal(_object: *mut PyObject) -> bool {
     false
+}
+
+/// Makes the object of `link` a candidate, with its reference count as scratch count.
+#[inline(always)]
+unsafe fn open(link: Link) {
+    // SAFETY: the caller passes a link of a live object.
+    unsafe {
+        let references = Py_REFCNT(object_of(link)) as usize;
+        debug_assert!(references > 0, "a dead object is still tracked");
+        (*link).prev = AHEAD | references << COUNT_SHIFT | CANDIDATE | ((*link).prev & FINALIZED);
+    }
+}
+
+/// Finds out what there is among objects, from one to the next; see [`Survey`].
+struct Surveyor {
+    survey: Survey,
+    // Neighbours are often of one type, which says most.
+    last: *mut PyTypeObject,
+    finalizer: bool,
+    weaklist: isize,
+}
+
+impl Surveyor {
+    fn new() -> Self {
+        Self {
+            survey: Survey {
+                uncollectable: false,
+                weak: false,
+                finalizers: false,
+            },
+            last: ptr::null_mut(),
+            finalizer: false,
+            weaklist: 0,
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn look(&mut self, link: Link) {
+        // SAFETY: the caller passes a link of a live object, which has a live type;
+        // a type's list of weak references is where it says.
+        unsafe {
+            let object = object_of(link);
+            let kind = Py_TYPE(object);
+            if kind != self.last {
+                self.last = kind;
+                self.survey.uncollectable |= (*kind).tp_del.is_some();
+                self.survey.weak |= PyWeakref_Check(object) != 0;
+                self.finalizer = (*kind).tp_finalize.is_some();
+                self.weaklist = weak::offset(kind);
+            }
+            self.survey.finalizers |= self.finalizer && (*link).prev & FINALIZED == 0;
+            self.survey.weak |=
+                self.weaklist != 0 && *object.byte_offset(self.weaklist).cast::<usize>() != 0;
+        }
+    }
 }
 
 // SAFETY: as to the implementation's promises, CPython's own collector relies on
@@ -160,6 +238,9 @@ unsafe impl Model for Heap<'_> {
     }
 
     fn open(&self, set: &List) -> usize {
+        if let Some(count) = self.opened.take() {
+            return count;
+        }
         let mut count = 0;
         // SAFETY: objects on CPython's lists are alive. An immortal object's
         // own `prev` is still proper when the walk reaches it, so it can be
@@ -176,10 +257,7 @@ unsafe impl Model for Heap<'_> {
                     (*next).prev = prev as usize | ((*next).prev & FLAGS);
                     append(link, permanent);
                 } else {
-                    let references = Py_REFCNT(object) as usize;
-                    debug_assert!(references > 0, "a dead object is still tracked");
-                    (*link).prev =
-                        AHEAD | references << COUNT_SHIFT | CANDIDATE | ((*link).prev & FINALIZED);
+                    open(link);
                     count += 1;
                 }
                 link = next;
@@ -214,12 +292,33 @@ unsafe impl Model for Heap<'_> {
 
     fn partition(&self, set: &List, candidates: bool, onto: &List) -> usize {
         let mut moved = 0;
-        self.each(set, |link| {
-            if self.is_candidate(link) == candidates {
-                self.transfer(link, onto);
-                moved += 1;
+        let mut surveyor = Surveyor::new();
+        // SAFETY: both are proper lists, and each link is put behind the last one of
+        // the list that it stays on or goes to.
+        unsafe {
+            let (mut kept, mut taken) = (set.head(), (*onto.head()).prev as Link);
+            let mut link = (*kept).next as Link;
+            while link != set.head() {
+                let next = (*link).next as Link;
+                let word = (*link).prev;
+                let last = if (word & CANDIDATE != 0) == candidates {
+                    surveyor.look(link);
+                    moved += 1;
+                    &mut taken
+                } else {
+                    &mut kept
+                };
+                (**last).next = link as usize;
+                (*link).prev = *last as usize | (word & FLAGS);
+                *last = link;
+                link = next;
             }
-        });
+            for (last, head) in [(kept, set.head()), (taken, onto.head())] {
+                (*last).next = head as usize;
+                (*head).prev = last as usize;
+            }
+        }
+        self.surveyed.set(Some(surveyor.survey));
         moved
     }
 
@@ -268,7 +367,7 @@ unsafe impl Model for Heap<'_> {
         // SAFETY: a candidate's object is alive, and nothing foreign runs.
         unsafe {
             self.referents.each(object_of(link), |object| {
-                if has_link(object) {
+                if !self.is_leaf(object) && has_link(object) {
                     let link = link_of(object);
                     if (*link).prev & CANDIDATE != 0 {
                         visit(link);
@@ -319,30 +418,12 @@ unsafe impl Model for Heap<'_> {
     }
 
     fn survey(&self, unreachable: &List) -> Survey {
-        let mut survey = Survey {
-            uncollectable: false,
-            weak: false,
-            finalizers: false,
-        };
-        // Neighbours are often of one type, which says most.
-        let mut last = ptr::null_mut();
-        let (mut finalizer, mut weaklist) = (false, 0);
-        // SAFETY: a live object has a live type; a type's list of weak
-        // references is where it says.
-        self.each(unreachable, |link| unsafe {
-            let object = object_of(link);
-            let kind = Py_TYPE(object);
-            if kind != last {
-                last = kind;
-                survey.uncollectable |= (*kind).tp_del.is_some();
-                survey.weak |= PyWeakref_Check(object) != 0;
-                finalizer = (*kind).tp_finalize.is_some();
-                weaklist = weak::offset(kind);
-            }
-            survey.finalizers |= finalizer && (*link).prev & FINALIZED == 0;
-            survey.weak |= weaklist != 0 && *object.byte_offset(weaklist).cast::<usize>() != 0;
-        });
-        survey
+        self.surveyed.take().unwrap_or_else(|| {
+            let mut surveyor = Surveyor::new();
+            // SAFETY: members of a set are links of live objects.
+            self.each(unreachable, |link| unsafe { surveyor.look(link) });
+            surveyor.survey
+        })
     }
 
     fn finalize(&self, link: Link) -> bool {

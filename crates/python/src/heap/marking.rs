@@ -80,7 +80,7 @@ impl<const N: usize> Queue<N> {
     #[inline]
     fn pass(&mut self, object: *mut PyObject) -> Option<*mut PyObject> {
         if self.length == N {
-            let oldest = std::mem::replace(&mut self.slots[self.first], object);
+            let oldest = std::mem::replace(&mut self.slots[self.first % N], object);
             self.first = (self.first + 1) % N;
             return Some(oldest);
         }
@@ -95,7 +95,7 @@ impl<const N: usize> Queue<N> {
         if self.length == 0 {
             return None;
         }
-        let oldest = self.slots[self.first];
+        let oldest = self.slots[self.first % N];
         self.first = (self.first + 1) % N;
         self.length -= 1;
         Some(oldest)
@@ -125,6 +125,8 @@ struct Marker {
     /// Met and tracked objects that are still to be scanned.
     work: Vec<*mut PyObject>,
     spans: Vec<Span>,
+    /// Met types without a link, which no traversal looks into.
+    types: Vec<*mut PyTypeObject>,
     edges: Queue<EDGES>,
     bodies: Queue<BODIES>,
     doubts: Queue<DOUBTS>,
@@ -136,6 +138,11 @@ struct Marker {
     /// Exact tuples and dicts that may need no tracking.
     atomic: Vec<*mut PyObject>,
     immortal: Vec<*mut PyObject>,
+}
+
+#[cfg(Py_3_12)]
+unsafe extern "C" {
+    fn PyType_GetDict(kind: *mut PyTypeObject) -> *mut PyObject;
 }
 
 extern "C" fn visit(object: *mut PyObject, marker: *mut c_void) -> i32 {
@@ -159,6 +166,7 @@ impl Marker {
             seen,
             work: Vec::new(),
             spans: Vec::new(),
+            types: Vec::new(),
             edges: Queue::new(),
             bodies: Queue::new(),
             doubts: Queue::new(),
@@ -194,6 +202,9 @@ impl Marker {
         // the two words in front.
         unsafe {
             if !has_link(object) {
+                if PyType_Check(object) != 0 {
+                    push(&mut self.types, object.cast());
+                }
                 return false;
             }
             let next = (*link_of(object)).next as Link;
@@ -218,6 +229,8 @@ impl Marker {
                     self.approach(object);
                 } else if let Some(span) = self.spans.pop() {
                     self.follow(span);
+                } else if let Some(kind) = self.types.pop() {
+                    self.look_into(kind);
                 } else if let Some(waited) = self.edges.take() {
                     // Nothing new comes by itself: what waits must do.
                     if self.is_tracked(waited) {
@@ -275,7 +288,7 @@ impl Marker {
                 let count = PyTuple_GET_SIZE(object) as usize;
                 let first = (*object.cast::<PyTupleObject>()).ob_item.as_mut_ptr();
                 self.row(first, count);
-                self.doubt(object, count);
+                self.doubt(object);
             } else if kind == &raw mut PyDict_Type {
                 let Some((first, count, stride)) = DICT.entries(object) else {
                     self.traverse(object);
@@ -293,7 +306,7 @@ impl Marker {
                     let first = first.wrapping_sub(1);
                     self.follow(Span { first, ..span });
                 }
-                self.doubt(object, count);
+                self.doubt(object);
             } else {
                 let Some(values) = self.referents.values(kind, object) else {
                     self.traverse(object);
@@ -306,6 +319,29 @@ impl Marker {
                 if kind != self.kind {
                     self.kind = kind;
                     self.edge(kind.cast());
+                }
+            }
+        }
+    }
+
+    /// Follows what a static type holds, which is alive as long as the interpreter.
+    unsafe fn look_into(&mut self, kind: *mut PyTypeObject) {
+        // SAFETY: a live type holds these, or null.
+        unsafe {
+            #[cfg(Py_3_12)]
+            let dict = {
+                let dict = PyType_GetDict(kind);
+                if !dict.is_null() {
+                    Py_DECREF(dict); // the type's stays
+                }
+                dict
+            };
+            #[cfg(not(Py_3_12))]
+            let dict = (*kind).tp_dict;
+            let base = (*kind).tp_base.cast();
+            for object in [dict, (*kind).tp_mro, (*kind).tp_bases, base] {
+                if !object.is_null() {
+                    self.edge(object);
                 }
             }
         }
@@ -366,18 +402,16 @@ impl Marker {
     }
 
     /// Has a tuple or dict looked at again, once its children's headers are here:
-    /// it may need no tracking. Large ones are looked at in the end.
+    /// it may need no tracking.
     #[inline]
-    unsafe fn doubt(&mut self, object: *mut PyObject, count: usize) {
-        if count > SMALL {
-            push(&mut self.atomic, object);
-        } else if let Some(waited) = self.doubts.pass(object) {
+    unsafe fn doubt(&mut self, object: *mut PyObject) {
+        if let Some(waited) = self.doubts.pass(object) {
             // SAFETY: what was put in is alive.
             unsafe { self.decide(waited) };
         }
     }
 
-    /// Remembers a small tuple or dict that holds nothing that could be part of a
+    /// Remembers a tuple or dict that holds nothing that could be part of a
     /// cycle, but for tuples that may turn out to need no tracking themselves.
     unsafe fn decide(&mut self, object: *mut PyObject) {
         // SAFETY: a live exact tuple or dict, whose children are alive. A null
@@ -422,8 +456,8 @@ pub struct Alive {
 
 impl Heap<'_> {
     /// Leaves on `set` what roots reach, in its order, and moves the rest to
-    /// `rest`. If marking cannot be done, or would not pay, that is everything.
-    /// Runs no foreign code.
+    /// `rest`, which is empty before and can be collected only after. If marking
+    /// cannot be done, or would not pay, the rest is everything. Runs no foreign code.
     ///
     /// Time is linear in the objects that are alive and their references, and in
     /// the rest.
@@ -461,22 +495,7 @@ impl Heap<'_> {
                 set.move_to(rest);
                 return Alive::default();
             }
-            if self.debug() != 0 || has_visible_order(&mut seen) {
-                // What the program sees of the rest comes in the order of the list.
-                let mut link = (*set.head()).next as Link;
-                while link != set.head() {
-                    let next = (*link).next as Link;
-                    link = if seen.has_met(object_of(link)) {
-                        next
-                    } else {
-                        move_stretch(link, rest, |link| seen.has_met(object_of(link)))
-                    };
-                }
-            } else {
-                seen.each_unmet_follower(|seen, first| {
-                    move_stretch(link_of(first), rest, |link| seen.has_met(object_of(link)));
-                });
-            }
+            self.open_rest(set, rest, &mut seen);
             for object in immortal {
                 // Where `open` puts those that it comes across.
                 let link = link_of(object);
@@ -494,50 +513,142 @@ impl Heap<'_> {
             }
         }
     }
+
+    /// Moves to `rest` what of `set` was not met, and opens it, as [`Model::open`]
+    /// would, which then need not.
+    ///
+    /// [`Model::open`]: wrasse_collector::Model::open
+    unsafe fn open_rest(&self, set: &List, rest: &List, seen: &mut Seen) {
+        let mut stretches = Vec::new();
+        let mut chain = Chain::new(rest);
+        let mut opened = 0;
+        // What the program could see the order of: finalizers, callbacks, output.
+        let mut visible = usize::MAX * usize::from(self.debug() != 0);
+        let (mut last_kind, mut is_final) = (ptr::null_mut(), false);
+        // SAFETY: `set` is a proper list of live objects, and `rest` an empty one.
+        // Links are followed forward only, behind which nothing is opened yet.
+        unsafe {
+            let permanent = &raw mut (*self.state).permanent.head;
+            seen.each_unmet_follower(|seen, first| {
+                let mut link = link_of(first);
+                let before = ((*link).prev & !FLAGS) as Link;
+                let mut last = before;
+                while !seen.has_met(object_of(link)) {
+                    let next = (*link).next as Link;
+                    let object = object_of(link);
+                    if visible < 2 {
+                        let kind = Py_TYPE(object);
+                        if kind != last_kind {
+                            last_kind = kind;
+                            is_final = (*kind).tp_finalize.is_some() || (*kind).tp_del.is_some();
+                        }
+                        let finalized = (*link).prev & FINALIZED != 0;
+                        visible +=
+                            usize::from(is_final && !finalized || weak::has_callback(object));
+                    }
+                    if super::is_immortal(object) {
+                        unlink(link);
+                        append(link, permanent);
+                    } else {
+                        super::open(link);
+                        opened += 1;
+                        last = link;
+                    }
+                    link = next;
+                }
+                if last == before {
+                    return;
+                }
+                let stretch = Stretch {
+                    before,
+                    last,
+                    end: link,
+                };
+                if stretches.len() < MOST_STRETCHES && stretches.try_reserve(1).is_ok() {
+                    stretches.push(stretch);
+                } else {
+                    stretch.move_to(&mut chain);
+                }
+            });
+            if visible < 2 {
+                for stretch in stretches {
+                    stretch.move_to(&mut chain);
+                }
+            } else {
+                let mut before = set.head();
+                let mut link = (*before).next as Link;
+                while link != set.head() {
+                    let next = (*link).next as Link;
+                    if seen.has_met(object_of(link)) {
+                        (*before).next = link as usize;
+                        (*link).prev = before as usize | ((*link).prev & FLAGS);
+                        before = link;
+                    } else {
+                        chain.add(link, link);
+                    }
+                    link = next;
+                }
+                (*before).next = link as usize;
+                (*link).prev = before as usize;
+            }
+        }
+        chain.close();
+        self.opened.set(Some(opened));
+    }
 }
 
-/// Whether a program could tell in which order the objects that were not met are
-/// finalized, or their weak references' callbacks called, if they turned out to be
-/// garbage.
-unsafe fn has_visible_order(seen: &mut Seen) -> bool {
-    let mut visible = 0;
-    // SAFETY: what stands on lists is alive.
-    seen.each_unmet_follower(|seen, first| unsafe {
-        let mut link = link_of(first);
-        while visible < 2 && !seen.has_met(object_of(link)) {
-            let object = object_of(link);
-            let kind = Py_TYPE(object);
-            let finalizer = (*kind).tp_finalize.is_some() && (*link).prev & FINALIZED == 0;
-            visible +=
-                usize::from(finalizer || (*kind).tp_del.is_some() || weak::has_callback(object));
-            link = (*link).next as Link;
-        }
-    });
-    visible >= 2
+/// Stretches of a list that are remembered before any is taken out: of more, the
+/// program sees what comes of them in the order of addresses.
+const MOST_STRETCHES: usize = 64 * 1024;
+
+/// Opened links on a list between others.
+struct Stretch {
+    before: Link,
+    last: Link,
+    end: Link,
 }
 
-/// Moves the links from `first` on to `rest`, up to the one that `is_end` knows, and
-/// returns that.
-unsafe fn move_stretch(first: Link, rest: &List, is_end: impl Fn(Link) -> bool) -> Link {
-    // SAFETY: the caller passes a link of a proper list, on which an end follows.
-    unsafe {
-        let before = ((*first).prev & !FLAGS) as Link;
-        let mut last = first;
-        let mut end = (*last).next as Link;
-        while !is_end(end) {
-            last = end;
-            end = (*last).next as Link;
+impl Stretch {
+    /// Takes it out of its list and adds it to `chain`.
+    unsafe fn move_to(self, chain: &mut Chain) {
+        // SAFETY: both neighbours are on the list, which is proper but for opened links.
+        unsafe {
+            let first = (*self.before).next as Link;
+            (*self.before).next = self.end as usize;
+            (*self.end).prev = self.before as usize | ((*self.end).prev & FLAGS);
+            chain.add(first, self.last);
         }
-        (*before).next = end as usize;
-        (*end).prev = before as usize | ((*end).prev & FLAGS);
+    }
+}
 
-        let head = rest.head();
-        let tail = (*head).prev as Link;
-        (*tail).next = first as usize;
-        (*first).prev = tail as usize | ((*first).prev & FLAGS);
-        (*last).next = head as usize;
-        (*head).prev = last as usize;
-        end
+/// An opened list that is being made, of which only `next` can be followed.
+struct Chain {
+    head: Link,
+    last: Link,
+}
+
+impl Chain {
+    /// On the empty list `list`.
+    fn new(list: &List) -> Self {
+        debug_assert!(list.is_empty());
+        let head = list.head();
+        Self { head, last: head }
+    }
+
+    /// Adds the links from `first` to `last`, which lead from one to the next.
+    unsafe fn add(&mut self, first: Link, last: Link) {
+        // SAFETY: the last one added, or the head, is live.
+        unsafe { (*self.last).next = first as usize };
+        self.last = last;
+    }
+
+    /// Makes the list whole.
+    fn close(self) {
+        // SAFETY: as in `add`.
+        unsafe {
+            (*self.last).next = self.head as usize;
+            (*self.head).prev = self.last as usize;
+        }
     }
 }
 

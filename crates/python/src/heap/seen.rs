@@ -7,8 +7,9 @@
 //! touched again, and whoever wants the objects that were *not* met finds the first
 //! of each stretch of them among the followers, without walking the lists.
 //!
-//! Bits are in pieces for 256 KiB of addresses each, which are made when they are
-//! needed and found through two tables. Objects are at least 16 bytes long, so no
+//! The bits for wrasse's own region of blocks are in one row. Others are in pieces for
+//! 256 KiB of addresses each, which are made when they are needed and found through
+//! two tables. Objects are at least 16 bytes long, so no
 //! two of them share a bit, wherever they lie.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
@@ -33,6 +34,55 @@ struct Piece {
     followers: [u64; WORDS],
 }
 
+/// The bits of a region: `met` and `followers` one behind the other.
+struct Row {
+    region: Option<&'static Region>,
+    /// Address of the first pool, and bytes of pools that were taken.
+    base: usize,
+    length: usize,
+    met: *mut u64,
+    followers: *mut u64,
+}
+
+impl Row {
+    /// `None` if there is no memory.
+    fn of(region: Option<&'static Region>) -> Option<Self> {
+        let mut row = Self {
+            region,
+            base: region.map_or(0, |region| region.range().0),
+            length: region.map_or(0, Region::taken),
+            met: ptr::null_mut(),
+            followers: ptr::null_mut(),
+        };
+        if row.length > 0 {
+            // SAFETY: the layout is not empty.
+            row.met = unsafe { alloc_zeroed(row.layout()?).cast() };
+            if row.met.is_null() {
+                return None;
+            }
+            row.followers = row.met.wrapping_add(row.words());
+        }
+        Some(row)
+    }
+
+    fn words(&self) -> usize {
+        self.length >> (GRAIN + 6)
+    }
+
+    fn layout(&self) -> Option<Layout> {
+        Layout::array::<u64>(2 * self.words()).ok()
+    }
+}
+
+impl Drop for Row {
+    fn drop(&mut self) {
+        if let (false, Some(layout)) = (self.met.is_null(), self.layout()) {
+            // SAFETY: made by `of` with the same layout.
+            unsafe { dealloc(self.met.cast(), layout) };
+        }
+    }
+}
+
 type Table<T> = [*mut T; 1 << TABLE];
 
 /// What [`Seen::meet`] says of an object.
@@ -50,8 +100,7 @@ pub enum Sight {
 pub struct Seen {
     /// What the heads of the lists would be heads of, were they links of objects.
     heads: [*mut PyObject; 2],
-    /// Where blocks can be told by their address, if anywhere.
-    region: Option<&'static Region>,
+    row: Row,
     top: *mut Table<Table<Piece>>,
     tables: Vec<*mut Table<Piece>>,
     /// Each with the first address it is for.
@@ -70,13 +119,14 @@ impl Seen {
     /// is no unmet follower; `None` if there is no memory. Blocks of `region` are
     /// told by their address.
     pub fn new(region: Option<&'static Region>, heads: [*mut PyObject; 2]) -> Option<Self> {
+        let row = Row::of(region)?;
         let top: *mut Table<Table<Piece>> = zeroed();
         if top.is_null() {
             return None;
         }
         let mut seen = Self {
             heads,
-            region,
+            row,
             top,
             tables: Vec::new(),
             pieces: Vec::new(),
@@ -98,23 +148,41 @@ impl Seen {
     /// an object with a link does not begin where its block does.
     #[inline(always)]
     pub fn is_leaf(&self, object: *mut PyObject) -> bool {
-        self.region
-            .is_some_and(|region| region.begins_block(object.cast()))
+        let offset = (object as usize).wrapping_sub(self.row.base);
+        offset < self.row.length && self.begins_block(offset)
+    }
+
+    /// `offset` is one of the row.
+    #[inline(always)]
+    fn begins_block(&self, offset: usize) -> bool {
+        debug_assert!(offset < self.row.length);
+        // SAFETY: taken pools are some of the region's.
+        self.row
+            .region
+            .is_some_and(|region| unsafe { region.begins_block(offset) })
     }
 
     /// Notes that `object` was met.
     #[inline(always)]
     pub fn meet(&mut self, object: *mut PyObject) -> Sight {
-        if self.is_leaf(object) {
-            return Sight::Leaf;
-        }
-        let (piece, word, bit) = self.place(object as usize);
-        if piece.is_null() {
-            return Sight::Known;
-        }
-        // SAFETY: a piece of ours, and an index below its number of words.
+        let offset = (object as usize).wrapping_sub(self.row.base);
+        let word = if offset < self.row.length {
+            if self.begins_block(offset) {
+                return Sight::Leaf;
+            }
+            self.row.met.wrapping_add(offset >> (GRAIN + 6))
+        } else {
+            let piece = self.piece(object as usize);
+            if piece.is_null() {
+                return Sight::Known;
+            }
+            // SAFETY: a piece of ours, and an index below its number of words.
+            unsafe { (&raw mut (*piece).met).cast::<u64>().add(word_of(object)) }
+        };
+        // The region begins at a multiple of what a word is for.
+        let bit = bit_of(object);
+        // SAFETY: a word of the row or of a piece.
         unsafe {
-            let word = (*piece).met.get_unchecked_mut(word);
             if *word & bit != 0 {
                 return Sight::Known;
             }
@@ -124,57 +192,85 @@ impl Seen {
     }
 
     /// Whether `object` was met.
-    #[inline]
+    #[inline(always)]
     pub fn has_met(&self, object: *mut PyObject) -> bool {
-        let address = object as usize;
-        let piece = self.find(address);
-        // SAFETY: a piece of ours or null.
-        unsafe { piece.as_ref() }.is_some_and(|piece| {
-            let (word, bit) = bit_of(address);
-            piece.met[word] & bit != 0
-        })
+        let offset = (object as usize).wrapping_sub(self.row.base);
+        // SAFETY: a word of the row, or of a piece of ours.
+        unsafe {
+            let word = if offset < self.row.length {
+                *self.row.met.add(offset >> (GRAIN + 6))
+            } else {
+                let piece = self.find(object as usize);
+                if piece.is_null() {
+                    return false;
+                }
+                (*piece).met[word_of(object)]
+            };
+            word & bit_of(object) != 0
+        }
     }
 
     /// Notes that `object` stands behind a met one on its list.
     #[inline(always)]
     pub fn follow(&mut self, object: *mut PyObject) {
-        let (piece, word, bit) = self.place(object as usize);
+        let offset = (object as usize).wrapping_sub(self.row.base);
+        // SAFETY: a word of the row, or of a piece of ours.
+        unsafe {
+            if offset < self.row.length && offset & ((1 << GRAIN) - 1) == 0 {
+                *self.row.followers.add(offset >> (GRAIN + 6)) |= bit_of(object);
+            } else {
+                self.follow_elsewhere(object);
+            }
+        }
+    }
+
+    unsafe fn follow_elsewhere(&mut self, object: *mut PyObject) {
+        let piece = self.piece(object as usize);
         if piece.is_null() || object as usize & ((1 << GRAIN) - 1) != 0 {
             // Heads may be anywhere; of an object the address could not be told.
             self.failed |= piece.is_null() || !self.heads.contains(&object);
             return;
         }
-        // SAFETY: as in `meet`.
-        unsafe { *(*piece).followers.get_unchecked_mut(word) |= bit };
+        // SAFETY: a piece of ours.
+        unsafe { (*piece).followers[word_of(object)] |= bit_of(object) };
     }
 
     /// Calls `visit` for each follower that was not met, in the order of addresses.
     pub fn each_unmet_follower(&mut self, mut visit: impl FnMut(&Self, *mut PyObject)) {
         self.pieces.sort_unstable_by_key(|&(start, _)| start);
-        for &(start, piece) in &self.pieces {
-            for word in 0..WORDS {
-                // SAFETY: a piece of ours.
-                let mut left = unsafe { (*piece).followers[word] & !(*piece).met[word] };
-                while left != 0 {
-                    let bit = left.trailing_zeros() as usize;
-                    left &= left - 1;
-                    let address = start + ((word << 6 | bit) << GRAIN);
-                    visit(self, address as *mut PyObject);
+        let mut each = |start: usize, met: u64, followers: u64| {
+            let mut left = followers & !met;
+            while left != 0 {
+                let bit = left.trailing_zeros() as usize;
+                left &= left - 1;
+                visit(self, (start + (bit << GRAIN)) as *mut PyObject);
+            }
+        };
+        // SAFETY: words of the row, and of pieces of ours.
+        unsafe {
+            for word in 0..self.row.words() {
+                let start = self.row.base + (word << (GRAIN + 6));
+                let (met, followers) = (self.row.met.add(word), self.row.followers.add(word));
+                each(start, *met, *followers);
+            }
+            for &(start, piece) in &self.pieces {
+                for word in 0..WORDS {
+                    let start = start + (word << (GRAIN + 6));
+                    each(start, (*piece).met[word], (*piece).followers[word]);
                 }
             }
         }
     }
 
-    /// Where the bits of `address` are, made if they are not there yet; no piece if
-    /// there is no memory for it.
+    /// The piece with the bits of `address`, made if it is not there yet; null if there
+    /// is no memory for it.
     #[inline(always)]
-    fn place(&mut self, address: usize) -> (*mut Piece, usize, u64) {
-        let mut piece = self.find(address);
+    fn piece(&mut self, address: usize) -> *mut Piece {
+        let piece = self.find(address);
         if piece.is_null() {
-            piece = self.make(address);
+            return self.make(address);
         }
-        let (word, bit) = bit_of(address);
-        (piece, word, bit)
+        piece
     }
 
     #[inline(always)]
@@ -234,11 +330,16 @@ fn low(address: usize) -> usize {
     address >> PIECE & ((1 << TABLE) - 1)
 }
 
-/// The word of a piece, and the bit in it.
+/// The word of a piece that has the bits of `object`.
 #[inline(always)]
-fn bit_of(address: usize) -> (usize, u64) {
-    let grain = address >> GRAIN;
-    (grain >> 6 & (WORDS - 1), 1 << (grain & 63))
+fn word_of(object: *mut PyObject) -> usize {
+    object as usize >> (GRAIN + 6) & (WORDS - 1)
+}
+
+/// The bit of `object` in its word.
+#[inline(always)]
+fn bit_of(object: *mut PyObject) -> u64 {
+    1 << (object as usize >> GRAIN & 63)
 }
 
 impl Drop for Seen {

@@ -24,7 +24,6 @@ pub const INSTANCE: InstanceLayout = InstanceLayout;
 /// Words from the object to the pointer to its dict.
 const DICT_WORD: usize = 3;
 /// `PyDictKeysObject`: entries used.
-#[cfg(not(Py_3_13))]
 const ENTRIES_USED: usize = 24;
 /// `Py_TPFLAGS_MANAGED_DICT`.
 pub(super) const MANAGED_DICT: std::ffi::c_ulong = 1 << 4;
@@ -148,6 +147,7 @@ impl InstanceLayout {
     }
 
     #[cfg(Py_3_13)]
+    #[inline(always)]
     unsafe fn read(&self, object: *mut PyObject) -> Option<Values> {
         // SAFETY: the caller's contract; behind the object stand four bytes
         // (room, size, whether inside, whether valid) and, 8-aligned, the values.
@@ -158,7 +158,8 @@ impl InstanceLayout {
             let dict = object.cast::<*mut PyObject>().sub(DICT_WORD).read();
             let values = Values {
                 first: values.add(8).cast(),
-                count: if valid { room } else { 0 },
+                // Most of the room is often empty.
+                count: if valid { room.min(names(object)?) } else { 0 },
                 dict,
             };
             // A dict that shares the object's values: whether it is reported
@@ -185,11 +186,7 @@ impl InstanceLayout {
             let (first, dict) = (object.cast::<usize>().sub(4).read(), word);
             let mut count = 0;
             if first != 0 {
-                let keys = (*Py_TYPE(object).cast::<PyHeapTypeObject>()).ht_cached_keys;
-                if keys.is_null() {
-                    return None;
-                }
-                count = keys.cast::<u8>().add(ENTRIES_USED).cast::<usize>().read();
+                count = names(object)?;
             }
             Some(Values {
                 first: first as *mut *mut PyObject,
@@ -198,6 +195,21 @@ impl InstanceLayout {
             })
             .filter(|values| values.count <= MOST_VALUES)
         }
+    }
+}
+
+/// How many names of attributes the class of `object` keeps: no instance has more
+/// values. `None` if it keeps none any more.
+///
+/// # Safety
+/// `object` is a live instance of a plain type.
+#[inline(always)]
+unsafe fn names(object: *mut PyObject) -> Option<usize> {
+    // SAFETY: a class made in Python is a heap type, whose table of keys is alive
+    // as long as it has any.
+    unsafe {
+        let keys = (*Py_TYPE(object).cast::<PyHeapTypeObject>()).ht_cached_keys;
+        (!keys.is_null()).then(|| keys.cast::<u8>().add(ENTRIES_USED).cast::<usize>().read())
     }
 }
 
