@@ -7,11 +7,12 @@ variable ``WRASSE=1`` for a whole process tree.
 
 ``set_limit("512MiB")`` has ``MemoryError`` raised where Python's objects would
 take more than that, ``set_limit(None)`` lifts the limit; ``allocator_stats()``
-is what the allocator holds, as a dict of numbers.
+is what the allocator holds, as a dict of numbers. ``set_pause_target(10)`` has
+collections stop the program for no longer than 10 milliseconds where possible.
 """
 
 from wrasse import _core
-from wrasse._core import allocator_stats, set_limit
+from wrasse._core import allocator_stats, set_limit, set_pause_target
 
 # For type checkers; at run time it is imported when it is used.
 TYPE_CHECKING = False
@@ -39,6 +40,7 @@ __all__ = [
     "install",
     "profile",
     "set_limit",
+    "set_pause_target",
     "snapshot",
     "status",
     "track",
@@ -53,7 +55,7 @@ def install(features: str = "1") -> dict[str, object]:
 
     ``features`` is what the environment variable WRASSE takes: ``"1"``, which
     is everything, or a comma list of ``gc``, ``alloc``, ``tracemalloc``,
-    ``trace[=NFRAME]``, ``temporary=N``, ``limit=SIZE`` and ``gc-log``. What is on already stays on. A part that does not fit this
+    ``trace[=NFRAME]``, ``temporary=N``, ``limit=SIZE``, ``gc-log`` and ``pause=TIME``. What is on already stays on. A part that does not fit this
     interpreter stays stock and says so in one line on standard error. Raises
     ValueError for a word that wrasse does not know.
     """
@@ -86,7 +88,8 @@ def gc_stats() -> "GcStats":
     about a fifth) and ``pause_max``; ``duration`` of all collections, and the
     ``time`` since the collector was turned on, and the ``share`` of it that they
     took; ``nursery``, how many objects the
-    youngest generation may hold now, or None if the program has set thresholds.
+    youngest generation may hold now, or None if the program has set thresholds;
+    ``pause_target``, and the ``slices`` that full collections were done in under it.
 
     Raises RuntimeError if the collector is not on.
     """

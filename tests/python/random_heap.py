@@ -145,9 +145,9 @@ class Key:
         return self.number
 
 
-def build(rng, run):
-    """Objects, some kept by the caller's list; returns (kept, weak references)."""
-    size = rng.randrange(2, 60)
+def build(rng, run, most=60):
+    """Objects, some kept by the caller's list; returns (kept, weak references, all)."""
+    size = rng.randrange(2, most)
     made = [make(rng, run, label) for label in range(size)]
     for label, (value, _) in enumerate(made):
         with contextlib.suppress(AttributeError, TypeError):
@@ -169,7 +169,7 @@ def build(rng, run):
             else:
                 watched[label] = reference
     kept = [value for value, _ in made if rng.random() < rng.choice([0.0, 0.05, 0.3])]
-    return kept, watched
+    return kept, watched, [value for value, _ in made]
 
 
 def run_callback(log, label, reference):
@@ -248,7 +248,8 @@ def trial(seed, generation, save_all):
     earlier = rng.randrange(3)
     run = Run(earlier)
     gc.collect()
-    kept, watched = build(rng, run)
+    kept, watched, everything = build(rng, run)
+    del everything
     for _ in range(earlier):
         gc.collect(generation)
     del run.log[:]
@@ -285,7 +286,8 @@ def trial(seed, generation, save_all):
 
 errors = []
 sys.unraisablehook = lambda event: errors.append(type(event.exc_value))
-gc.disable()
-first, count = int(sys.argv[1]), int(sys.argv[2])
-for seed in range(first, first + count):
-    print(json.dumps(trial(seed, seed % 3, seed % 2 == 0)), flush=True)
+if __name__ == "__main__":
+    gc.disable()
+    first, count = int(sys.argv[1]), int(sys.argv[2])
+    for seed in range(first, first + count):
+        print(json.dumps(trial(seed, seed % 3, seed % 2 == 0)), flush=True)

@@ -83,6 +83,20 @@ impl Generations {
         }
     }
 
+    /// A collection of the oldest generation begins that will be done in parts.
+    /// Until it is over all objects there are, with the `young` ones that join them,
+    /// count as survivors of the last one.
+    pub fn begin_in_parts(&mut self, young: usize) {
+        self.begin(OLDEST);
+        self.long_lived_total += std::mem::take(&mut self.long_lived_pending) + young;
+    }
+
+    /// A collection that was done in parts left `survivors` of the objects alive
+    /// that were there when it began. What came since waits for the next one.
+    pub fn end_in_parts(&mut self, survivors: usize) {
+        self.long_lived_total = survivors;
+    }
+
     /// So many objects reached the oldest generation without a collection.
     pub fn promoted(&mut self, objects: usize) {
         self.long_lived_pending += objects;
@@ -117,6 +131,17 @@ mod tests {
         assert_eq!(generations.due(701, &THRESHOLDS), Some(1));
         generations.begin(1);
         assert_eq!((generations.count(1), generations.count(2)), (0, 1));
+    }
+
+    #[test]
+    fn what_comes_during_a_collection_in_parts_waits_for_the_next() {
+        let mut generations = Generations::resume([0, 3, 11], 1000, 400);
+        generations.begin_in_parts(50);
+        assert_eq!(generations.long_lived(), (1450, 0));
+        assert_eq!((generations.count(1), generations.count(2)), (0, 0));
+        generations.survived(1, 30);
+        generations.end_in_parts(900);
+        assert_eq!(generations.long_lived(), (900, 30));
     }
 
     #[test]

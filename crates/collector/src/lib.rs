@@ -15,6 +15,7 @@
 //! | `model.rs` | what a host must be able to do: the trait [`Model`] |
 //! | `detect.rs` | trial deletion: which objects of a set only that set keeps alive |
 //! | `collect.rs` | the protocol around it: weak references, finalizers, resurrection, clearing |
+//! | `pieces.rs` | candidates in pieces that can be tried one after the other |
 //! | `generation.rs` | counts, thresholds, and which generation is due |
 //! | `policy.rs` | when to collect while nobody has set thresholds |
 //! | `stats.rs` | what has been done so far |
@@ -23,6 +24,7 @@ mod collect;
 mod detect;
 mod generation;
 mod model;
+mod pieces;
 mod policy;
 mod stats;
 
@@ -30,6 +32,7 @@ pub use collect::{Outcome, collect};
 pub use detect::{MarkStack, Verdict, detect};
 pub use generation::{GENERATIONS, Generations, OLDEST, Thresholds};
 pub use model::{Model, Survey, WeakOutcome};
+pub use pieces::Pieces;
 pub use policy::{
     LARGEST_NURSERY, LARGEST_SHARE, LEAST_GROWTH, LONGEST_WAIT, Policy, Reading, Step,
     WORKING_NURSERY,

@@ -21,7 +21,8 @@
 //! grow by more than a thirty-second (at least [`LEAST_GROWTH`]) before a nursery
 //! is done with, whatever its size in objects, nor by a sixteenth without one's
 //! being collected; the host is asked to come back often enough to notice.
-//! *Time*: no nursery is larger than what was measured to fit the pause target.
+//! *Time*: no nursery is larger than what was measured to fit the pause target,
+//! and where the program has set one, neither is the middle generation.
 //! *Resources*: garbage with finalizers may hold more than memory, so finding
 //! some brings the host's own threshold back at once. *Age*: a nursery that has
 //! waited for [`LONGEST_WAIT`] is collected when it is looked at.
@@ -65,6 +66,8 @@ const MIDDLE_NURSERIES: usize = 10;
 const WORKING_MIDDLE: usize = 5_000;
 /// The first look at a nursery is at so many times the host's own threshold.
 const FIRST_LOOK: usize = 2;
+/// Nanoseconds that collecting one object may take, until that is measured.
+const ASSUMED_NANOSECONDS: u64 = 100;
 /// Bytes that one more tracked object may bring, until that is measured.
 const ASSUMED_BYTES: usize = 256;
 
@@ -103,6 +106,8 @@ pub struct Policy {
     largest: usize,
     /// Nanoseconds that collecting a nursery may take.
     pause: u64,
+    /// That holds for the middle generation too.
+    strict: bool,
     /// Collections in a row that found little.
     clean: u32,
     /// Nurseries promoted since the last one collected.
@@ -139,6 +144,7 @@ impl Policy {
             fitting: LARGEST_NURSERY,
             largest: WORKING_NURSERY.max(base),
             pause: pause.max(1),
+            strict: false,
             clean: 0,
             skipped: 0,
             middle: 0,
@@ -151,6 +157,24 @@ impl Policy {
             bytes_seen: None,
             next_look: base,
             reason: Reason::Nursery,
+        }
+    }
+
+    /// From now on collecting a nursery may take `pause` nanoseconds, and, if
+    /// `strict`, no longer collecting the middle generation.
+    pub fn set_pause(&mut self, pause: u64, strict: bool) {
+        (self.pause, self.strict) = (pause.max(1), strict);
+        let fitting = usize::try_from(self.pause / ASSUMED_NANOSECONDS).unwrap_or(usize::MAX);
+        self.fitting = fitting.clamp(self.base, LARGEST_NURSERY.max(self.base));
+        self.nursery = self.nursery.min(self.fitting);
+    }
+
+    /// Objects that the middle generation may have when it is collected.
+    fn room(&self) -> usize {
+        if self.strict {
+            (self.fitting / 2).max(self.base)
+        } else {
+            usize::MAX
         }
     }
 
@@ -195,7 +219,7 @@ impl Policy {
         let known = total + pending + self.middle;
         let skipping = self.skips() > 0;
         if skipping && !old {
-            let unseen = WORKING_NURSERY.max(known / UNSEEN_PART);
+            let unseen = WORKING_NURSERY.max(known / UNSEEN_PART).min(self.room());
             if self.skipped == 0 && self.middle > unseen / 2 && !self.has_grown_unseen(&reading) {
                 return Step::Promote(OLDEST - 1);
             }
@@ -206,7 +230,7 @@ impl Policy {
                 return Step::Promote(0);
             }
         }
-        if self.middle > self.middle_limit && !skipping {
+        if self.middle > self.middle_limit.min(self.room()) && !skipping {
             self.reason = Reason::Middle;
             return Step::Collect(OLDEST - 1);
         }
@@ -290,11 +314,7 @@ impl Policy {
                 }
             }
             OLDEST => {
-                self.share = match rate {
-                    rate if rate < LITTLE => (self.share * 2.0).min(LARGEST_SHARE),
-                    rate if rate > MUCH => STOCK_SHARE,
-                    _ => self.share,
-                };
+                self.ended(outcome);
                 self.forget_middle();
             }
             _ => {
@@ -318,6 +338,24 @@ impl Policy {
             self.bytes = Some(before.min(after) + kept as usize);
         }
         self.bytes_seen = self.bytes;
+    }
+
+    /// A full collection begins that will be done in parts: all objects count as
+    /// old from now on.
+    pub fn began(&mut self, reading: Reading) {
+        self.forget_middle();
+        self.emptied(reading);
+        self.bytes_seen = self.bytes;
+    }
+
+    /// A full collection is over, be it one that was done in parts.
+    pub fn ended(&mut self, outcome: &Outcome) {
+        let found = (outcome.collected + outcome.uncollectable) as f64;
+        self.share = match found / (outcome.candidates as f64).max(1.0) {
+            rate if rate < LITTLE => (self.share * 2.0).min(LARGEST_SHARE),
+            rate if rate > MUCH => STOCK_SHARE,
+            _ => self.share,
+        };
     }
 
     /// All objects were set aside.

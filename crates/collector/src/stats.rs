@@ -18,7 +18,7 @@ pub struct GenerationStats {
     pub bytes: usize,
     /// Seconds spent, callbacks and finalizers included.
     pub seconds: f64,
-    /// The longest single collection, in seconds.
+    /// The longest pause, in seconds.
     pub longest: f64,
 }
 
@@ -129,6 +129,8 @@ pub struct Stats {
     pub generations: [GenerationStats; GENERATIONS],
     /// How long all of them took.
     pub pauses: Pauses,
+    /// Parts of collections that were done in parts.
+    pub slices: usize,
     /// How many ran for each [`Reason`].
     pub reasons: [usize; Reason::COUNT],
 }
@@ -136,8 +138,14 @@ pub struct Stats {
 impl Stats {
     /// Adds one collection of `generation` that took `seconds`.
     pub fn record(&mut self, generation: usize, outcome: &Outcome, seconds: f64) {
+        self.generations[generation].collections += 1;
+        self.record_slice(generation, outcome, seconds);
+    }
+
+    /// Adds a part of a collection of `generation`, for which the program stood
+    /// still for `seconds`. The collection counts when it is over.
+    pub fn record_slice(&mut self, generation: usize, outcome: &Outcome, seconds: f64) {
         let stats = &mut self.generations[generation];
-        stats.collections += 1;
         stats.candidates += outcome.candidates;
         stats.collected += outcome.collected;
         stats.uncollectable += outcome.uncollectable;

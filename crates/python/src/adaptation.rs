@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use wrasse_collector::{Generations, Outcome, Policy, Reading, Reason, Step, Thresholds};
 
 use crate::interpreter::Interpreter;
-use crate::process;
+use crate::{process, slices};
 
 /// CPython's thresholds in this version.
 const DEFAULTS: Thresholds = if cfg!(Py_3_13) {
@@ -23,7 +23,8 @@ const DEFAULTS: Thresholds = if cfg!(Py_3_13) {
     [700, 10, 10]
 };
 
-/// Nanoseconds that a collection of the youngest generation may take.
+/// Nanoseconds that a collection of the youngest generation may take, unless the
+/// program has said how long pauses may be.
 const YOUNG_PAUSE: u64 = 10_000_000;
 
 /// One interpreter's policy and the thresholds that its program knows.
@@ -44,6 +45,23 @@ impl Adaptation {
             known: thresholds.into(),
             field: thresholds[0].into(),
         }
+    }
+
+    /// Pauses are to take `target` at most: half of it, since the time that is
+    /// measured is the processor's. With `None` as long as they did.
+    pub fn set_pause_target(&self, target: Option<Duration>) {
+        let half = target.map(|target| u64::try_from(target.as_nanos() / 2).unwrap_or(u64::MAX));
+        self.update(|policy| policy.set_pause(half.unwrap_or(YOUNG_PAUSE), half.is_some()));
+    }
+
+    /// A full collection begins that will be done in parts.
+    pub fn began(&self) {
+        self.update(|policy| policy.began(read(0)));
+    }
+
+    /// A full collection that was done in parts is over.
+    pub fn ended(&self, outcome: &Outcome) {
+        self.update(|policy| policy.ended(outcome));
     }
 
     /// Whether the policy decides.
@@ -109,6 +127,11 @@ impl Interpreter {
         unsafe { std::array::from_fn(|g| (*self.state).generations[g].threshold) }
     }
 
+    fn young_count(&self) -> usize {
+        // SAFETY: as in `fields`.
+        usize::try_from(unsafe { (*self.state).generations[0].count }).unwrap_or(0)
+    }
+
     fn set_field(&self, threshold: i32) {
         self.adaptation.field.set(threshold);
         // SAFETY: as in `fields`.
@@ -126,7 +149,10 @@ impl Interpreter {
     /// Has CPython come back when the policy wants to look again.
     pub fn set_trigger(&self) {
         if self.adaptation.is_on() {
-            let look = self.adaptation.policy.get().next_look();
+            let mut look = self.adaptation.policy.get().next_look();
+            if self.slices.is_busy() {
+                look = look.min(self.young_count() + slices::INTERVAL);
+            }
             self.set_field(i32::try_from(look).unwrap_or(i32::MAX).max(1));
         }
     }

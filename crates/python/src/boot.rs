@@ -59,6 +59,11 @@ pub unsafe fn turn_on(options: &Options) {
                 true,
             );
         }
+        if options.pause.is_some()
+            && let Some(interpreter) = interpreter::current()
+        {
+            interpreter.set_pause_target(options.pause);
+        }
         // Before the tracer, whose hooks go in front of whatever serves blocks.
         if options.alloc || options.limit.is_some() {
             let result = small_objects::turn_on();

@@ -14,6 +14,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::ptr;
+use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
 use wrasse_report::{check_destination, reason};
@@ -112,6 +113,9 @@ struct RunOptions {
     /// Raise MemoryError where Python's own memory would grow beyond SIZE (512MiB)
     #[arg(long, value_name = "SIZE", value_parser = size)]
     limit: Option<usize>,
+    /// Keep pauses for collections under TIME where possible (10ms)
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pause_target: Option<Duration>,
     /// Say on standard error, in a line for each, what collections did
     #[arg(long)]
     gc_log: bool,
@@ -239,6 +243,10 @@ fn one_line(error: &clap::Error, own: &[OsString]) -> String {
 
 fn size(text: &str) -> Result<usize, String> {
     options::size_in_bytes(text).ok_or_else(|| options::SIZE_WORDS.into())
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    options::duration(text).ok_or_else(|| options::TIME_WORDS.into())
 }
 
 fn frames(text: &str) -> Result<u16, String> {
@@ -404,6 +412,10 @@ fn run_program(
     let mut wanted = environment_value(&present, frames, options.limit);
     if options.gc_log && !present.split(',').any(|word| word.trim() == "gc-log") {
         wanted.push_str(",gc-log");
+    }
+    if let Some(pause) = options.pause_target {
+        // What comes later holds.
+        wanted.push_str(&format!(",pause={}s", pause.as_secs_f64()));
     }
 
     let command = interpreter_command(program, arguments, output, interpreter);

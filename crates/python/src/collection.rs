@@ -14,7 +14,7 @@ use crate::list::{Link, List};
 use crate::{capture, doctor, log, process, statistics, unraisable};
 
 /// `gc.DEBUG_STATS`.
-const DEBUG_STATS: i32 = 1;
+pub const DEBUG_STATS: i32 = 1;
 
 impl Interpreter {
     /// Collects `generation` and tells `gc.callbacks` before and after.
@@ -27,6 +27,10 @@ impl Interpreter {
         unsafe {
             debug_assert_ne!((*self.state).collecting, 0);
             debug_assert!(!self.active.get());
+            if generation == OLDEST {
+                // What is left to find this one finds.
+                self.slices.abandon();
+            }
             self.active.set(true);
             let reason = self.reason.take();
             if self.pass.get().is_some() {
@@ -51,10 +55,13 @@ impl Interpreter {
             stats.record(generation, &outcome, seconds);
             stats.reasons[reason as usize] += 1;
             self.stats.set(stats);
-            log::collection(generation, reason, &outcome, seconds, || {
+            log::collection(generation, reason, None, &outcome, seconds, || {
                 stats.pauses.total / self.since.elapsed().as_secs_f64()
             });
             statistics::record(generation, &outcome, seconds);
+            if generation == OLDEST {
+                self.slices.learn_whole(outcome.candidates, seconds);
+            }
             self.notice_thresholds();
             if self.adaptation.is_on() {
                 self.adaptation.collected(generation, &outcome, cpu);
@@ -132,13 +139,13 @@ impl Interpreter {
         unsafe { Heap::new(self.state, &self.heads) }
     }
 
-    unsafe fn list(&self, generation: usize) -> List {
+    pub unsafe fn list(&self, generation: usize) -> List {
         // SAFETY: a generation's head is part of the interpreter.
         unsafe { List::of(&raw mut (*self.state).generations[generation].head) }
     }
 
     /// Calls each of `gc.callbacks` with `(phase, info)`.
-    unsafe fn call_back(&self, phase: *mut PyObject, generation: usize, outcome: &Outcome) {
+    pub unsafe fn call_back(&self, phase: *mut PyObject, generation: usize, outcome: &Outcome) {
         // SAFETY: the program may change the list while we go through it, so
         // its size is read anew each time and each callback held while called.
         unsafe {
@@ -182,7 +189,7 @@ impl Interpreter {
 
     /// Has CPython clear its free lists, which only its own full collection can
     /// reach: it is given one over empty generations.
-    unsafe fn clear_free_lists(&self) {
+    pub unsafe fn clear_free_lists(&self) {
         // SAFETY: between hiding the lists and putting them back only CPython's
         // own collection runs, over nothing, with no callbacks and no output:
         // no foreign code, no allocation that could be tracked.

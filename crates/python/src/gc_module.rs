@@ -17,8 +17,8 @@ use pyo3_ffi::*;
 use wrasse_collector::{GENERATIONS, Reason};
 
 use crate::interpreter::{self, Interpreter};
-use crate::module::{Shared, method};
-use crate::{doctor, probe, trigger};
+use crate::module::{Shared, method, raise};
+use crate::{doctor, options, probe, trigger};
 
 static METHODS: Shared<[PyMethodDef; 6]> = Shared([
     method(
@@ -285,6 +285,7 @@ unsafe extern "C" fn freeze(_module: *mut PyObject, _: *mut PyObject) -> *mut Py
         let Some(interpreter) = here() else {
             return ptr::null_mut();
         };
+        interpreter.slices.abandon();
         let mut generations = interpreter.generations.get();
         generations.reset_counts();
         interpreter.generations.set(generations);
@@ -292,6 +293,38 @@ unsafe extern "C" fn freeze(_module: *mut PyObject, _: *mut PyObject) -> *mut Py
         interpreter.adaptation.frozen();
         interpreter.set_trigger();
         result
+    }
+}
+
+/// `wrasse.set_pause_target(milliseconds)`.
+///
+/// # Safety
+/// Called by the interpreter as a `METH_O` function.
+pub unsafe extern "C" fn set_pause_target(
+    _module: *mut PyObject,
+    value: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: as in `get_stats`.
+    unsafe {
+        let mut target = None;
+        if value != Py_None() {
+            let milliseconds = PyFloat_AsDouble(value);
+            if milliseconds == -1.0 && !PyErr_Occurred().is_null() {
+                return ptr::null_mut();
+            }
+            target = options::seconds(milliseconds * 1e-3);
+            if target.is_none() {
+                return raise(
+                    PyExc_ValueError,
+                    "a pause target is from 0.001 to 3600000 milliseconds, or None",
+                );
+            }
+        }
+        let Some(interpreter) = here() else {
+            return ptr::null_mut();
+        };
+        interpreter.set_pause_target(target);
+        Py_NewRef(Py_None())
     }
 }
 

@@ -20,10 +20,10 @@
 
 mod freed;
 mod marking;
-mod referents;
+pub mod referents;
 pub mod roots;
 mod seen;
-mod untrack;
+pub mod untrack;
 mod weak;
 
 use std::cell::Cell;
@@ -125,7 +125,7 @@ impl<'a> Heap<'a> {
 /// Objects whose reference count is no count any more (PEP 683).
 #[inline]
 #[cfg(Py_3_12)]
-unsafe fn is_immortal(object: *mut PyObject) -> bool {
+pub unsafe fn is_immortal(object: *mut PyObject) -> bool {
     // SAFETY: `object` is alive; the low half of the count is negative for
     // immortal objects on 64-bit builds.
     unsafe { (Py_REFCNT(object) as i32) < 0 }
@@ -133,7 +133,7 @@ unsafe fn is_immortal(object: *mut PyObject) -> bool {
 
 #[inline]
 #[cfg(not(Py_3_12))]
-unsafe fn is_immortal(_object: *mut PyObject) -> bool {
+pub unsafe fn is_immortal(_object: *mut PyObject) -> bool {
     false
 }
 

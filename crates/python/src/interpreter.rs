@@ -18,6 +18,7 @@ use crate::adaptation::Adaptation;
 
 use crate::layout::{GcState, StockStats};
 use crate::list::{Heads, Link, List};
+use crate::slices::Slices;
 use crate::small_objects;
 
 /// One interpreter's collector.
@@ -61,6 +62,8 @@ pub struct Interpreter {
     pub parked_young: List,
     /// When to collect while nobody has set thresholds.
     pub adaptation: Adaptation,
+    /// Full collections in slices.
+    pub slices: Slices,
 }
 
 /// Stock functions of the module `gc`, each a reference of ours.

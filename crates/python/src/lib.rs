@@ -31,6 +31,7 @@ mod run;
 mod sanity;
 mod self_check;
 mod session;
+mod slices;
 mod small_objects;
 mod statistics;
 mod status;

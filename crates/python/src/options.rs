@@ -1,6 +1,7 @@
 //! The value of the environment variable `WRASSE`: which parts are turned on.
 
 use std::ffi::OsStr;
+use std::time::Duration;
 
 /// The parts that a program asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,11 +23,15 @@ pub struct Options {
     pub limit: Option<usize>,
     /// A line on standard error for each collection.
     pub gc_log: bool,
+    /// How long a collection may stop the program.
+    pub pause: Option<Duration>,
 }
 
-const WORDS: &str = "use 1 (everything), 0, or a comma list of gc, alloc, tracemalloc, trace[=NFRAME], temporary=N, limit=SIZE, gc-log";
+const WORDS: &str = "use 1 (everything), 0, or a comma list of gc, alloc, tracemalloc, trace[=NFRAME], temporary=N, limit=SIZE, gc-log, pause=TIME";
 /// What a number of frames may be.
 pub const FRAMES_WORDS: &str = "the number of frames must be from 1 to 65535";
+/// What a time may look like.
+pub const TIME_WORDS: &str = "a time is from 0.001ms to 3600s: 10ms";
 /// What a size may look like.
 pub const SIZE_WORDS: &str = "a size is a number of bytes, or of KiB, MiB or GiB: 512MiB";
 
@@ -82,6 +87,11 @@ pub fn parse(value: &OsStr) -> Result<Option<Options>, String> {
                         .ok_or_else(|| format!("WRASSE={text}: 'limit={size}': {SIZE_WORDS}"))?,
                 );
             }
+            ("pause", Some(time)) => {
+                let pause = duration(time)
+                    .ok_or_else(|| format!("WRASSE={text}: 'pause={time}': {TIME_WORDS}"))?;
+                (options.gc, options.pause) = (true, Some(pause));
+            }
             _ => return Err(format!("WRASSE={text}: unknown word '{word}'; {WORDS}")),
         }
     }
@@ -94,6 +104,26 @@ pub fn parse(value: &OsStr) -> Result<Option<Options>, String> {
 /// Reads a number of frames a traceback.
 pub fn frames(text: &str) -> Option<u16> {
     text.parse().ok().filter(|&frames| frames > 0)
+}
+
+/// Reads a time such as `10ms`, `10` (which is the same) or `0.01s`.
+pub fn duration(text: &str) -> Option<Duration> {
+    let text = text.trim();
+    let (number, unit) = match text.strip_suffix("ms") {
+        Some(number) => (number, 1e-3),
+        None => match text.strip_suffix('s') {
+            Some(number) => (number, 1.0),
+            None => (text, 1e-3),
+        },
+    };
+    seconds(number.trim_end().parse::<f64>().ok()? * unit)
+}
+
+/// So many seconds, if that is a pause: from a microsecond to an hour.
+pub fn seconds(seconds: f64) -> Option<Duration> {
+    (1e-6..=3600.0)
+        .contains(&seconds)
+        .then(|| Duration::from_secs_f64(seconds))
 }
 
 /// Reads a size above 0, such as `512MiB`; a unit may be shortened (`512M`) and

@@ -46,7 +46,7 @@ pub struct CollectorReport {
     pub generations: [GenerationReport; GENERATIONS],
     /// Seconds spent in all collections.
     pub total_pause_seconds: f64,
-    /// The longest collection, in seconds.
+    /// The longest pause, in seconds.
     pub longest_pause_seconds: f64,
     /// Types found in unreachable cycles, most frequent first; empty unless
     /// [`enable_type_census`] was called.
@@ -55,9 +55,21 @@ pub struct CollectorReport {
 
 /// Adds one collection.
 pub fn record(generation: usize, outcome: &Outcome, seconds: f64) {
+    record_end(generation);
+    record_slice(generation, outcome, seconds);
+}
+
+/// A collection that was done in parts is over.
+pub fn record_end(generation: usize) {
+    TOTALS[generation]
+        .collections
+        .fetch_add(1, Ordering::Relaxed);
+}
+
+/// Adds a part of a collection.
+pub fn record_slice(generation: usize, outcome: &Outcome, seconds: f64) {
     let totals = &TOTALS[generation];
     let nanoseconds = (seconds * 1e9) as u64;
-    totals.collections.fetch_add(1, Ordering::Relaxed);
     totals
         .collected
         .fetch_add(outcome.collected as u64, Ordering::Relaxed);

@@ -130,6 +130,12 @@ pub unsafe extern "C" fn gc_stats(_module: *mut PyObject, _: *mut PyObject) -> *
             Py_NewRef(Py_None())
         };
         dict.set("nursery", nursery);
+        dict.set("slices", PyLong_FromSize_t(stats.slices));
+        let target = match interpreter.slices.target() {
+            Some(target) => PyFloat_FromDouble(target.as_secs_f64()),
+            None => Py_NewRef(Py_None()),
+        };
+        dict.set("pause_target", target);
         dict.0
     }
 }

@@ -32,6 +32,7 @@ use crate::interpreter::{self, Interpreter, StockFunctions, StockPass, Words};
 use crate::layout::{DICT, GcState, StockStats};
 use crate::list::{Heads, List, link_of};
 use crate::module::Shared;
+use crate::slices::Slices;
 use crate::statistics;
 
 static HOOK: Shared<PyMethodDef> = Shared(PyMethodDef {
@@ -114,6 +115,7 @@ pub unsafe fn install(state: *mut GcState, module: *mut PyObject) -> Result<(), 
             parked: List::new(),
             parked_young: List::new(),
             adaptation: Adaptation::new(std::array::from_fn(|g| (*state).generations[g].threshold)),
+            slices: Slices::default(),
         }));
         let capsule = PyCapsule_New(
             interpreter.cast::<c_void>(),
@@ -248,6 +250,7 @@ impl Interpreter {
             let state = self.state;
             let young_count = (*state).generations[0].count;
             let stats = (*state).stats;
+            let begun = Instant::now();
             let mut generation = 0;
             let mut count = None;
             match self.step(young_count, asked) {
@@ -257,11 +260,15 @@ impl Interpreter {
                     count = Some(young_count);
                 }
                 Step::Promote(generation) => self.promote(generation),
+                Step::Collect(OLDEST) if asked != OLDEST && self.begin_slices() => {
+                    generation = OLDEST;
+                }
                 Step::Collect(due) => {
                     generation = due;
                     self.collect(due);
                 }
             }
+            self.continue_slices(begun);
 
             // What finalizers and callbacks have littered since is for CPython's
             // pass to free, quietly; or to keep, if the program keeps all garbage.

@@ -4,6 +4,7 @@ mod detection;
 mod generations;
 mod graphs;
 mod mock;
+mod pieces;
 mod policy;
 mod properties;
 mod protocol;
