@@ -191,7 +191,7 @@ lint-ruff: $(B)/venv-$(DEFAULT)/.stamp-lint
 # The stubs are also compared with the extension as it was built.
 lint-types: $(B)/venv-$(DEFAULT)/.stamp-lint $(B)/venv-$(DEFAULT)/.stamp-wheel
 	$(V)/mypy python/wrasse tests/cpython
-	$(V)/mypy benches/bench.py benches/body.py benches/heaps.py tools
+	$(V)/mypy benches/bench.py benches/blocks.py benches/body.py benches/heaps.py tools
 	$(if $(wildcard python/wrasse/_core.pyi),cd $(B) && venv-$(DEFAULT)/bin/stubtest --concise wrasse._core)
 
 # --- Benchmarks --------------------------------------------------------------------------------

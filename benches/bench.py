@@ -1,4 +1,5 @@
-"""Stock against wrasse: CPU time and peak memory of programs, and what start-up costs.
+"""Stock against wrasse: CPU time and peak memory of programs, beside other tools too, and what
+start-up costs.
 
     python bench.py --python .build/venv-3.13.0/bin/python [--rounds N] [--scale X] [PROGRAM ...]
 
@@ -88,9 +89,11 @@ def measured(
     return result
 
 
-def body(python: Path, program: Path, case: Case, scale: float, switch: str | None) -> Cost:
+def body(
+    python: Path, program: Path, scale: float, watch: str, part: str, switch: str | None
+) -> Cost:
     """Runs one program once."""
-    result = measured(python, "body.py", [program, scale, case.frames], case.part, switch)
+    result = measured(python, "body.py", [program, scale, watch], part, switch)
     return Cost(result["cpu"], result["peak_kib"])
 
 
@@ -128,7 +131,7 @@ def programs_table(options: argparse.Namespace, programs: list[Path], case: Case
         def side(
             switch: str | None, program: Path = program, scale: float = scale
         ) -> Callable[[], Cost]:
-            return lambda: body(options.python, program, case, scale, switch)
+            return lambda: body(options.python, program, scale, str(case.frames), case.part, switch)
 
         taken = pairs(options.rounds, side(None), side(case.switch))
         cpu = [wrasse.cpu / stock.cpu for stock, wrasse in taken]
@@ -145,15 +148,144 @@ def programs_table(options: argparse.Namespace, programs: list[Path], case: Case
     print(f"| geometric mean | | | {statistics.geometric_mean(ratios):.2f} | | | |")
 
 
-def startup(python: Path, switch: str | None) -> tuple[float, float]:
-    """Wall and CPU seconds of a Python that does nothing."""
+@dataclass(frozen=True)
+class Tool:
+    """Something that looks at a program's allocations."""
+
+    title: str
+    # As in body.py, and what wrasse serves meanwhile.
+    watch: str
+    switch: str | None = None
+    # What has to be installed for it.
+    package: str | None = None
+
+
+PROFILE_SCALE = 0.4
+TOOLS = (
+    Tool("wrasse, 1 frame", "0", switch="gc,alloc,trace=1"),
+    Tool("tracemalloc, 1 frame", "1"),
+    Tool("memray", "memray", package="memray"),
+    Tool("heapwise, exact", "heapwise-exact", package="heapwise"),
+    Tool("heapwise, sampled", "heapwise-sampled", package="heapwise"),
+)
+
+
+def tools_environment(python: Path, wheels: Path) -> tuple[Path, dict[str, str]]:
+    """An environment with the other tools, and why those are missing that are."""
+    home = wheels.parent.parent / f"bench-{wheels.name}" / "tools"
+    target = home / "bin" / "python"
+    if not target.exists():
+        subprocess.run([str(python), "-m", "venv", "--without-pip", str(home)], check=True)
+    missing = {}
+    for package in sorted({tool.package for tool in TOOLS if tool.package}):
+        there = subprocess.run([str(target), "-c", f"import {package}"], capture_output=True)
+        if there.returncode == 0:
+            continue
+        install = [str(python), "-m", "pip", "--python", str(target), "install", "--quiet"]
+        install += ["--disable-pip-version-check", "--only-binary", ":all:", package]
+        done = subprocess.run(install, capture_output=True, text=True)
+        if done.returncode != 0:
+            last = (done.stderr.strip().splitlines() or ["pip does not say why"])[-1]
+            missing[package] = last.removeprefix("ERROR: ")
+    return target, missing
+
+
+def tools_table(options: argparse.Namespace, programs: list[Path]) -> None:
+    """Prints what watching costs, tool beside tool: CPU time and peak memory as ratios to
+    stock that nobody watches."""
+    other, missing = tools_environment(options.python, options.wheels)
+    tools = [tool for tool in TOOLS if tool.package not in missing]
+    print("\n### Who watches, against untraced stock: CPU (range), peak memory\n")
+    print(f"| program | {' | '.join(tool.title for tool in tools)} |")
+    print(f"|---|{'---:|' * len(tools)}")
+    scale = options.scale * PROFILE_SCALE
+    ratios: list[list[float]] = [[] for _ in tools]
+    for program in programs:
+        taken: list[list[Cost]] = [[] for _ in tools]
+        for number in range(options.rounds):
+            stock = body(options.python, program, scale, "0", "profile", None)
+            # Nobody is always the first or the last of a round.
+            for turn in range(len(tools)):
+                index = (turn + number) % len(tools)
+                tool = tools[index]
+                python = other if tool.package else options.python
+                cost = body(python, program, scale, tool.watch, "profile", tool.switch)
+                ratio = Cost(cost.cpu / stock.cpu, cost.peak_kib / stock.peak_kib)
+                taken[index].append(ratio)
+        cells = []
+        for index, costs in enumerate(taken):
+            ratios[index].append(statistics.median(cost.cpu for cost in costs))
+            memory = statistics.median(cost.peak_kib for cost in costs)
+            cells.append(f"{spread([cost.cpu for cost in costs])}, {memory:.2f}")
+        print(f"| {program.stem} | {' | '.join(cells)} |", flush=True)
+    means = [f"{statistics.geometric_mean(each):.2f}" for each in ratios]
+    print(f"| geometric mean | {' | '.join(means)} |")
+    for package, reason in missing.items():
+        print(f"\n{package} is not here: {reason}")
+
+
+@dataclass(frozen=True)
+class Tracing:
+    """One way to trace live blocks: the side that traces, and the one that does not."""
+
+    title: str
+    tool: str
+    part: str
+    switch: str | None
+    untraced: str | None
+
+
+TRACINGS = (
+    Tracing("tracemalloc, stock", "tracemalloc", "tracemalloc", None, None),
+    Tracing("tracemalloc, `WRASSE=1`", "tracemalloc", "tracemalloc", "1", "1"),
+    Tracing("the same, `wrasse.snapshot()`", "aggregated", "tracemalloc", "1", "1"),
+    Tracing("wrasse's profile", "profile", "profile", "gc,alloc,trace=1", "gc,alloc"),
+)
+
+
+def blocks_table(options: argparse.Namespace) -> None:
+    """Prints what each live traced block takes, and how long a snapshot of all of them does."""
+    count = int(1_500_000 * options.scale)
+    print(f"\n### {count:,} live traced blocks, 1 frame\n")
+    print("| | bytes for each block (range) | snapshot and statistics by line, CPU ms (range) |")
+    print("|---|---:|---:|")
+    for tracing in TRACINGS:
+        sizes, times = [], []
+        for _ in range(options.rounds):
+            traced = measured(
+                options.python, "blocks.py", [tracing.tool, count], tracing.part, tracing.switch
+            )
+            part = "alloc" if tracing.untraced else tracing.part
+            untraced = measured(
+                options.python, "blocks.py", ["none", count], part, tracing.untraced
+            )
+            sizes.append((traced["grown_kib"] - untraced["grown_kib"]) * 1024 / count)
+            times.append(traced["seconds"] * 1e3)
+        size = f"{statistics.median(sizes):.1f} ({min(sizes):.1f}-{max(sizes):.1f})"
+        pause = f"{statistics.median(times):.1f} ({min(times):.1f}-{max(times):.1f})"
+        print(f"| {tracing.title} | {size} | {pause} |", flush=True)
+
+
+SCRIPTS: tuple[tuple[str, ...], ...] = (("-c", "pass"), ("-m", "json.tool"))
+
+
+def startup(python: Path, script: tuple[str, ...], switch: str | None) -> tuple[float, float]:
+    """Wall and CPU seconds of a Python that does next to nothing."""
     begin = time.perf_counter()
-    process = subprocess.Popen([str(python), "-c", "pass"], env=environment(switch))
+    process = subprocess.Popen(
+        [str(python), *script],
+        env=environment(switch),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+    )
+    if process.stdin is not None:
+        process.stdin.write(b'{"a": [1, 2, 3]}')
+        process.stdin.close()
     _, status, usage = os.wait4(process.pid, 0)
     wall = time.perf_counter() - begin
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
-        raise SystemExit(f"{python} -c pass ended with {process.returncode}")
+        raise SystemExit(f"{python} {' '.join(script)} ended with {process.returncode}")
     return wall, usage.ru_utime + usage.ru_stime
 
 
@@ -186,10 +318,10 @@ HEAPS = (
 )
 
 
-def heap(python: Path, shape: str, objects: int, garbage: int, switch: str | None) -> list[float]:
-    """One full collection: nanoseconds for each tracked object, and what it found."""
+def heap(python: Path, shape: str, objects: int, garbage: int, switch: str | None) -> float:
+    """One full collection: nanoseconds for each tracked object."""
     result = measured(python, "heaps.py", [shape, objects, garbage], "gc", switch)
-    return [result["seconds"] / result["tracked"] * 1e9, result["found"]]
+    return float(result["seconds"] / result["tracked"] * 1e9)
 
 
 def heaps_table(options: argparse.Namespace) -> None:
@@ -204,7 +336,7 @@ def heaps_table(options: argparse.Namespace) -> None:
         for _ in range(options.rounds):
             stock = heap(options.python, shape, objects, garbage, None)
             wrasse = heap(options.python, shape, objects, garbage, "gc")
-            taken.append((stock[0], wrasse[0]))
+            taken.append((stock, wrasse))
         ratio = [stock / wrasse for stock, wrasse in taken]
         if not garbage:
             ratios.append(statistics.median(ratio))
@@ -220,30 +352,38 @@ def heaps_table(options: argparse.Namespace) -> None:
 
 
 def startup_table(options: argparse.Namespace) -> None:
-    """Prints what `python -c pass` costs without wrasse, with it off, and with it on."""
+    """Prints what small programs cost without wrasse, with it off, and with it on."""
     bare, installed = startup_environments(options.python, options.wheels)
     kinds: tuple[tuple[str, Path, str | None], ...] = (
         ("wrasse not installed", bare, None),
         ("installed, `WRASSE` unset", installed, None),
         ("`WRASSE=gc,tracemalloc`", installed, "gc,tracemalloc"),
+        ("`WRASSE=1`", installed, "1"),
     )
-    taken: list[list[tuple[float, float]]] = [[] for _ in kinds]
-    for number in range(options.rounds * 10 + 1):
-        for kind, (_, python, switch) in enumerate(kinds):
-            cost = startup(python, switch)
-            # The first round fills the caches.
-            if number:
-                taken[kind].append(cost)
-    print("\n### Start-up (`python -c pass`)\n")
-    print("| | wall ms (median) | CPU ms (median) | CPU against not installed |")
-    print("|---|---:|---:|---:|")
-    for (title, _, _), costs in zip(kinds, taken, strict=True):
-        wall = statistics.median(wall for wall, _ in costs) * 1e3
-        cpu = statistics.median(cpu for _, cpu in costs) * 1e3
-        ratio = statistics.median(
-            here[1] / base[1] for here, base in zip(costs, taken[0], strict=True)
-        )
-        print(f"| {title} | {wall:.1f} | {cpu:.1f} | {ratio:.2f} |", flush=True)
+    print("\n### Start-up\n")
+    print("| `python` | | wall ms (median) | CPU ms (median) | CPU against not installed |")
+    print("|---|---|---:|---:|---:|")
+    for script in SCRIPTS:
+        taken: list[list[tuple[float, float]]] = [[] for _ in kinds]
+        for number in range(options.rounds * 10 + 1):
+            for turn in range(len(kinds)):
+                kind = (turn + number) % len(kinds)
+                _, python, switch = kinds[kind]
+                cost = startup(python, script, switch)
+                # The first round fills the caches.
+                if number:
+                    taken[kind].append(cost)
+        for (title, _, _), costs in zip(kinds, taken, strict=True):
+            wall = statistics.median(wall for wall, _ in costs) * 1e3
+            cpu = statistics.median(cpu for _, cpu in costs) * 1e3
+            ratio = statistics.median(
+                here[1] / base[1] for here, base in zip(costs, taken[0], strict=True)
+            )
+            cells = f"`{' '.join(script)}` | {title} | {wall:.1f} | {cpu:.1f} | {ratio:.2f}"
+            print(f"| {cells} |", flush=True)
+
+
+TABLES = ("parts", "tools", "blocks", "heaps", "startup")
 
 
 def main() -> int:
@@ -251,13 +391,23 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--python", type=Path, required=True, help="interpreter with wrasse in it")
     parser.add_argument(
-        "--wheels", type=Path, help="directory with the wheel: measures start-up too"
+        "--wheels",
+        type=Path,
+        help="directory with the wheel: measures start-up and other tools too",
     )
     parser.add_argument("--directory", type=Path, default=HERE / "programs", help="the programs")
     parser.add_argument("--rounds", type=int, default=5, help="pairs of processes (default 5)")
     parser.add_argument("--scale", type=float, default=0.5, help="how much work (default 0.5)")
+    parser.add_argument(
+        "--tables",
+        type=lambda text: text.split(","),
+        default=list(TABLES),
+        help=f"which tables, with commas between them: {','.join(TABLES)} (default: all)",
+    )
     parser.add_argument("programs", nargs="*", help="names of programs; default: all")
     options = parser.parse_args()
+    if unknown := set(options.tables) - set(TABLES):
+        parser.error(f"no table {', '.join(sorted(unknown))}: there are {', '.join(TABLES)}")
     options.python = options.python.absolute()
     programs = [
         path
@@ -273,11 +423,17 @@ def main() -> int:
         end="",
     )
     print(f" load {os.getloadavg()[0]:.1f}. A ratio below 1 means wrasse costs less.")
-    for case in CASES:
-        programs_table(options, programs, case)
-    if not options.programs:
+    wanted = options.tables
+    if "parts" in wanted:
+        for case in CASES:
+            programs_table(options, programs, case)
+    if "tools" in wanted and options.wheels:
+        tools_table(options, programs)
+    if "blocks" in wanted and not options.programs:
+        blocks_table(options)
+    if "heaps" in wanted and not options.programs:
         heaps_table(options)
-    if options.wheels:
+    if "startup" in wanted and options.wheels:
         startup_table(options)
     return 0
 
