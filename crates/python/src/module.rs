@@ -35,7 +35,7 @@ pub const fn method(
     }
 }
 
-static METHODS: Shared<[PyMethodDef; 18]> = Shared([
+static METHODS: Shared<[PyMethodDef; 19]> = Shared([
     method(
         c"boot",
         METH_O,
