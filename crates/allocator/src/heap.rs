@@ -91,6 +91,12 @@ impl Heap {
         (address as usize).wrapping_sub(self.base) < self.length
     }
 
+    /// Whether a block that is in no pool surely is not a large one either. Any thread.
+    #[inline(always)]
+    pub fn is_foreign(&self, address: *const u8) -> bool {
+        !self.owns(address) && !self.region().large().may_hold(address)
+    }
+
     /// The size of a block that is known to be the region's. Any thread.
     ///
     /// # Safety

@@ -186,12 +186,6 @@ impl Region {
         (address as usize).wrapping_sub(self.base) < self.length
     }
 
-    /// Whether a block surely came from elsewhere, told without a lock. Any thread.
-    #[inline(always)]
-    pub fn is_foreign(&self, address: *const u8) -> bool {
-        !self.owns(address) && !self.large.may_hold(address)
-    }
-
     /// The pool that `address` is in: its number and its record; and how far into
     /// the pool the address is.
     ///

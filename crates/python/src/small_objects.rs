@@ -398,35 +398,43 @@ extern "C" fn free<const D: usize>(_context: *mut c_void, block: *mut c_void) {
     // SAFETY: the caller has done with the block; the heap is used with its
     // interpreter's GIL.
     unsafe {
-        if let Some(heap) = heaps::at_hand()
-            && heap.owns(block.cast())
-            && heaps::needs_no_check(|| heap.size_of_owned(block.cast()))
-        {
-            return heap.release_owned(block.cast());
+        if let Some(heap) = heaps::at_hand() {
+            if heap.owns(block.cast()) {
+                if heaps::needs_no_check(|| heap.size_of_owned(block.cast())) {
+                    return heap.release_owned(block.cast());
+                }
+            } else if heap.is_foreign(block.cast()) {
+                // A block from before, of which there are many while a short program
+                // ends, or null.
+                return previous_free::<D>(block);
+            }
         }
     }
     free_slow::<D>(block);
 }
 
+fn previous_free<const D: usize>(block: *mut c_void) {
+    if let Some(free) = previous::<D>().free {
+        free(previous::<D>().ctx, block);
+    }
+}
+
 /// Frees a large block, one from before, null, or any where the heap is not at hand.
-/// Those from before are many while a short program ends, so they are told first.
+#[cold]
 #[inline(never)]
 fn free_slow<const D: usize>(block: *mut c_void) {
     if block.is_null() {
         return;
     }
-    let is_ours = match region() {
-        None => false,
-        Some(region) if region.is_foreign(block.cast()) => false,
-        // SAFETY: as in `free`.
-        Some(region) => unsafe {
-            match heaps::current() {
-                Some(heap) => heap.release(block.cast()),
-                None => Heap::release_from_outside(region, block.cast()),
-            }
-        },
+    // SAFETY: as in `free`.
+    let is_ours = unsafe {
+        match (heaps::current(), region()) {
+            (Some(heap), _) => heap.release(block.cast()),
+            (None, Some(region)) => Heap::release_from_outside(region, block.cast()),
+            (None, None) => false,
+        }
     };
-    if !is_ours && let Some(free) = previous::<D>().free {
-        free(previous::<D>().ctx, block);
+    if !is_ours {
+        previous_free::<D>(block);
     }
 }
