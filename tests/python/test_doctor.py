@@ -171,6 +171,9 @@ def test_a_finalizer_still_runs_and_sees_its_neighbours(tmp_path: Path) -> None:
         "Node()\n"
     )
     assert wrasse("doctor", program).out == "whole\n"
+    # Nothing is finalized that would not be without the doctor.
+    program.write_text(program.read_text() + "import os\nos._exit(0)\n")
+    assert wrasse("doctor", program).out == ""
 
 
 def test_many_cycles_are_counted_exactly_and_looked_at_in_part(tmp_path: Path) -> None:

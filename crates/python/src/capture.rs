@@ -52,10 +52,8 @@ const MOST_PAUSES: usize = 1 << 14;
 /// Bytes that may be allocated until the next look at the clock. Threads may
 /// lose each other's subtractions: then the look comes a little later.
 static BUDGET: AtomicI64 = AtomicI64::new(i64::MAX);
-/// What [`BUDGET`] was when it was set last.
-static ARMED: AtomicI64 = AtomicI64::new(i64::MAX);
-/// Bytes since [`growth`] was asked last.
-static SINCE_TICK: AtomicI64 = AtomicI64::new(0);
+/// What it was when it was set.
+static GRANTED: AtomicI64 = AtomicI64::new(i64::MAX);
 static RUNNING: Mutex<Option<Running>> = Mutex::new(None);
 /// Whether there is one, readable without the lock.
 static IS_RUNNING: AtomicBool = AtomicBool::new(false);
@@ -106,29 +104,21 @@ pub fn spend(size: usize) -> bool {
 #[cold]
 #[inline(never)]
 pub fn look() {
-    // What asks to be asked sooner does not make others look more often.
-    let left = BUDGET.load(Ordering::Relaxed);
-    let spent = ARMED.load(Ordering::Relaxed).saturating_sub(left);
-    let since = SINCE_TICK.load(Ordering::Relaxed).saturating_add(spent);
-    if since >= STEP as i64 {
-        growth::tick();
-    }
-    let kept = if since >= STEP as i64 { 0 } else { since };
-    SINCE_TICK.store(kept, Ordering::Relaxed);
-    arm_after_look();
-    if is_on() {
-        with_running(|running| running.sample_if_due());
-    }
-}
-
-/// Sets when the next look is.
-fn arm_after_look() {
+    let used = GRANTED
+        .load(Ordering::Relaxed)
+        .saturating_sub(BUDGET.load(Ordering::Relaxed));
+    growth::tick(used.max(0) as u64);
     let step = looks::due().min(growth_step());
-    arm(if is_on() { step.min(STEP as i64) } else { step });
+    if !is_on() {
+        grant(step);
+        return;
+    }
+    grant(step.min(STEP as i64));
+    with_running(|running| running.sample_if_due());
 }
 
-fn arm(bytes: i64) {
-    ARMED.store(bytes, Ordering::Relaxed);
+fn grant(bytes: i64) {
+    GRANTED.store(bytes, Ordering::Relaxed);
     BUDGET.store(bytes, Ordering::Relaxed);
 }
 
@@ -137,7 +127,7 @@ pub fn look_after(bytes: u64) {
     let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
     let left = BUDGET.load(Ordering::Relaxed);
     if bytes < left {
-        ARMED.fetch_sub(left - bytes, Ordering::Relaxed);
+        GRANTED.fetch_sub(left - bytes, Ordering::Relaxed);
         BUDGET.store(bytes, Ordering::Relaxed);
     }
 }
@@ -210,7 +200,7 @@ pub fn begin(path: &Path, host: &str, frames: u16) -> Result<(), String> {
         is_last_taken: false,
     });
     IS_RUNNING.store(true, Ordering::Relaxed);
-    arm(STEP as i64);
+    grant(STEP as i64);
     Ok(())
 }
 
@@ -221,7 +211,7 @@ pub fn take_last_sample() {
             running.is_last_taken = true;
             running.sample()
         });
-        arm(i64::MAX);
+        grant(i64::MAX);
     }
 }
 
@@ -262,7 +252,7 @@ pub fn finish() {
 
 fn stop() {
     IS_RUNNING.store(false, Ordering::Relaxed);
-    arm(looks::step().min(growth_step()));
+    grant(looks::step().min(growth_step()));
     signals::forget();
 }
 
@@ -282,7 +272,7 @@ fn with_running(act: impl FnOnce(&mut Running) -> Result<(), String>) {
     if running.process != std::process::id() {
         // A forked child: the file is its parent's.
         IS_RUNNING.store(false, Ordering::Relaxed);
-        arm(i64::MAX);
+        grant(i64::MAX);
         return;
     }
     if let Err(reason) = act(running) {

@@ -28,7 +28,7 @@ use wrasse_report::write_destination;
 
 use crate::{process, profile};
 
-pub use collections::{begin_collection, end_collection, found, set_threshold};
+pub use collections::{begin_collection, end_collection, found, set_threshold, skip_garbage};
 pub use kept::{from_capture, keep};
 
 /// Environment variable that names the file for what was measured.

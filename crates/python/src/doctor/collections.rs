@@ -166,11 +166,19 @@ pub fn watching() -> Duration {
     seen().as_ref().map_or(Duration::ZERO, |seen| seen.all)
 }
 
+/// The process ends at once: garbage stays as it is, and its finalizers do not run.
+pub fn skip_garbage() {
+    if let Some(seen) = seen().as_mut() {
+        seen.is_over = true;
+    }
+}
+
 /// The program's last code has run: what lies about is found now, while the
 /// interpreter is whole. It would be, a moment later, by CPython itself.
 pub fn collect_the_rest() {
-    if let Some(seen) = seen().as_mut() {
-        seen.is_over = true;
+    match seen().as_mut() {
+        Some(seen) if !seen.is_over => seen.is_over = true,
+        _ => return,
     }
     // SAFETY: called at exit, with the GIL.
     unsafe {

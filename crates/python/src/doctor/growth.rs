@@ -15,8 +15,7 @@ use wrasse_doctor::observations::{GrowthPoint, LineGrowth};
 use wrasse_tracer::{Totals, TracebackId, View};
 
 use super::lines;
-use crate::hooks;
-use crate::process;
+use crate::{capture, hooks, process};
 
 /// Looks kept, at most; even.
 const MOST_LOOKS: usize = 64;
@@ -38,9 +37,9 @@ struct Looks {
     begun: Instant,
     begun_cpu: f64,
     taken: Vec<Look>,
-    /// Every so manieth tick is a look.
-    distance: usize,
-    ticks: usize,
+    /// Bytes allocated between two looks, and since the last.
+    distance: u64,
+    since: u64,
     spent: Duration,
     totals: Vec<Totals>,
 }
@@ -63,8 +62,8 @@ pub fn begin(begun: Instant) {
         begun,
         begun_cpu: process::cpu_time().as_secs_f64(),
         taken: Vec::new(),
-        distance: 1,
-        ticks: 0,
+        distance: capture::STEP,
+        since: 0,
         spent: Duration::ZERO,
         totals: Vec::new(),
     });
@@ -76,9 +75,9 @@ pub fn is_on() -> bool {
     IS_ON.load(Ordering::Relaxed)
 }
 
-/// So many bytes more have been allocated. The caller holds the GIL and no lock of
+/// `bytes` more have been allocated. The caller holds the GIL and no lock of
 /// ours; nothing of Python is called.
-pub fn tick() {
+pub fn tick(bytes: u64) {
     if !is_on() {
         return;
     }
@@ -88,16 +87,17 @@ pub fn tick() {
         && let Some(looks) = looks.as_mut()
         && looks.process == std::process::id()
     {
-        looks.tick();
+        looks.tick(bytes);
     }
 }
 
 impl Looks {
-    fn tick(&mut self) {
-        self.ticks += 1;
-        if !self.ticks.is_multiple_of(self.distance) {
+    fn tick(&mut self, bytes: u64) {
+        self.since += bytes;
+        if self.since < self.distance {
             return;
         }
+        self.since = 0;
         let begin = process::thread_time();
         if self.spent > process::cpu_time() / SHARE + CREDIT {
             return;

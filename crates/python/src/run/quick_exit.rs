@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use pyo3_ffi::*;
 
 use super::{finish, read_profile, reporting};
+use crate::doctor;
 use crate::module::Shared;
 
 static QUICK_EXIT: Shared<PyMethodDef> = Shared(PyMethodDef {
@@ -81,6 +82,7 @@ unsafe extern "C" fn quick_exit(
                 overflow == 0 && i32::try_from(status).is_ok()
             };
         if will_end && reporting().is_some() {
+            doctor::skip_garbage();
             Py_XDECREF(read_profile(module, ptr::null_mut()));
             finish();
         }
