@@ -23,8 +23,8 @@ use crate::process;
 
 /// The part of the processor's time so far that all looks together may take, as
 /// a divisor, and what they may take besides.
-const SHARE: u32 = 8;
-const CREDIT: Duration = Duration::from_millis(150);
+const SHARE: u32 = 20;
+const CREDIT: Duration = Duration::from_millis(100);
 /// Objects looked at in any case, and at most at one time.
 const FEWEST: usize = 256;
 const MOST: usize = 200_000;
