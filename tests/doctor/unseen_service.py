@@ -47,6 +47,9 @@ def dispatch(request):
 def main(argv):
     for n in range(20_000):
         dispatch(Request(("/index", "/echo")[n % 2], f"user{n:06d}"))
+    # The rest of the day.
+    for n in range(200_000):
+        index(Request("/index", "user" * 10))
     log.info("done")
     return 0
 

@@ -58,4 +58,7 @@ for n in range(16_000):
     often(n)
     often(n)
 take()
+# From here on nothing grows.
+for n in range(200_000):
+    str(n) * 20
 print(report(), TABLE[7])

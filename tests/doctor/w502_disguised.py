@@ -26,5 +26,8 @@ def cells(count):
 
 
 kept = cells(60_000)
+# From here on nothing grows.
+for n in range(200_000):
+    str(n) * 20
 print(kept[0].text, kept[-1].text, len(records(200)))
 EACH = sys.getsizeof("alpha ")

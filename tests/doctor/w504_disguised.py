@@ -14,4 +14,7 @@ class Table:
 
 
 table = Table(200_000)
+# From here on nothing grows.
+for n in range(400_000):
+    str(n) * 20
 print(len(table.columns["id"]), table.columns["kind"][3])

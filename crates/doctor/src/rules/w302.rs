@@ -3,6 +3,7 @@
 use wrasse_report::units::{count, size};
 use wrasse_source::Module;
 
+use super::w401;
 use crate::finding::Finding;
 use crate::modules;
 use crate::observations::{Held, HolderKind, Observations};
@@ -19,8 +20,18 @@ pub const RULE: Rule = Rule {
 };
 
 fn check(observations: &Observations) -> Vec<Finding> {
+    // What W401 tells of, with the path to it, is not told twice.
+    let leaks = (w401::RULE.check)(observations);
     let mut findings = Vec::new();
     for held in &observations.heap.held {
+        let own_name = held.name.rsplit('.').next().unwrap_or(&held.name);
+        let is_told = |line: u32| {
+            leaks.iter().any(|leak| {
+                let words = leak.evidence.iter().chain([&leak.message]);
+                leak.file == held.file
+                    && (leak.line == line || words.into_iter().any(|text| text.contains(own_name)))
+            })
+        };
         let Some(module) = modules::read(&held.file) else {
             continue;
         };
@@ -29,7 +40,7 @@ fn check(observations: &Observations) -> Vec<Finding> {
             HolderKind::Cache => cache(held, &module),
             HolderKind::Local | HolderKind::DefaultArgument => None,
         };
-        findings.extend(found);
+        findings.extend(found.filter(|finding| !is_told(finding.line)));
     }
     findings
 }
