@@ -430,6 +430,13 @@ impl Picture {
         self.index.address(node).unwrap_or(0) as *mut PyObject
     }
 
+    /// The objects of all nodes, in their order.
+    pub fn objects(&self) -> impl Iterator<Item = *mut PyObject> {
+        self.index
+            .addresses()
+            .map(|address| address as *mut PyObject)
+    }
+
     /// What is alive by itself and has no name, in ascending order.
     pub fn held_from_c(&self) -> Vec<Node> {
         let mut nodes: Vec<Node> = self.from_c.keys().copied().collect();

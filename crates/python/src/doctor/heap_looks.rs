@@ -28,7 +28,9 @@ const CREDIT: Duration = Duration::from_millis(60);
 
 /// What was traced at the last look.
 static HIGHEST: AtomicU64 = AtomicU64::new(SMALLEST);
+/// What all looks have taken, and the last one.
 static SPENT: AtomicU64 = AtomicU64::new(0);
+static LAST: AtomicU64 = AtomicU64::new(0);
 static FOUND: Mutex<Option<Found>> = Mutex::new(None);
 
 /// Everything found so far, by what tells it apart.
@@ -52,8 +54,11 @@ pub unsafe fn look_if_due() {
     if traced < highest + highest / GROWTH {
         return;
     }
+    // What the next one will take: as the last, by what is traced.
+    let last = Duration::from_nanos(LAST.load(Ordering::Relaxed));
+    let next = last.mul_f64(traced as f64 / highest as f64);
     let spent = Duration::from_nanos(SPENT.load(Ordering::Relaxed));
-    if spent > CREDIT + process::thread_time() / SHARE {
+    if spent + next > CREDIT + process::thread_time() / SHARE {
         return;
     }
     HIGHEST.store(traced, Ordering::Relaxed);
@@ -110,6 +115,7 @@ unsafe fn look(traced: u64, libraries: Option<Vec<String>>) {
     }
     let spent = process::thread_time().saturating_sub(begun).as_nanos() as u64;
     SPENT.fetch_add(spent, Ordering::Relaxed);
+    LAST.store(spent, Ordering::Relaxed);
 }
 
 impl Found {

@@ -76,8 +76,8 @@ pub unsafe fn find(picture: &mut Picture, owners: &Owners) -> Result<Waste, Fail
     // SAFETY: the caller's contract: all nodes are live objects.
     unsafe {
         INSTANCE.prepare();
-        for node in search.picture.graph.nodes() {
-            let object = search.picture.object(node);
+        let objects: Vec<_> = search.picture.objects().collect();
+        for (node, object) in search.picture.graph.nodes().zip(objects) {
             search.string(object);
             let (strings, picture) = (&mut search.strings, &*search.picture);
             referents(object, &mut |target| {
