@@ -135,6 +135,23 @@ def test_one_file_that_asks_for_nothing(made: tuple[Path, Path]) -> None:
     assert len(bare) < len(text)
 
 
+def test_the_tree_of_calls(made: tuple[Path, Path]) -> None:
+    capture, _ = made
+    found = json.loads(wrasse("tree", capture, "--json", "-n", "100000").out)
+    assert found["total_bytes"] == stats(capture)["peak_bytes"]
+    calls = found["calls"]
+    assert len(calls) == found["of"]
+    [spike] = [call for call in calls if call["line"] == SPIKE and call["file"].endswith("app.py")]
+    assert spike["bytes"] == line_bytes(capture, SPIKE, "peak")
+    assert (spike["function"], spike["depth"]) == ("spike", 1)
+    above = calls[calls.index(spike) - 1]
+    assert above["depth"] == 0 and above["line"] == SPIKE + 3
+    shown = wrasse("tree", capture, "--by", "function", "-n", "3").out.splitlines()
+    assert len(shown) == 1 + 3 + 1
+    assert size(spike["bytes"]) in shown[2] and "  spike  " in shown[2]
+    assert shown[4].startswith("and ") and shown[4].endswith(" smaller calls")
+
+
 @needs_browser
 def test_the_page_says_what_stats_and_table_say(
     made: tuple[Path, Path], browser: Browser, tmp_path: Path

@@ -9,7 +9,7 @@
 mod calls;
 mod sources;
 mod timeline;
-mod tree;
+pub(crate) mod tree;
 mod words;
 
 use std::io::Write;
@@ -173,4 +173,4 @@ fn escape(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -4,6 +4,7 @@
 //! This crate knows no interpreter. A host gathers the figures of a run into a
 //! [`Summary`]; a [`Recording`] is a capture file ready to be shown.
 
+mod call_tree;
 mod destination;
 mod diff;
 mod export;
@@ -17,6 +18,7 @@ mod table;
 mod text;
 pub mod units;
 
+pub use call_tree::{CallTree, TreeBy};
 pub use destination::{Unwritable, check_destination, reason, write_destination};
 pub use diff::Diff;
 pub use export::{Format, export};

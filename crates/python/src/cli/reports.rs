@@ -1,12 +1,13 @@
-//! The commands that read capture files: `stats`, `table`, `diff`, `export`, `report`.
+//! The commands that read capture files: `stats`, `table`, `tree`, `diff`, `export`,
+//! `report`.
 
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 use wrasse_report::{
-    By, Diff, Format, HtmlOptions, Measure, Recording, Stats, Table, check_destination, export,
-    html, reason, write_destination,
+    By, CallTree, Diff, Format, HtmlOptions, Measure, Recording, Stats, Table, TreeBy,
+    check_destination, export, html, reason, write_destination,
 };
 
 use super::is_same_file;
@@ -17,6 +18,8 @@ pub enum Reading {
     Stats(StatsOptions),
     /// Show the lines with the most memory
     Table(TableOptions),
+    /// Show who called whom to allocate
+    Tree(TreeOptions),
     /// Show what two capture files differ in
     Diff(DiffOptions),
     /// Write a capture file in a format of other tools
@@ -59,6 +62,24 @@ pub struct TableOptions {
     /// Count for a line what it has called, too
     #[arg(long)]
     cumulative: bool,
+}
+
+#[derive(Args)]
+pub struct TreeOptions {
+    /// The capture file
+    file: PathBuf,
+    /// What is measured
+    #[arg(long, visible_aliases = ["sort", "at"], value_enum, default_value_t = MeasureWord::Peak)]
+    measure: MeasureWord,
+    /// What a branch stands for
+    #[arg(long, value_enum, default_value_t = BranchWord::Line)]
+    by: BranchWord,
+    /// How many calls are shown, their callers among them
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 40)]
+    top: usize,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args)]
@@ -121,6 +142,16 @@ enum ByWord {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
+enum BranchWord {
+    /// A source line
+    Line,
+    /// A function
+    Function,
+    /// A file
+    File,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
 enum FormatWord {
     /// Google's profile.proto, compressed
     Pprof,
@@ -155,6 +186,16 @@ impl From<ByWord> for By {
     }
 }
 
+impl From<BranchWord> for TreeBy {
+    fn from(word: BranchWord) -> Self {
+        match word {
+            BranchWord::Line => TreeBy::Line,
+            BranchWord::Function => TreeBy::Function,
+            BranchWord::File => TreeBy::File,
+        }
+    }
+}
+
 impl From<FormatWord> for Format {
     fn from(word: FormatWord) -> Self {
         match word {
@@ -183,6 +224,12 @@ pub fn run(report: &Reading) -> Result<(), String> {
             let recording = Recording::open(&options.file)?;
             let table = Table::new(&recording, measure, by, options.cumulative, chosen.top)?;
             print(chosen.json, || table.to_json(), || table.to_text())
+        }
+        Reading::Tree(options) => {
+            let recording = Recording::open(&options.file)?;
+            let (measure, by) = (options.measure.into(), options.by.into());
+            let tree = CallTree::new(&recording, measure, by, options.top)?;
+            print(options.json, || tree.to_json(), || tree.to_text())
         }
         Reading::Diff(options) => {
             let chosen = &options.selection;
