@@ -655,6 +655,7 @@ def test_debug_flags_and_statistics_hold_for_what_a_collection_litters():
         "gc.callbacks.clear()",
         "hook('start', {'generation': 2})",
         "hook('stop', {'generation': 2})",
+        "hook('stop', {'generation': 2}); hook('start', {'generation': 2})",
     ],
 )
 @pytest.mark.parametrize("where", ["outside", "gc.collect()", "ctypes.pythonapi.PyGC_Collect()"])

@@ -34,7 +34,9 @@ struct Piece {
     followers: [u64; WORDS],
 }
 
-/// The bits of a region: `met` and `followers` one behind the other.
+/// The bits of a region: `met` and `followers` one behind the other, and then a byte
+/// for each page of the latter, which says whether there is one: a region of many
+/// blocks and few links has bits in few pages, and the others need no memory.
 struct Row {
     region: Option<&'static Region>,
     /// Address of the first pool, and bytes of pools that were taken.
@@ -42,7 +44,13 @@ struct Row {
     length: usize,
     met: *mut u64,
     followers: *mut u64,
+    pages: *mut u8,
 }
+
+/// log2 of the words of bits in a page.
+const PAGE: u32 = 9;
+/// log2 of the bytes of addresses that a word is for.
+const WORD: u32 = GRAIN + 6;
 
 impl Row {
     /// `None` if there is no memory.
@@ -53,6 +61,7 @@ impl Row {
             length: region.map_or(0, Region::taken),
             met: ptr::null_mut(),
             followers: ptr::null_mut(),
+            pages: ptr::null_mut(),
         };
         if row.length > 0 {
             // SAFETY: the layout is not empty.
@@ -61,16 +70,38 @@ impl Row {
                 return None;
             }
             row.followers = row.met.wrapping_add(row.words());
+            row.pages = row.followers.wrapping_add(row.words()).cast();
         }
         Some(row)
     }
 
     fn words(&self) -> usize {
-        self.length >> (GRAIN + 6)
+        self.length >> WORD
     }
 
     fn layout(&self) -> Option<Layout> {
-        Layout::array::<u64>(2 * self.words()).ok()
+        let bits = Layout::array::<u64>(2 * self.words()).ok()?;
+        let pages = Layout::array::<u8>(self.words().div_ceil(1 << PAGE)).ok()?;
+        Some(bits.extend(pages).ok()?.0)
+    }
+
+    /// Calls `visit` for each word of followers that is not empty: the address that
+    /// it begins with, and the word of `met` beside it.
+    fn each(&self, mut visit: impl FnMut(usize, u64, u64)) {
+        for page in 0..self.words().div_ceil(1 << PAGE) {
+            // SAFETY: there are so many pages and words.
+            unsafe {
+                if *self.pages.add(page) == 0 {
+                    continue;
+                }
+                for word in page << PAGE..((page + 1) << PAGE).min(self.words()) {
+                    let followers = *self.followers.add(word);
+                    if followers != 0 {
+                        visit(self.base + (word << WORD), *self.met.add(word), followers);
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -170,7 +201,7 @@ impl Seen {
             if self.begins_block(offset) {
                 return Sight::Leaf;
             }
-            self.row.met.wrapping_add(offset >> (GRAIN + 6))
+            self.row.met.wrapping_add(offset >> WORD)
         } else {
             let piece = self.piece(object as usize);
             if piece.is_null() {
@@ -198,7 +229,7 @@ impl Seen {
         // SAFETY: a word of the row, or of a piece of ours.
         unsafe {
             let word = if offset < self.row.length {
-                *self.row.met.add(offset >> (GRAIN + 6))
+                *self.row.met.add(offset >> WORD)
             } else {
                 let piece = self.find(object as usize);
                 if piece.is_null() {
@@ -217,7 +248,8 @@ impl Seen {
         // SAFETY: a word of the row, or of a piece of ours.
         unsafe {
             if offset < self.row.length && offset & ((1 << GRAIN) - 1) == 0 {
-                *self.row.followers.add(offset >> (GRAIN + 6)) |= bit_of(object);
+                *self.row.followers.add(offset >> WORD) |= bit_of(object);
+                *self.row.pages.add(offset >> (WORD + PAGE)) = 1;
             } else {
                 self.follow_elsewhere(object);
             }
@@ -246,18 +278,12 @@ impl Seen {
                 visit(self, (start + (bit << GRAIN)) as *mut PyObject);
             }
         };
-        // SAFETY: words of the row, and of pieces of ours.
-        unsafe {
-            for word in 0..self.row.words() {
-                let start = self.row.base + (word << (GRAIN + 6));
-                let (met, followers) = (self.row.met.add(word), self.row.followers.add(word));
-                each(start, *met, *followers);
-            }
-            for &(start, piece) in &self.pieces {
-                for word in 0..WORDS {
-                    let start = start + (word << (GRAIN + 6));
-                    each(start, (*piece).met[word], (*piece).followers[word]);
-                }
+        self.row.each(&mut each);
+        for &(start, piece) in &self.pieces {
+            for word in 0..WORDS {
+                // SAFETY: a piece of ours.
+                let (met, followers) = unsafe { ((*piece).met[word], (*piece).followers[word]) };
+                each(start + (word << WORD), met, followers);
             }
         }
     }
@@ -333,7 +359,7 @@ fn low(address: usize) -> usize {
 /// The word of a piece that has the bits of `object`.
 #[inline(always)]
 fn word_of(object: *mut PyObject) -> usize {
-    object as usize >> (GRAIN + 6) & (WORDS - 1)
+    object as usize >> WORD & (WORDS - 1)
 }
 
 /// The bit of `object` in its word.
