@@ -150,8 +150,8 @@ def test_the_peak_is_exact_however_short(tmp_path: Path) -> None:
     found, rows = stats(file), table(file)
     assert rows["total_bytes"] == found["peak_bytes"] >= found["sampled_peak_bytes"]
     (gone,) = (row for row in rows["rows"] if row["frames"][0]["line"] == 13)
-    # Besides the blocks, the list, its items and the last number.
-    assert 9001 <= gone["blocks"] <= 9003 and gone["bytes"] > 9000 * 1033
+    # Besides the blocks, the list, its items, the last number, and before 3.12 a function.
+    assert 9001 <= gone["blocks"] <= 9005 and gone["bytes"] > 9000 * 1033
 
 
 def test_each_thread_has_its_figures(tmp_path: Path) -> None:
