@@ -80,7 +80,7 @@ $(B)/venv-%/.stamp-wheel: $(B)/venv-%/.stamp-tools $(B)/sources.list $(SOURCES)
 	@touch $@
 
 lints := lint-format lint-clippy lint-doc lint-ruff lint-types
-.PHONY: FORCE help build demo test test-start test-rust test-examples test-sanitizers test-end fuzz stress bench bench-python bench-rust lint $(lints) clean
+.PHONY: FORCE help build demo test test-start test-rust test-examples test-sanitizers test-end fuzz stress soak bench bench-python bench-rust lint $(lints) clean
 FORCE:
 
 build: $(KEYS:%=$(B)/venv-%/.stamp-wheel) ## build the wheel and install it in .build/venv-*
@@ -160,6 +160,11 @@ fuzz: ## random operations, guided by coverage, under AddressSanitizer (SECONDS=
 
 stress: $(KEYS:%=$(B)/venv-%/.stamp-wheel) ## threads, subinterpreters, forks, limits at once; under valgrind too
 	@for key in $(KEYS); do tools/stress.sh $$key $(B)/venv-$$key/bin/python; done
+
+soak: $(KEYS:%=$(B)/venv-%/.stamp-wheel) ## an hour of threads, finalizers, weak references and forks (MINUTES=60)
+	@for key in $(KEYS); do \
+	    env -u WRASSE WRASSE_SOAK=$(or $(MINUTES),60) $(B)/venv-$$key/bin/python -m pytest -q -p no:cacheprovider tests/python/test_soak.py || exit 1; \
+	done
 
 # --- Lint --------------------------------------------------------------------------------------
 

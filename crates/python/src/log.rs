@@ -17,10 +17,12 @@ static IS_ON: AtomicBool = AtomicBool::new(false);
 const LONGEST: usize = 256;
 
 /// Starts the log, if there is a standard error to write it to: what is opened
-/// later under its number is a file of the program's.
+/// later under its number is a file of the program's. CPython may be reading
+/// wrasse's own `.pth` file under that number now.
 pub fn turn_on() {
     // SAFETY: asks about a descriptor, open or not.
-    if unsafe { libc::fcntl(libc::STDERR_FILENO, libc::F_GETFD) } != -1 {
+    let flags = unsafe { libc::fcntl(libc::STDERR_FILENO, libc::F_GETFL) };
+    if flags != -1 && flags & libc::O_ACCMODE != libc::O_RDONLY {
         IS_ON.store(true, Ordering::Relaxed);
     }
 }
