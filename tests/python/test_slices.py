@@ -452,3 +452,33 @@ def test_words_that_are_no_time(text):
     result = command.wrasse("run", f"--pause-target={text}", "-c", "pass")
     assert result.code == 2
     assert result.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("count", [3, 10, 200])
+def test_subinterpreters_have_slices_of_their_own_and_end_in_between(count):
+    code = """
+        try: import _interpreters as interpreters
+        except ImportError: import _xxsubinterpreters as interpreters
+        code = '''if True:
+            import gc, wrasse
+            gc.set_threshold(200, 1, 200)
+            kept = [[number] for number in range(60_000)]
+            for each in kept[:1000]: each.append(each)
+            del kept[:1000], each
+            for number in range(400_000):
+                kept.append([])
+                if not number & 63 and wrasse.gc_stats()["slices"] > COUNT: break
+            assert wrasse.gc_stats()["pause_target"] == 0.0005
+            assert wrasse.gc_stats()["slices"] > 3
+            print("there", flush=True)
+        '''
+        for _ in range(3):
+            interpreter = interpreters.create()
+            failure = interpreters.run_string(interpreter, code.replace("COUNT", str(COUNT)))
+            assert not failure, failure
+            interpreters.destroy(interpreter)
+        print("done")
+    """
+    code = textwrap.dedent(code).replace("COUNT))", f"{count}))")
+    result = command.python("-c", code, WRASSE="gc,alloc,pause=0.5ms")
+    assert (result.code, result.out, result.err) == (0, 3 * "there\n" + "done\n", "")
