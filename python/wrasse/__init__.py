@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from wrasse._core import GcStats
+    from wrasse._metrics import metrics, metrics_text, on_signal
     from wrasse._snapshot import Snapshot
     from wrasse._track import Track, TrackedLine, track
     from wrasse.lines import profile
@@ -38,6 +39,9 @@ __all__ = [
     "gc_stats",
     "heap",
     "install",
+    "metrics",
+    "metrics_text",
+    "on_signal",
     "profile",
     "set_limit",
     "set_pause_target",
@@ -55,7 +59,8 @@ def install(features: str = "1") -> dict[str, object]:
 
     ``features`` is what the environment variable WRASSE takes: ``"1"``, which
     is everything, or a comma list of ``gc``, ``alloc``, ``tracemalloc``,
-    ``trace[=NFRAME]``, ``temporary=N``, ``limit=SIZE``, ``gc-log`` and ``pause=TIME``. What is on already stays on. A part that does not fit this
+    ``trace[=NFRAME]``, ``temporary=N``, ``limit=SIZE``, ``gc-log``, ``pause=TIME`` and
+    ``snapshot=SIGNAL``. What is on already stays on. A part that does not fit this
     interpreter stays stock and says so in one line on standard error. Raises
     ValueError for a word that wrasse does not know.
     """
@@ -138,6 +143,10 @@ def __getattr__(name: str) -> object:
         from wrasse import _track
 
         value = getattr(_track, name)
+    elif name in ("metrics", "metrics_text", "on_signal"):
+        from wrasse import _metrics
+
+        value = getattr(_metrics, name)
     elif name == "profile":
         from wrasse import lines
 

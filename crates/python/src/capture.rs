@@ -350,12 +350,13 @@ impl Running {
     }
 }
 
-fn nanoseconds(duration: Duration) -> u64 {
+/// A time as captures have it.
+pub fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The process's command line, the interpreter included.
-fn command_line() -> Vec<String> {
+pub fn command_line() -> Vec<String> {
     let all = std::fs::read("/proc/self/cmdline").unwrap_or_default();
     let all = all.strip_suffix(b"\0").unwrap_or(&all);
     let parts = all.split(|byte| *byte == 0);

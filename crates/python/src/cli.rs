@@ -25,7 +25,7 @@ mod doctor;
 mod entry;
 mod reports;
 
-pub use entry::{python_main, python_write};
+pub use entry::{python_main, python_write, string_of};
 
 /// Exit code of everything that is wrong before the program starts.
 const MISUSE: i32 = 2;

@@ -11,8 +11,8 @@ use std::ptr;
 use pyo3_ffi::*;
 
 use crate::{
-    boot, cli, finder, gc_module, heap_graph, hooks, lines, options, run, small_objects, status,
-    sums_type, tracemalloc_module, track,
+    boot, cli, finder, gc_module, heap_graph, hooks, lines, metrics, options, run, small_objects,
+    snapshot_signal, status, sums_type, tracemalloc_module, track,
 };
 
 /// A static that CPython reads and nobody writes.
@@ -193,7 +193,12 @@ static SLOTS: Shared<[PyModuleDef_Slot; 4]> = Shared([
 
 /// Adds the functions of the rooms that have tables of their own.
 unsafe extern "C" fn add_functions(module: *mut PyObject) -> c_int {
-    let tables = [lines::METHODS.0.as_ptr(), track::METHODS.0.as_ptr()];
+    let tables = [
+        lines::METHODS.0.as_ptr(),
+        metrics::METHODS.0.as_ptr(),
+        snapshot_signal::METHODS.0.as_ptr(),
+        track::METHODS.0.as_ptr(),
+    ];
     for table in tables {
         // SAFETY: called by the interpreter; the tables are statics.
         if unsafe { PyModule_AddFunctions(module, table.cast_mut()) } != 0 {
@@ -275,6 +280,7 @@ unsafe extern "C" fn boot_process(module: *mut PyObject, value: *mut PyObject) -
                     // What wrasse itself allocates from here on is not the program's.
                     let _silence = hooks::Silence::begin();
                     finder::install(module);
+                    snapshot_signal::turn_on(&options);
                     run::boot();
                     lines::boot();
                 }
@@ -313,6 +319,7 @@ unsafe extern "C" fn install(module: *mut PyObject, value: *mut PyObject) -> *mu
             Ok(Some(options)) => {
                 boot::turn_on(&options);
                 finder::install(module);
+                snapshot_signal::turn_on(&options);
             }
             Err(reason) => return raise(PyExc_ValueError, &reason),
         }

@@ -25,13 +25,18 @@ pub struct Options {
     pub gc_log: bool,
     /// How long a collection may stop the program.
     pub pause: Option<Duration>,
+    /// The signal at which a snapshot is written.
+    pub snapshot: Option<i32>,
 }
 
-const WORDS: &str = "use 1 (everything), 0, or a comma list of gc, alloc, tracemalloc, trace[=NFRAME], temporary=N, limit=SIZE, gc-log, pause=TIME";
+const WORDS: &str = "use 1 (everything), 0, or a comma list of gc, alloc, tracemalloc, trace[=NFRAME], temporary=N, limit=SIZE, gc-log, pause=TIME, snapshot=SIGNAL";
 /// What a number of frames may be.
 pub const FRAMES_WORDS: &str = "the number of frames must be from 1 to 65535";
 /// What a time may look like.
 pub const TIME_WORDS: &str = "a time is from 0.001ms to 3600s: 10ms";
+/// What a signal may look like.
+pub const SIGNAL_WORDS: &str =
+    "a signal is SIGUSR1, SIGUSR2, SIGHUP, SIGQUIT, SIGWINCH, SIGRTMIN+N, or its number";
 /// What a size may look like.
 pub const SIZE_WORDS: &str = "a size is a number of bytes, or of KiB, MiB or GiB: 512MiB";
 
@@ -92,13 +97,48 @@ pub fn parse(value: &OsStr) -> Result<Option<Options>, String> {
                     .ok_or_else(|| format!("WRASSE={text}: 'pause={time}': {TIME_WORDS}"))?;
                 (options.gc, options.pause) = (true, Some(pause));
             }
+            ("snapshot", Some(signal)) => {
+                options.snapshot = Some(self::signal(signal).ok_or_else(|| {
+                    format!("WRASSE={text}: 'snapshot={signal}': {SIGNAL_WORDS}")
+                })?);
+            }
             _ => return Err(format!("WRASSE={text}: unknown word '{word}'; {WORDS}")),
         }
     }
     if options == Options::default() {
         return Err(format!("WRASSE={text}: nothing to turn on; {WORDS}"));
     }
+    if options.snapshot.is_some() {
+        // There is nothing to write where nothing is recorded.
+        options.trace = options.trace.or(Some(1));
+    }
     Ok(Some(options))
+}
+
+/// Reads a signal's name or number: one that a program may wait for.
+pub fn signal(text: &str) -> Option<i32> {
+    let known = [
+        ("USR1", libc::SIGUSR1),
+        ("USR2", libc::SIGUSR2),
+        ("HUP", libc::SIGHUP),
+        ("QUIT", libc::SIGQUIT),
+        ("WINCH", libc::SIGWINCH),
+    ];
+    let name = text.trim().to_ascii_uppercase();
+    let name = name.strip_prefix("SIG").unwrap_or(&name);
+    let real_time = libc::SIGRTMIN()..=libc::SIGRTMAX();
+    let number = match name.strip_prefix("RTMIN") {
+        Some("") => return Some(*real_time.start()),
+        Some(more) => real_time
+            .start()
+            .checked_add(more.strip_prefix('+')?.parse().ok()?)?,
+        None => match known.iter().find(|(word, _)| *word == name) {
+            Some((_, number)) => return Some(*number),
+            None => name.parse().ok()?,
+        },
+    };
+    let is_known = known.iter().any(|(_, each)| *each == number);
+    (is_known || real_time.contains(&number)).then_some(number)
 }
 
 /// Reads a number of frames a traceback.

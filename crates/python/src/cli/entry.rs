@@ -108,7 +108,7 @@ unsafe fn strings_of(list: *mut PyObject) -> Option<Vec<OsString>> {
 ///
 /// # Safety
 /// The GIL is held and `string` is null (with an exception set) or alive.
-unsafe fn string_of(string: *mut PyObject) -> Option<OsString> {
+pub unsafe fn string_of(string: *mut PyObject) -> Option<OsString> {
     // SAFETY: as promised by the caller; the bytes are copied before their
     // object is released.
     unsafe {
