@@ -990,3 +990,22 @@ def test_marking_leaves_no_trace_on_frozen_objects():
         print(sum(type(o) is Node for o in gc.get_objects()))
     """)
     assert (result.stdout, result.stderr) == ("0\n", ""), result.stderr
+
+
+@pytest.mark.parametrize("features", ["gc", "gc,alloc"])
+def test_instances_are_freed_before_their_classes_at_exit(features):
+    """3.12's tee objects look for the state of a module from which their class was cut off."""
+    code = """
+        import ctypes, itertools
+
+        class Node:
+            def __init__(self):
+                self.body = bytes(3000)
+
+        def unused():
+            pass
+
+        pairs = itertools.tee(iter([Node() for _ in range(100)]))
+    """
+    result = run(code, {**STOCK, "WRASSE": features})
+    assert (result.returncode, result.stderr) == (0, "")

@@ -10,6 +10,7 @@ mod census;
 mod cli;
 mod collection;
 mod doctor;
+mod finalization;
 mod finder;
 mod frame;
 mod gc_module;

@@ -33,7 +33,7 @@ use crate::layout::{DICT, GcState, StockStats};
 use crate::list::{Heads, List, link_of};
 use crate::module::Shared;
 use crate::slices::Slices;
-use crate::statistics;
+use crate::{finalization, statistics};
 
 static HOOK: Shared<PyMethodDef> = Shared(PyMethodDef {
     ml_name: c"hook".as_ptr(),
@@ -319,6 +319,9 @@ impl Interpreter {
             heap.merge(&self.parked_young, &youngest);
             reset_choice(state);
             if let Some(pass) = self.pass.take() {
+                if pass.generation == OLDEST && finalization::has_begun() {
+                    finalization::put_classes_last(&oldest);
+                }
                 if let Some(count) = pass.count {
                     (*state).generations[0].count = count;
                 }
