@@ -95,6 +95,9 @@ demo: $(B)/venv-$(DEFAULT)/.stamp-wheel ## a notebook and a program on wrasse's 
 	    echo; echo "== wrasse run --trace $$script (Python $(DEFAULT))"; \
 	    $(WRASSE) run --trace "$$script"; \
 	done
+	@mkdir -p $(B)/demo; echo; echo "== wrasse doctor examples/search.py (Python $(DEFAULT))"
+	@$(WRASSE) doctor --exit-zero -o $(B)/demo/search.wrasse examples/search.py
+	@$(WRASSE) report $(B)/demo/search.wrasse -o $(B)/demo/search.html; echo; echo "The same for a browser: $(B)/demo/search.html"
 
 # --- Tests -------------------------------------------------------------------------------------
 
