@@ -22,30 +22,63 @@ pub const RULE: Rule = Rule {
 fn check(observations: &Observations) -> Vec<Finding> {
     // What W401 tells of, with the path to it, is not told twice.
     let leaks = (w401::RULE.check)(observations);
-    let mut findings = Vec::new();
+    let is_told = |name: &str, finding: &Finding| {
+        leaks.iter().any(|leak| {
+            let mut words = leak.evidence.iter().chain([&leak.message]);
+            leak.file == finding.file
+                && (leak.line == finding.line || words.any(|text| names(text, name)))
+        })
+    };
+    let all = found(observations).into_iter();
+    all.filter(|each| each.is_cache || !is_told(each.name, &each.finding))
+        .map(|each| each.finding)
+        .collect()
+}
+
+/// Caches without a bound by their names: W401 leaves what they hold to this rule,
+/// which knows better what to do about it.
+pub fn caches(observations: &Observations) -> Vec<(&str, Finding)> {
+    let all = found(observations).into_iter();
+    all.filter(|each| each.is_cache)
+        .map(|each| (each.name, each.finding))
+        .collect()
+}
+
+/// Whether `name` is one of the names in a path or a sentence.
+pub fn names(text: &str, name: &str) -> bool {
+    text.split(|letter: char| !(letter.is_alphanumeric() || letter == '_'))
+        .any(|word| word == name)
+}
+
+struct Found<'a> {
+    /// The container's, without its class's or module's.
+    name: &'a str,
+    is_cache: bool,
+    finding: Finding,
+}
+
+fn found(observations: &Observations) -> Vec<Found<'_>> {
+    let mut all = Vec::new();
     for held in &observations.heap.held {
-        let own_name = held.name.rsplit('.').next().unwrap_or(&held.name);
-        let is_told = |line: u32| {
-            leaks.iter().any(|leak| {
-                let words = leak.evidence.iter().chain([&leak.message]);
-                leak.file == held.file
-                    && (leak.line == line || words.into_iter().any(|text| text.contains(own_name)))
-            })
-        };
         let Some(module) = modules::read(&held.file) else {
             continue;
         };
         let found = match held.kind {
             HolderKind::Global | HolderKind::ClassAttribute => container(held, &module),
-            HolderKind::Cache => cache(held, &module),
+            HolderKind::Cache => cache(held, &module).map(|finding| (true, finding)),
             HolderKind::Local | HolderKind::DefaultArgument => None,
         };
-        findings.extend(found.filter(|finding| !is_told(finding.line)));
+        all.extend(found.map(|(is_cache, finding)| Found {
+            name: held.name.rsplit('.').next().unwrap_or(&held.name),
+            is_cache,
+            finding,
+        }));
     }
-    findings
+    all
 }
 
-fn container(held: &Held, module: &Module) -> Option<Finding> {
+/// And whether it is asked before it is added to.
+fn container(held: &Held, module: &Module) -> Option<(bool, Finding)> {
     let growing = module.growing();
     let growth = growing.get(&held.name)?;
     if growth.is_read && !growth.is_cache {
@@ -71,7 +104,7 @@ fn container(held: &Held, module: &Module) -> Option<Finding> {
         "do not keep what nobody reads, or keep the last ones only: collections.deque(maxlen=…)"
             .into()
     };
-    Some(finding)
+    Some((growth.is_cache, finding))
 }
 
 fn cache(held: &Held, module: &Module) -> Option<Finding> {

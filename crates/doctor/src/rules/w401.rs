@@ -7,6 +7,7 @@ use crate::observations::{GrowthPoint, LineGrowth, Observations};
 use crate::quantity::Quantity;
 use crate::rule::Rule;
 use crate::rules::cycle::{called_from, short};
+use crate::rules::w302;
 
 /// Looks without which nothing is said.
 const FEWEST_LOOKS: usize = 10;
@@ -34,10 +35,19 @@ pub const RULE: Rule = Rule {
 
 fn check(observations: &Observations) -> Vec<Finding> {
     let growth = &observations.growth;
+    let caches = w302::caches(observations);
+    let is_cached = |line: &LineGrowth| {
+        let own = observations.own_line(&line.frames);
+        caches.iter().any(|(name, cache)| {
+            own.is_some_and(|own| own.file == cache.file && own.line == cache.line)
+                || w302::names(&line.path, name)
+        })
+    };
     let lines = growth.lines.iter().filter(|line| {
         is_steady(&line.bytes)
             && is_late(&line.bytes, &growth.looks)
             && is_held_for_good(line, observations)
+            && !is_cached(line)
     });
     lines
         .map(|line| finding(line, &growth.looks, observations))
