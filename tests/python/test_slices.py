@@ -484,3 +484,51 @@ def test_subinterpreters_have_slices_of_their_own_and_end_in_between(count):
     code = textwrap.dedent(code).replace("COUNT))", f"{count}))")
     result = command.python("-c", code, WRASSE="gc,alloc,pause=0.5ms")
     assert (result.code, result.out, result.err) == (0, 3 * "there\n" + "done\n", "")
+
+
+def test_a_slice_without_memory_ends_in_a_full_collection_that_sees_the_young():
+    """Young objects that had been put aside were not found on the lists: it read behind their head."""
+    code = """
+        import gc, os, resource
+        class Node:
+            __slots__ = ("a", "b")
+        statm = os.open("/proc/self/statm", os.O_RDONLY)
+        keep = []
+        gc.disable()
+        for _ in range(200_000):
+            node = Node()
+            node.a, node.b = [node], {"k": node}
+            keep.append(node)
+        gc.enable()
+        FREE = resource.RLIM_INFINITY
+        last, stuck = -1, 0
+        def used():
+            return int(os.pread(statm, 100, 0).split()[0]) * 4096
+        def told(phase, info):
+            # No memory for the next slice's tables; then there is some again.
+            global last, stuck
+            if info["generation"] == 2:
+                if phase == "stop":
+                    last = number
+                    try:
+                        resource.setrlimit(resource.RLIMIT_AS, (used(), FREE))
+                    except MemoryError:
+                        pass
+                elif number == last:
+                    stuck += 1
+                    resource.setrlimit(resource.RLIMIT_AS, (FREE, FREE))
+        gc.callbacks.append(told)
+        more = [None] * 600_000
+        for number in range(600_000):
+            try:
+                more[number] = [number]
+            except MemoryError:
+                pass
+        gc.callbacks.clear()
+        resource.setrlimit(resource.RLIMIT_AS, (FREE, FREE))
+        assert len(keep) == 200_000 and all(node.a[0] is node.b["k"] is node for node in keep)
+        print("stuck" if stuck else "never stuck")
+    """
+    result = command.python("-c", textwrap.dedent(code), WRASSE="gc,alloc,pause=1ms")
+    assert (result.code, result.err) == (0, "")
+    assert result.out == "stuck\n"

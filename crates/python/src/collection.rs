@@ -33,6 +33,10 @@ impl Interpreter {
             }
             self.active.set(true);
             let reason = self.reason.take();
+            debug_assert!(
+                self.parked_young.is_empty() || self.pass.get().is_some(),
+                "young objects are parked for CPython's own pass only"
+            );
             if self.pass.get().is_some() {
                 // Without the memory for its argument CPython does not call
                 // the hook: what it would have put back is put back now.

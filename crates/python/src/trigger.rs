@@ -253,12 +253,9 @@ impl Interpreter {
             let begun = Instant::now();
             let mut generation = 0;
             let mut count = None;
+            let mut waits = false;
             match self.step(young_count, asked) {
-                Step::Wait => {
-                    let young = List::of(&raw mut (*state).generations[0].head);
-                    self.heap().merge(&young, &self.parked_young);
-                    count = Some(young_count);
-                }
+                Step::Wait => waits = true,
                 Step::Promote(generation) => self.promote(generation),
                 Step::Collect(OLDEST) if asked != OLDEST && self.begin_slices() => {
                     generation = OLDEST;
@@ -269,6 +266,14 @@ impl Interpreter {
                 }
             }
             self.continue_slices(begun);
+            if waits {
+                // Only now: a slice that can get no memory ends in a full collection,
+                // which has to find every tracked object on CPython's lists. It also
+                // leaves another count.
+                let young = List::of(&raw mut (*state).generations[0].head);
+                self.heap().merge(&young, &self.parked_young);
+                count = Some((*state).generations[0].count);
+            }
 
             // What finalizers and callbacks have littered since is for CPython's
             // pass to free, quietly; or to keep, if the program keeps all garbage.
