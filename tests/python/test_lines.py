@@ -473,3 +473,25 @@ def test_the_program_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("1")
     result = wrasse("lines", "-o", "a.py", "a.py", cwd=tmp_path)
     assert result.code == 2 and "overwrite" in result.err
+
+
+def test_a_function_forgotten_in_the_middle_leaves_no_profile_on() -> None:
+    code = """
+import wrasse
+from wrasse import _core, lines
+def numbers(count):
+    for number in range(count):
+        yield [0] * 10
+code = lines.watch(numbers, shows_calls=False)
+values = numbers(5)
+next(values)
+_core.lines_forget(code)
+print(len(list(values)))
+del values
+try:
+    wrasse.snapshot()
+except RuntimeError:
+    print("off")
+"""
+    result = python("-c", code, WRASSE="1")
+    assert (result.code, result.out, result.err) == (0, "4\noff\n", "")

@@ -149,11 +149,16 @@ unsafe extern "C" fn watch(
             state.functions.push(function);
         }
         if !events::watch(&codes) {
-            let mut guard = state();
-            if let Some(state) = guard.as_mut()
-                && let Some(number) = state.record.function(codes[0] as usize)
-            {
-                state.record.forget(number);
+            let ended = {
+                let mut guard = state();
+                let found = guard.as_mut().and_then(|state| {
+                    let number = state.record.function(codes[0] as usize)?;
+                    Some(state.record.forget(number).1)
+                });
+                found.unwrap_or_default()
+            };
+            for _ in 0..ended {
+                session::end();
             }
             return ptr::null_mut();
         }
@@ -165,7 +170,7 @@ unsafe extern "C" fn watch(
 unsafe extern "C" fn forget(_module: *mut PyObject, code: *mut PyObject) -> *mut PyObject {
     // SAFETY: called from Python; the codes are kept alive by their references.
     unsafe {
-        let codes = {
+        let (codes, ended) = {
             let mut guard = state();
             let found = guard.as_mut().and_then(|state| {
                 let number = state.record.function(code as usize)?;
@@ -173,6 +178,9 @@ unsafe extern "C" fn forget(_module: *mut PyObject, code: *mut PyObject) -> *mut
             });
             found.unwrap_or_default()
         };
+        for _ in 0..ended {
+            session::end();
+        }
         let was_watched = !codes.is_empty();
         for code in codes {
             if !events::forget(code as *mut PyObject) {

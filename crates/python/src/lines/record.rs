@@ -125,14 +125,30 @@ impl Record {
         function
     }
 
-    /// Watch a function no more. Returns its code objects.
-    pub fn forget(&mut self, function: usize) -> Vec<usize> {
+    /// Watch a function no more. Returns its code objects, and how many of its
+    /// invocations that brings to their end.
+    pub fn forget(&mut self, function: usize) -> (Vec<usize>, usize) {
         let of_it = self.codes.iter().filter(|(_, of)| of.0 == function);
         let codes: Vec<usize> = of_it.map(|(code, _)| *code).collect();
         for code in &codes {
             self.codes.remove(code);
         }
-        codes
+        let running = self.running.iter();
+        let open: Vec<u64> = running
+            .filter(|(_, invocation)| invocation.function == function)
+            .map(|(number, _)| *number)
+            .collect();
+        for number in &open {
+            if let Some(invocation) = self.running.remove(number) {
+                self.totals[function].add(&invocation.lines);
+            }
+        }
+        for stack in self.threads.values_mut() {
+            stack.retain(|open| open.function != function);
+        }
+        self.threads.retain(|_, stack| !stack.is_empty());
+        self.suspended.retain(|_, open| open.function != function);
+        (codes, open.len())
     }
 
     /// The function whose own code this is.

@@ -17,6 +17,8 @@ use crate::layout::{FRAME, OWNED_BY_GENERATOR, load};
 // yield and of a frame's beginning.
 const YIELD_VALUE: u8 = 86;
 const RESUME: u8 = 151;
+/// What CPython makes of it in code that has run some times.
+const RESUME_QUICK: u8 = 150;
 
 const CALL: c_int = PyTrace_CALL;
 const LINE: c_int = PyTrace_LINE;
@@ -122,7 +124,7 @@ extern "C" fn told(
                 let (operation, operand) = (*instruction, *instruction.add(1));
                 if what == CALL {
                     // Its operand is 0 at a function's beginning only.
-                    if is_generator && operation == RESUME && operand != 0 {
+                    if is_generator && matches!(operation, RESUME | RESUME_QUICK) && operand != 0 {
                         Event::Resume
                     } else {
                         Event::Start
