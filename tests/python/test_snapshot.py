@@ -266,3 +266,53 @@ print(max(counts) < 2**31, 500_000 <= max(counts) < 510_000)
 """
     result = python("-c", code, WRASSE="alloc,trace")
     assert (result.code, result.out, result.err) == (0, "True True\n", "")
+
+
+def test_threads_one_after_the_other_are_told_apart() -> None:
+    """CPython gives the state of one that has ended, and its frames, to the next."""
+    code = """
+import threading, wrasse
+keep = []
+def work():
+    keep.append(bytearray(100_000))
+for number in range(8):
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+print(sum(100_000 < each.live[0] < 190_000 for each in wrasse.snapshot().threads()))
+"""
+    result = python("-c", code, WRASSE="gc,alloc,trace=5")
+    assert (result.code, result.out, result.err) == (0, "8\n", "")
+
+
+def test_threads_without_the_gil_are_told_apart_after_a_subinterpreter() -> None:
+    """From the first subinterpreter on, 3.11's PyGILState_Check says yes to every thread."""
+    code = """
+import lzma, threading, time, wrasse
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+interpreters.destroy(interpreters.create())
+data = lzma.compress(b"x" * 200, preset=0)
+end = time.monotonic() + 2
+def without():
+    while time.monotonic() < end:
+        lzma.decompress(data)
+def make(number):
+    names = {}
+    exec(f"def f(a):\\n  return [a] * {number % 7 + 1}\\n", names)
+    return names["f"](number)
+threads = [threading.Thread(target=without) for _ in range(3)]
+for thread in threads:
+    thread.start()
+while time.monotonic() < end:
+    [make(number) for number in range(200)]
+for thread in threads:
+    thread.join()
+snapshot = wrasse.snapshot()
+lines = snapshot.statistics("lineno")
+print(max(line.size for line in lines) < 1 << 28, max(line.count for line in lines) < 1 << 20)
+"""
+    result = python("-c", code, WRASSE="gc,alloc,trace=5")
+    assert (result.code, result.out, result.err) == (0, "True True\n", "")

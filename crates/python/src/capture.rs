@@ -104,6 +104,7 @@ pub fn spend(size: usize) -> bool {
 #[cold]
 #[inline(never)]
 pub fn look() {
+    let _errno = Errno::keep();
     let used = GRANTED
         .load(Ordering::Relaxed)
         .saturating_sub(BUDGET.load(Ordering::Relaxed));

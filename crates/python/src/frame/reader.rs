@@ -227,7 +227,8 @@ impl FrameReader {
         if self.epoch != tracer.epoch() {
             self.begin_epoch(tracer);
         }
-        if self.thread != thread as usize {
+        // Threads without a state look all the same.
+        if self.thread != thread as usize || thread.is_null() {
             self.turn_to(tracer, thread as usize)?;
         }
         if thread.is_null() {
@@ -299,8 +300,8 @@ impl FrameReader {
         thread: usize,
     ) -> Result<(), Exhausted> {
         self.thread = NO_THREAD;
-        self.recent = self.stack_of(thread)?;
         self.id = this_thread_id(tracer)?;
+        self.recent = self.stack_of(thread, self.id)?;
         self.root = OwnerId::root(self.id).0;
         self.thread = thread;
         Ok(())
@@ -396,10 +397,17 @@ impl FrameReader {
         tracer.owner(traceback, self.id)
     }
 
-    fn stack_of(&mut self, thread: usize) -> Result<usize, Exhausted> {
+    fn stack_of(&mut self, thread: usize, id: ThreadId) -> Result<usize, Exhausted> {
         let known = self.stacks.iter().position(|stack| stack.thread == thread);
         match known {
-            Some(number) => Ok(number),
+            Some(number) => {
+                let stack = &mut self.stacks[number];
+                if stack.id != id {
+                    stack.levels.clear();
+                    stack.id = id;
+                }
+                Ok(number)
+            }
             None => {
                 if self.stacks.len() >= MOST_STACKS {
                     // Most are of threads that are gone.
@@ -408,6 +416,7 @@ impl FrameReader {
                 self.stacks.try_reserve(1)?;
                 self.stacks.push(Stack {
                     thread,
+                    id,
                     levels: Vec::new(),
                 });
                 Ok(self.stacks.len() - 1)

@@ -12,6 +12,8 @@
 //! With a limit of frames, only as many are compared as the top's traceback
 //! keeps; levels further down may be out of date, but agree with one another.
 
+use wrasse_tracer::ThreadId;
+
 use crate::layout::{FRAME, load};
 
 /// Not an instruction: has to be looked up each time.
@@ -50,6 +52,9 @@ impl Level {
 pub struct Stack {
     /// The thread's state; only compared.
     pub thread: usize,
+    /// The thread itself: CPython gives a state's address to the next thread, and
+    /// that one's frames are where the last one's were.
+    pub id: ThreadId,
     pub levels: Vec<Level>,
 }
 

@@ -11,6 +11,8 @@ use std::hint;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::process::Errno;
+
 /// A value that one thread at a time may use.
 pub struct Lock<T> {
     taken: AtomicBool,
@@ -84,6 +86,9 @@ pub fn wait_until(is_done: impl Fn() -> bool) {
 
 /// Sleep, for less than a second.
 pub fn pause(nanoseconds: libc::c_long) {
+    // A signal may end it early. Somebody above an allocator's hook may be about
+    // to read the number.
+    let _errno = Errno::keep();
     let pause = libc::timespec {
         tv_sec: 0,
         tv_nsec: nanoseconds,
