@@ -24,7 +24,7 @@ const SMALLEST: u64 = 4 << 20;
 /// The part of the processor's time that looks may take.
 const SHARE: u32 = 8;
 /// And what they may take besides.
-const CREDIT: Duration = Duration::from_millis(60);
+const CREDIT: Duration = Duration::from_millis(120);
 
 /// What was traced at the last look.
 static HIGHEST: AtomicU64 = AtomicU64::new(SMALLEST);
