@@ -124,6 +124,24 @@ def test_what_is_wrong_before_the_start_is_one_line_and_exit_code_2(
     assert wrasse("explain", "W999").code == 2
 
 
+def test_nothing_is_written_over_the_program_or_twice(tmp_path: Path, leaky: Path) -> None:
+    link = tmp_path / "link.wrasse"
+    link.symlink_to(leaky)
+    both = tmp_path / "both"
+    refused: tuple[tuple[list[Argument], str], ...] = (
+        (["-o", leaky], "-o would overwrite the program"),
+        (["-o", link], "-o would overwrite the program"),
+        (["--json", leaky], "--json would overwrite the program"),
+        (["--json", both, "-o", both], "--json and -o name the same file"),
+    )
+    for options, words in refused:
+        result = wrasse("doctor", *options, leaky)
+        assert (result.code, result.out, result.err.count("\n")) == (2, "", 1), result
+        assert words in result.err
+    assert leaky.read_text() == LEAKY
+    assert not both.exists()
+
+
 def test_the_exit_code_is_the_programs_where_nothing_was_found(tmp_path: Path, leaky: Path) -> None:
     quiet = tmp_path / "quiet.py"
     quiet.write_text("import sys\nsys.exit(int(sys.argv[1]))\n")

@@ -19,8 +19,8 @@ use wrasse_report::{check_destination, write_destination};
 
 use super::reports::put_out;
 use super::{
-    Interpreter, Program, check_program, check_start, environment_value, interpreter_command,
-    is_same_file, program, replace_process,
+    Interpreter, Program, check_apart, check_program, check_start, environment_value,
+    interpreter_command, program, replace_process,
 };
 use crate::{doctor, options, run};
 
@@ -97,15 +97,18 @@ pub fn run(
     let (program, arguments) =
         program(part).map_err(|error| error.replace("run --help", "doctor --help"))?;
     check_program(&program)?;
-    let json = match &options.json {
-        Some(path) => Some(check_destination(path).map_err(|error| error.to_string())?),
-        None => None,
+    let checked = |path: &Option<PathBuf>| match path {
+        Some(path) => check_destination(path)
+            .map(Some)
+            .map_err(|error| error.to_string()),
+        None => Ok(None),
     };
-    if let (Some(json), Some(file)) = (&json, program.file())
-        && is_same_file(json, file)
-    {
-        return Err("--json would overwrite the program itself: name another file".into());
-    }
+    let json = checked(&options.json)?;
+    let capture = checked(&options.capture)?;
+    check_apart(
+        &program,
+        &[("--json", json.as_deref()), ("-o", capture.as_deref())],
+    )?;
     let settings = settings(options, &program)?;
     if let Some(path) = program.file().filter(|path| is_capture(path)) {
         if options.capture.is_some() {
@@ -117,10 +120,6 @@ pub fn run(
         write_json(json.as_deref(), &findings)?;
         return Ok(exit_code(options, &findings, 0));
     }
-    let capture = match &options.capture {
-        Some(path) => Some(check_destination(path).map_err(|error| error.to_string())?),
-        None => None,
-    };
     if capture
         .as_ref()
         .is_some_and(|path| path.exists() && !path.is_file())
