@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -175,6 +176,21 @@ def test_a_capture_keeps_all_that_was_measured(tmp_path: Path, leaky: Path) -> N
     plain = tmp_path / "plain.wrasse"
     assert wrasse("run", "--quiet", "-o", plain, leaky).code == 0
     assert wrasse("doctor", plain).code in (0, 1)
+
+
+def test_pipes_are_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.py"
+    os.mkfifo(pipe)
+    program = tmp_path / "program.py"
+    program.write_text(f"exec(compile({LEAKY!r}, {str(pipe)!r}, 'exec'))\n")
+    capture = tmp_path / "program.wrasse"
+    result, (finding,) = findings(tmp_path, program, "-o", capture)
+    assert (result.code, finding["file"], finding["line"]) == (1, str(pipe), 7)
+    assert findings(tmp_path, capture)[1] == [finding]
+    os.mkfifo(tmp_path / "pyproject.toml")
+    result = wrasse("doctor", program)
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert "pyproject.toml: no plain file" in result.err
 
 
 def test_a_finalizer_still_runs_and_sees_its_neighbours(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ mod quantity;
 mod rule;
 mod rules;
 mod settings;
+mod text_file;
 
 pub use examine::examine;
 pub use finding::Finding;

@@ -8,6 +8,8 @@ use std::rc::Rc;
 
 use wrasse_source::Module;
 
+use crate::text_file;
+
 thread_local! {
     static READ: RefCell<HashMap<String, Option<Rc<Module>>>> = RefCell::default();
 }
@@ -16,7 +18,7 @@ thread_local! {
 pub fn read(file: &str) -> Option<Rc<Module>> {
     READ.with_borrow_mut(|read| {
         let entry = read.entry(file.to_string()).or_insert_with(|| {
-            let text = fs::read_to_string(file).ok()?;
+            let text = text_file::read_text(Path::new(file)).ok()?;
             Module::read(&text).ok().map(Rc::new)
         });
         entry.clone()

@@ -1,6 +1,9 @@
 //! Comments in the source that ask for silence: `# wrasse: ignore[W201]`.
 
 use std::collections::HashMap;
+use std::path::Path;
+
+use crate::text_file;
 
 /// The source files that were looked into, each read once.
 #[derive(Default)]
@@ -12,7 +15,7 @@ impl Sources {
     /// Whether the line asks not to be told of `code`.
     pub fn ignores(&mut self, file: &str, line: u32, code: &str) -> bool {
         let lines = self.lines.entry(file.to_string()).or_insert_with(|| {
-            let bytes = std::fs::read(file).unwrap_or_default();
+            let bytes = text_file::read(Path::new(file)).unwrap_or_default();
             String::from_utf8_lossy(&bytes)
                 .lines()
                 .map(String::from)

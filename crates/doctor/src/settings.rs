@@ -1,7 +1,6 @@
 //! What is asked for: `[tool.wrasse]` of a `pyproject.toml`, and options.
 
 use std::collections::HashMap;
-use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +9,7 @@ use toml::{Table, Value};
 
 use crate::quantity::Quantity;
 use crate::rule::{Rule, rules};
+use crate::text_file;
 
 /// Which rules count, from what amount on, and where.
 #[derive(Clone, Debug, Default)]
@@ -32,7 +32,7 @@ impl Settings {
     pub fn find(directory: &Path) -> Result<Self, String> {
         for directory in directory.ancestors() {
             let path = directory.join("pyproject.toml");
-            let text = match fs::read_to_string(&path) {
+            let text = match text_file::read_text(&path) {
                 Ok(text) => text,
                 Err(error)
                     if matches!(
