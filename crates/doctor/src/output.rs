@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use serde::Serialize;
-use wrasse_report::units;
+use wrasse_report::{printable, units};
 
 use crate::finding::Finding;
 
@@ -40,15 +40,15 @@ pub fn to_text(findings: &[Finding]) -> String {
         let _ = writeln!(
             text,
             "{}: {} {}{saved}",
-            finding.place(),
+            printable(&finding.place()),
             finding.code,
-            finding.message
+            printable(&finding.message)
         );
         for line in &finding.evidence {
-            let _ = writeln!(text, "    {line}");
+            let _ = writeln!(text, "    {}", printable(line));
         }
         if !finding.fix.is_empty() {
-            let _ = writeln!(text, "    fix: {}", finding.fix);
+            let _ = writeln!(text, "    fix: {}", printable(&finding.fix));
         }
         text.push('\n');
     }
@@ -75,5 +75,35 @@ fn saved(finding: &Finding) -> String {
     match amounts.as_slice() {
         [] => String::new(),
         all => format!(" (saves {})", all.join(" and ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_program_named_stays_in_its_line() {
+        let finding = Finding {
+            code: "W101".into(),
+            file: "a\x1b]0;title\x07.py".into(),
+            line: 3,
+            message: "a\nb".into(),
+            evidence: vec!["c\rd".into(), "é → \u{9b}2J".into()],
+            fix: "e\x7f".into(),
+            ..Finding::default()
+        };
+        let text = to_text(&[finding]);
+        let lines: Vec<&str> = text.split('\n').collect();
+        assert_eq!(
+            lines[..4],
+            [
+                "a?]0;title?.py:3: W101 a?b",
+                "    c?d",
+                "    é → ?2J",
+                "    fix: e?"
+            ]
+        );
+        assert!(lines.iter().all(|line| !line.contains(char::is_control)));
     }
 }

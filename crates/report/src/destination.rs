@@ -78,6 +78,23 @@ pub fn write_destination(path: &Path, content: &[u8]) -> Result<(), Unwritable> 
     })
 }
 
+/// Takes away what an earlier run wrote to `path`, when this one has nothing to
+/// say: a plain file, and nothing else.
+///
+/// # Errors
+/// [`Unwritable`], saying why.
+pub fn clear_destination(path: &Path) -> Result<(), Unwritable> {
+    let clear = || match fs::canonicalize(path) {
+        Ok(file) if !is_descriptor(path) && file.is_file() => fs::remove_file(file),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    };
+    clear().map_err(|error| Unwritable {
+        path: path.to_path_buf(),
+        reason: reason(&error),
+    })
+}
+
 /// Whether `path` names what a descriptor is open on (`/dev/stdout`), not a
 /// file of its own: then what is there already belongs to somebody else.
 fn is_descriptor(path: &Path) -> bool {

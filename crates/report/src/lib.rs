@@ -19,7 +19,9 @@ mod text;
 pub mod units;
 
 pub use call_tree::{CallTree, TreeBy};
-pub use destination::{Unwritable, check_destination, reason, write_destination};
+pub use destination::{
+    Unwritable, check_destination, clear_destination, reason, write_destination,
+};
 pub use diff::Diff;
 pub use export::{Format, export};
 pub use html::{HtmlOptions, html};
@@ -32,3 +34,4 @@ pub use summary::{
     TracedLine,
 };
 pub use table::{By, Table};
+pub use text::printable;

@@ -204,7 +204,9 @@ pub fn line(text: &mut String, content: &str) {
     text.push('\n');
 }
 
-/// Names come from the program: whatever they hold, one line stays one line.
+/// A name of the program as it can be shown: each control character becomes a `?`,
+/// so that one line stays one line, and a terminal takes no orders from it.
+#[must_use]
 pub fn printable(name: &str) -> String {
     name.chars()
         .map(|each| if each.is_control() { '?' } else { each })
