@@ -155,6 +155,22 @@ def test_the_exit_code_is_the_programs_where_nothing_was_found(tmp_path: Path, l
     assert result.code == 1 and "ZeroDivisionError" in result.err
 
 
+def test_what_leaves_nothing_to_examine_leaves_no_findings(tmp_path: Path) -> None:
+    target = tmp_path / "findings.json"
+    becomes = "import os; os.execv('/bin/sh', ['sh', '-c', 'exit {}'])"
+    for options, own, code in (
+        ([], 0, 1),
+        ([], 5, 5),
+        (["--exit-zero"], 0, 0),
+        (["--exit-zero"], 5, 5),
+    ):
+        target.write_text("{}")
+        result = wrasse("doctor", *options, "--json", target, "-c", becomes.format(own))
+        assert "left nothing to examine" in result.err
+        assert result.code == code
+        assert not target.exists()
+
+
 def test_a_module_and_what_ends_at_once_are_examined(tmp_path: Path, leaky: Path) -> None:
     result = wrasse("doctor", "-m", "leaky", cwd=tmp_path)
     assert result.code == 1 and "W101" in result.err

@@ -15,7 +15,7 @@ use std::process::ExitStatus;
 use clap::Args;
 use wrasse_capture::MAGIC;
 use wrasse_doctor::{Finding, Observations, Settings, examine, rule, rules, to_json, to_text};
-use wrasse_report::{check_destination, write_destination};
+use wrasse_report::{check_destination, clear_destination, write_destination};
 
 use super::reports::put_out;
 use super::{
@@ -154,7 +154,11 @@ pub fn run(
         tell(&format!(
             "wrasse doctor: {how}, and left nothing to examine\n"
         ));
-        return Ok(program_code(status).max(1));
+        if let Some(path) = &json {
+            clear_destination(path).map_err(|error| error.to_string())?;
+        }
+        let code = program_code(status);
+        return Ok(if options.exit_zero { code } else { code.max(1) });
     };
     observations.program = part[..part.len() - arguments.len()]
         .last()
