@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
+import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from command import Argument, Result, wrasse
+from command import Argument, Result, environment, wrasse
 
 LEAKY = """\
 class Node:
@@ -192,6 +195,40 @@ def test_a_capture_keeps_all_that_was_measured(tmp_path: Path, leaky: Path) -> N
     plain = tmp_path / "plain.wrasse"
     assert wrasse("run", "--quiet", "-o", plain, leaky).code == 0
     assert wrasse("doctor", plain).code in (0, 1)
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGINT"])
+def test_signals_are_for_the_program(tmp_path: Path, name: str) -> None:
+    program = tmp_path / "service.py"
+    program.write_text(
+        "import os, signal, sys, time\n"
+        "def end(number, frame):\n"
+        "    print('ended by', signal.Signals(number).name, flush=True)\n"
+        "    sys.exit(5)\n"
+        f"signal.signal(signal.{name}, end)\n"
+        "print(os.getpid(), flush=True)\n"
+        "while True:\n"
+        "    time.sleep(0.01)\n"
+    )
+    doctor = subprocess.Popen(
+        [sys.executable, "-m", "wrasse", "doctor", "--exit-zero", program],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    assert doctor.stdout is not None
+    own = int(doctor.stdout.readline())
+    try:
+        doctor.send_signal(signal.Signals[name])
+        out, err = doctor.communicate(timeout=60)
+        assert (out, doctor.returncode) == (f"ended by {name}\n", 5), err
+        assert "what it did until then was examined" in err
+        with pytest.raises(ProcessLookupError):
+            os.kill(own, 0)
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(own, signal.SIGKILL)
 
 
 def test_pipes_are_not_waited_for(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ use wrasse_report::{check_destination, reason};
 
 use crate::{boot, lines, options, run};
 
+mod child;
 mod doctor;
 mod entry;
 mod reports;

@@ -17,6 +17,7 @@ use wrasse_capture::MAGIC;
 use wrasse_doctor::{Finding, Observations, Settings, examine, rule, rules, to_json, to_text};
 use wrasse_report::{check_destination, clear_destination, write_destination};
 
+use super::child::spawn;
 use super::reports::put_out;
 use super::{
     Interpreter, Program, check_apart, check_program, check_start, environment_value,
@@ -276,45 +277,5 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-/// Runs `replace` in a child, which it turns into the program, and waits for
-/// its end. Ctrl-C is for the program: this process waits on.
-fn spawn(replace: impl FnOnce() -> String) -> Result<ExitStatus, String> {
-    let _ = io::stdout().flush();
-    // SAFETY: the command line runs in the only thread of a process that does
-    // nothing else; the child executes the program or ends. The dispositions are
-    // put back before the program is executed.
-    unsafe {
-        let before = [libc::SIGINT, libc::SIGQUIT]
-            .map(|signal| (signal, libc::signal(signal, libc::SIG_IGN)));
-        let restore = || {
-            for (signal, disposition) in before {
-                libc::signal(signal, disposition);
-            }
-        };
-        let child = libc::fork();
-        if child == 0 {
-            restore();
-            let reason = replace();
-            tell(&format!("wrasse: {reason}\n"));
-            libc::_exit(super::MISUSE);
-        }
-        if child < 0 {
-            restore();
-            return Err(format!(
-                "cannot start the program: {}",
-                io::Error::last_os_error()
-            ));
-        }
-        let mut status = 0;
-        while libc::waitpid(child, &raw mut status, 0) < 0 {
-            if io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
-                break;
-            }
-        }
-        restore();
-        Ok(ExitStatus::from_raw(status))
     }
 }
