@@ -14,6 +14,9 @@ use crate::rule::Rule;
 /// What a generator and its frame take, about.
 const GENERATOR: u64 = 256;
 
+/// What a list must save to be told of: the threshold of the rules about lists.
+pub const COSTLY: u64 = 1 << 20;
+
 /// A list that was measured, and that the source says is iterated once.
 pub struct Needless {
     /// Its file.
@@ -65,6 +68,14 @@ pub fn needless(
         }
     }
     found
+}
+
+/// Those that save enough to be told of: other rules leave these, and only these, to
+/// the rules about lists.
+pub fn costly(observations: &Observations) -> Vec<Needless> {
+    let mut lists = needless(observations, |_| true);
+    lists.retain(|each| each.saved() >= COSTLY);
+    lists
 }
 
 fn is_kind(builder: &Builder, kind: &str) -> bool {
@@ -163,5 +174,55 @@ impl Needless {
             true => what,
             false => format!("{what} in line {}", pass.consumer_line),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::observations::{Duplicates, Line};
+    use crate::rule::rule;
+
+    #[test]
+    fn only_what_is_told_of_is_left_to_these_rules() {
+        let name = format!("wrasse-lists-{}.py", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::write(
+            &path,
+            "def work(n):\n    return sum([x for x in range(n)])\n",
+        )
+        .unwrap();
+        let line = Line {
+            file: path.to_string_lossy().into_owned(),
+            line: 2,
+        };
+        let mut observations = Observations::default();
+        observations.heap.duplicates = vec![Duplicates {
+            line: line.clone(),
+            count: 1000,
+            different: 1,
+            bytes: 5 << 20,
+            ..Duplicates::default()
+        }];
+        let check = rule("W502").unwrap().check;
+        let mut told = Vec::new();
+        for own_bytes in [COSTLY / 2, 2 * COSTLY] {
+            observations.lists = vec![BuiltList {
+                line: line.clone(),
+                kind: "list".into(),
+                items: 1000,
+                own_bytes,
+                ..BuiltList::default()
+            }];
+            told.push((
+                needless(&observations, |_| true).len(),
+                costly(&observations).len(),
+                check(&observations).len(),
+            ));
+        }
+        fs::remove_file(&path).unwrap();
+        assert_eq!(told, [(1, 0, 1), (1, 1, 0)]);
     }
 }

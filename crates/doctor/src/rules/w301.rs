@@ -2,7 +2,7 @@
 
 use wrasse_report::units::size;
 
-use super::list::{foreign, needless};
+use super::list::{costly, foreign};
 use crate::finding::Finding;
 use crate::modules;
 use crate::observations::{Held, HolderKind, Observations};
@@ -23,7 +23,7 @@ const SHARE: u64 = 20;
 
 fn check(observations: &Observations) -> Vec<Finding> {
     // What should be no list at all need not go sooner.
-    let needless = needless(observations, |_| true);
+    let needless = costly(observations);
     let is_needless = |held: &Held| {
         needless.iter().any(|each| {
             each.file == held.file && each.pass.name.as_deref() == Some(held.name.as_str())

@@ -2,7 +2,7 @@
 
 use wrasse_report::units::{count, size};
 
-use super::list::needless;
+use super::list::costly;
 use crate::finding::Finding;
 use crate::observations::Observations;
 use crate::quantity::Quantity;
@@ -19,7 +19,7 @@ pub const RULE: Rule = Rule {
 
 fn check(observations: &Observations) -> Vec<Finding> {
     // What should be no list at all need not be a better one.
-    let needless: Vec<_> = needless(observations, |_| true)
+    let needless: Vec<_> = costly(observations)
         .into_iter()
         .map(|each| each.list.line)
         .collect();

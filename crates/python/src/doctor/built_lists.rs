@@ -45,9 +45,17 @@ const SHORTEST_TUPLE: usize = 500;
 
 #[derive(Default)]
 struct Seen {
-    largest: HashMap<Line, BuiltList>,
+    largest: HashMap<Line, Measured>,
     /// Lists as they were at the last look, so as not to look again in vain.
     last: HashMap<usize, (usize, usize)>,
+}
+
+/// A list at one look.
+#[derive(Default)]
+struct Measured {
+    list: BuiltList,
+    /// The items that its `kept` is known from.
+    visited: usize,
 }
 
 static SEEN: Mutex<Option<Seen>> = Mutex::new(None);
@@ -68,7 +76,8 @@ pub unsafe fn prepare() -> bool {
 /// What was seen.
 pub fn take() -> Vec<BuiltList> {
     let seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let mut lists: Vec<_> = seen.unwrap_or_default().largest.into_values().collect();
+    let measured = seen.unwrap_or_default().largest.into_values();
+    let mut lists: Vec<_> = measured.map(|each| each.list).collect();
     lists.sort_by(|a, b| a.line.cmp(&b.line));
     lists
 }
@@ -126,18 +135,22 @@ pub unsafe fn look() -> Option<u64> {
 }
 
 impl Seen {
-    /// Takes a measured list in; returns its bytes.
-    fn note(&mut self, list: BuiltList) -> Option<u64> {
+    /// Takes a measured list in; returns its bytes. What is kept is believed of the
+    /// look that saw most of an iteration: the first few items may be unlike others.
+    fn note(&mut self, measured: Measured) -> Option<u64> {
+        let Measured { list, visited } = measured;
         let bytes = list.own_bytes + list.item_bytes;
         if bytes < SMALLEST {
             return None;
         }
         let largest = self.largest.entry(list.line.clone()).or_default();
-        let kept = largest.kept.max(list.kept);
-        if bytes > largest.own_bytes + largest.item_bytes {
-            *largest = list;
+        if visited > largest.visited {
+            (largest.visited, largest.list.kept) = (visited, list.kept);
         }
-        largest.kept = kept;
+        if bytes > largest.list.own_bytes + largest.list.item_bytes {
+            let kept = largest.list.kept;
+            largest.list = BuiltList { kept, ..list };
+        }
         Some(bytes)
     }
 }
@@ -381,7 +394,7 @@ unsafe fn measure(
     found: Found,
     items: *const *mut PyObject,
     exclusive: &mut Exclusive,
-) -> Option<BuiltList> {
+) -> Option<Measured> {
     // SAFETY: a live list or tuple with its items; the GIL is held.
     unsafe {
         let is_tuple = Py_TYPE(found.object) == &raw mut PyTuple_Type;
@@ -400,9 +413,9 @@ unsafe fn measure(
         let after = sample(items, ahead, length, exclusive);
         // All are visited: what they were before is known from then.
         let after = after?;
-        let kept = match before {
-            Some(before) if after.alone > 0.0 => 1.0 - before.alone / after.alone,
-            _ => 0.0,
+        let (kept, known_from) = match before {
+            Some(before) if after.alone > 0.0 => (1.0 - before.alone / after.alone, visited),
+            _ => (0.0, 0),
         };
         // Items that differ along the list are averaged over all of it.
         let each = match before {
@@ -412,13 +425,17 @@ unsafe fn measure(
             }
             _ => after.bytes,
         };
-        Some(BuiltList {
+        let list = BuiltList {
             line,
             kind: if is_tuple { "tuple" } else { "list" }.into(),
             items: length as u64,
             own_bytes: exclusive.own(found.object),
             item_bytes: (each * length as f64) as u64,
             kept: kept.clamp(0.0, 1.0),
+        };
+        Some(Measured {
+            list,
+            visited: known_from,
         })
     }
 }
