@@ -1,6 +1,8 @@
 //! What is known of functions and methods by their names.
 
-use crate::events::Position;
+use ruff_python_ast::{Arguments, Expr};
+
+use crate::events::{Act, Position};
 
 /// What a known function does with an argument that can be iterated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -230,4 +232,88 @@ pub fn is_addition(name: &str) -> bool {
         name,
         "append" | "appendleft" | "extend" | "add" | "insert" | "update" | "setdefault"
     )
+}
+
+/// Functions and methods that start work which goes on by itself.
+pub fn is_start(name: &str) -> bool {
+    matches!(
+        name,
+        "submit"
+            | "create_task"
+            | "ensure_future"
+            | "run_in_executor"
+            | "run_coroutine_threadsafe"
+            | "create_subprocess_exec"
+            | "create_subprocess_shell"
+            | "start_soon"
+            | "start_new_thread"
+            | "start"
+            | "spawn"
+            | "apply_async"
+            | "map_async"
+            | "starmap_async"
+            | "delay"
+            | "remote"
+            | "to_thread"
+            | "Thread"
+            | "Timer"
+            | "Process"
+            | "Popen"
+    )
+}
+
+/// Methods that wait for what was started. `get` and `join` with a value are
+/// those of a dict and a string.
+pub fn is_waiting(name: &str, arguments: &Arguments) -> bool {
+    match name {
+        "get" | "join" => arguments
+            .args
+            .first()
+            .is_none_or(Expr::is_number_literal_expr),
+        "result" | "wait" | "communicate" | "start" => true,
+        _ => false,
+    }
+}
+
+/// What a call may do. `name` is the last part of what is called.
+pub fn act(name: &str, full_name: Option<&str>, arguments: &Arguments) -> Act {
+    let count = arguments.args.len() + arguments.keywords.len();
+    let is_built_in =
+        full_name.is_some_and(|full| full.strip_prefix("builtins.").unwrap_or(full) == name);
+    match name {
+        "eval" | "exec" | "locals" | "globals" if is_built_in => Act::Peeks,
+        "vars" | "dir" if is_built_in && count == 0 => Act::Peeks,
+        "currentframe" | "_getframe" => Act::Peeks,
+        "open" if opens_to_read(full_name, arguments) => Act::Reads,
+        "open" | "write_text" | "write_bytes" | "truncate" | "ftruncate" | "rename" | "renames"
+        | "unlink" | "remove" | "removedirs" | "rmdir" | "rmtree" | "move" | "copyfile"
+        | "copy2" => Act::Writes,
+        // Strings have a method of this name, which takes two arguments.
+        "replace" if full_name.is_some() || count == 1 => Act::Writes,
+        "copy" if full_name == Some("shutil.copy") => Act::Writes,
+        "readlines" | "read" | "read_text" | "read_bytes" | "scandir" | "walk" | "iterdir"
+        | "glob" | "iglob" | "rglob" => Act::Reads,
+        _ if is_start(name) => Act::Starts,
+        _ => Act::None,
+    }
+}
+
+/// Does a call of some `open` open for reading only, as far as it says so itself?
+fn opens_to_read(full_name: Option<&str>, arguments: &Arguments) -> bool {
+    let (mode_at, is_known) = match full_name {
+        Some("open" | "io.open" | "gzip.open" | "bz2.open" | "lzma.open" | "codecs.open") => {
+            (1, true)
+        }
+        _ => (0, false),
+    };
+    let positional = arguments.args.get(mode_at);
+    let keyword = arguments.find_keyword("mode").map(|each| &each.value);
+    match positional.or(keyword) {
+        None => is_known || arguments.args.is_empty(),
+        Some(Expr::StringLiteral(mode)) => {
+            let mode = mode.value.to_str();
+            mode.starts_with('r') && mode.bytes().all(|each| b"rbtU".contains(&each))
+        }
+        Some(_) => false,
+    }
 }

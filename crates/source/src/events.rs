@@ -1,6 +1,7 @@
 //! Facts: scopes, and what happens to each name in them.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use std::rc::Rc;
 
 /// The number of a scope; 0 is the module.
@@ -38,6 +39,8 @@ pub struct Consumer {
     pub targets: Vec<String>,
     /// When it is done.
     pub end: u32,
+    /// It waits for its items, which are at work since they were made.
+    pub waits: bool,
 }
 
 /// A part of a function that is run once, never, or often.
@@ -200,6 +203,8 @@ pub struct Build {
     pub first_line: u32,
     /// Its last line.
     pub last_line: u32,
+    /// Its calls, indices of [`Facts::named_calls`].
+    pub calls: Range<usize>,
     /// When it is done.
     pub end: u32,
     /// What becomes of the list.
@@ -225,6 +230,38 @@ pub struct CallSite {
     pub fate: Fate,
     /// The names that stand in the call.
     pub reads: HashSet<String>,
+}
+
+/// What a call may do besides computing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// Nothing that is known by its name.
+    None,
+    /// It starts work that goes on by itself.
+    Starts,
+    /// It waits for such work to end, or starts it.
+    Waits,
+    /// It reads files or directories, perhaps piece by piece.
+    Reads,
+    /// It may change files or directories.
+    Writes,
+    /// It may look at variables by names that it computes.
+    Peeks,
+}
+
+/// A call, or a function that is handed to one.
+#[derive(Clone, Debug)]
+pub struct NamedCall {
+    /// Where.
+    pub scope: ScopeId,
+    /// Not before this moment.
+    pub time: u32,
+    /// The function's name without what stands before the last dot.
+    pub name: String,
+    /// The variable whose method it is.
+    pub root: Option<String>,
+    /// What it may do.
+    pub act: Act,
 }
 
 /// A module, function or class.
@@ -277,6 +314,10 @@ pub struct Facts {
     pub is_dynamic: bool,
     /// Moments at which something is called that may do anything.
     pub unknown_calls: Vec<(ScopeId, u32)>,
+    /// All calls, in order.
+    pub named_calls: Vec<NamedCall>,
+    /// Variables that are made from files, by their names alone.
+    pub file_names: HashSet<String>,
 }
 
 impl Facts {

@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod callee;
+mod effects;
 mod events;
 mod lifetimes;
 mod lists;

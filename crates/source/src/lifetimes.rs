@@ -44,6 +44,11 @@ pub fn is_unused_from(facts: &Facts, first_line: u32, name: &str, line: u32) -> 
     if scope != 0 && !facts.is_own(scope, name) {
         return false;
     }
+    // A module's variables can be seen from all functions.
+    let peeks = |call: &NamedCall| call.act == Act::Peeks && (scope == 0 || call.scope == scope);
+    if facts.named_calls.iter().any(peeks) {
+        return false;
+    }
     let events = facts.events_of(scope, name);
     // The loops that the line is in: what they do comes again.
     let mut from = line;

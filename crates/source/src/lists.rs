@@ -4,11 +4,13 @@
 //! of a variable, of a function that returns it, of a parameter. It is innocent
 //! as soon as anything else is done with it, if it is iterated in a loop that it
 //! was not built in, or if what it was made from may change before its last item
-//! is used: then the copy is what keeps the program right.
+//! is used: then the copy is what keeps the program right. So it is where making
+//! the items does something: starts work, or changes variables of others.
 
 use std::collections::HashSet;
 use std::rc::Rc;
 
+use crate::effects::Effects;
 use crate::events::*;
 
 /// A list that is built and then iterated once.
@@ -56,11 +58,17 @@ struct Origin {
     end: u32,
     reads: HashSet<String>,
     is_copy: bool,
+    /// Out of a file or a directory.
+    is_file: bool,
 }
 
 /// The lists of a module.
 pub fn find(facts: &Facts, foreign: &HashSet<String>) -> Vec<SinglePass> {
-    let search = Search { facts, foreign };
+    let search = Search {
+        facts,
+        foreign,
+        effects: Effects::of(facts),
+    };
     let mut found: Vec<SinglePass> = facts
         .builds
         .iter()
@@ -78,6 +86,7 @@ pub fn find(facts: &Facts, foreign: &HashSet<String>) -> Vec<SinglePass> {
 struct Search<'a> {
     facts: &'a Facts,
     foreign: &'a HashSet<String>,
+    effects: Effects,
 }
 
 fn leads_to(from: &Path, to: &Path) -> bool {
@@ -93,12 +102,17 @@ impl Search<'_> {
         if build.is_entangled || self.facts.scopes[build.scope].is_class {
             return None;
         }
+        let calls = &self.facts.named_calls[build.calls.clone()];
+        if calls.iter().any(|call| self.effects.acts(call)) {
+            return None;
+        }
         let origin = Origin {
             scope: build.scope,
             path: build.path.clone(),
             end: build.end,
             reads: build.reads.clone(),
             is_copy: build.is_copy_of_container,
+            is_file: build.builder == Builder::Lines || self.is_of_file(&build.reads, calls),
         };
         let found = self.follow(&build.fate, &origin, DEPTH)?;
         let consumer = &self.facts.consumers[found.consumer];
@@ -138,6 +152,9 @@ impl Search<'_> {
         match fate {
             Fate::Iterated(consumer) => {
                 let each = &self.facts.consumers[*consumer];
+                if each.waits {
+                    return None;
+                }
                 self.is_undisturbed(origin, each).then_some(Use {
                     consumer: *consumer,
                     keeps: each.keeps,
@@ -149,6 +166,15 @@ impl Search<'_> {
             Fate::Bound(name) => self.variable(name, origin, depth),
             Fate::Returned => self.result(origin, depth),
             Fate::Argument(function, position) => {
+                if origin.is_file
+                    && (self
+                        .effects
+                        .writing
+                        .contains(function.trim_start_matches('.'))
+                        || self.writes(origin, u32::MAX))
+                {
+                    return None;
+                }
                 let mut found = self.argument(function, position, depth)?;
                 // Whatever that function does, it has this origin's names, too.
                 let end = self.facts.consumers[found.consumer].end;
@@ -170,6 +196,9 @@ impl Search<'_> {
     /// Is nothing that the list is made from changed before the consumer is done?
     fn is_undisturbed(&self, origin: &Origin, consumer: &Consumer) -> bool {
         let facts = self.facts;
+        if origin.is_file && self.writes(origin, consumer.end) {
+            return false;
+        }
         let during = |time: u32| time > origin.end && time <= consumer.end;
         let calls = || {
             facts
@@ -208,6 +237,26 @@ impl Search<'_> {
             }
         }
         true
+    }
+
+    /// Are files changed once the list is built, and not later than `until`? Which
+    /// files cannot be told.
+    fn writes(&self, origin: &Origin, until: u32) -> bool {
+        self.facts.named_calls.iter().any(|call| {
+            call.scope == origin.scope
+                && call.time > origin.end
+                && call.time <= until
+                && (call.act == Act::Writes || self.effects.writing.contains(&call.name))
+        })
+    }
+
+    /// Is something read from files, by the names and calls in it?
+    fn is_of_file(&self, names: &HashSet<String>, calls: &[NamedCall]) -> bool {
+        let reads =
+            |call: &NamedCall| call.act == Act::Reads || self.effects.reading.contains(&call.name);
+        !names.is_disjoint(&self.facts.file_names)
+            || !names.is_disjoint(&self.effects.reading)
+            || calls.iter().any(reads)
     }
 
     /// A list in a variable: bound once, iterated once, nothing else.
@@ -280,12 +329,14 @@ impl Search<'_> {
             let mut reads = site.reads.clone();
             reads.remove(&scope.name);
             reads.extend(outside.iter().cloned());
+            let is_file = origin.is_file || self.is_of_file(&reads, &[]) || reads.contains("open");
             let next = Origin {
                 scope: site.scope,
                 path: site.path.clone(),
                 end: site.end,
                 reads,
                 is_copy: origin.is_copy,
+                is_file,
             };
             let found = self.follow(&site.fate, &next, depth)?;
             match &mut first {
@@ -364,6 +415,7 @@ impl Search<'_> {
             end: event.time,
             reads: HashSet::new(),
             is_copy: false,
+            is_file: false,
         };
         match fate {
             Fate::Iterated(_) | Fate::Argument(..) => self.follow(fate, &origin, depth),
@@ -418,7 +470,22 @@ impl Search<'_> {
         if load.time < extent.end || !(leads_to(&bound.path, &load.path) || returned) {
             return None;
         }
+        // What stands in the loop, and before it.
+        let calls: Vec<NamedCall> = facts
+            .named_calls
+            .iter()
+            .filter(|call| call.time >= bound.time && call.time <= extent.end)
+            .cloned()
+            .collect();
+        let is_in_loop = |call: &NamedCall| call.time >= extent.start;
+        if calls
+            .iter()
+            .any(|call| is_in_loop(call) && self.effects.acts(call))
+        {
+            return None;
+        }
         let (reads, changes) = self.loop_names(scope, name, extent);
+        let is_file = self.is_of_file(&reads, &calls);
         let origin = Origin {
             scope,
             path: match returned {
@@ -428,6 +495,7 @@ impl Search<'_> {
             end: extent.end,
             reads,
             is_copy: self.appends_items_as_they_are(scope, &appends, extent),
+            is_file,
         };
         let mut found = self.follow(fate, &origin, DEPTH)?;
         // What the loop computes besides must not be needed while iterating.

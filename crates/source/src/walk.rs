@@ -3,6 +3,7 @@
 //! One walk, in the order of evaluation. Whoever looks at an expression first
 //! says what becomes of its value ([`Fate`]); the walk carries that down.
 
+mod acts;
 mod call;
 mod names;
 mod visit;
@@ -154,6 +155,7 @@ impl Walk {
             is_unordered: false,
             targets: Vec::new(),
             end: u32::MAX,
+            waits: false,
         });
         self.facts.consumers.len() - 1
     }
@@ -164,7 +166,15 @@ impl Walk {
     }
 
     /// A builder whose expression has been walked.
-    fn build(&mut self, builder: Builder, expression: &Expr, fate: Fate, is_copy: bool) -> BuildId {
+    /// `first_call` is the first of its calls.
+    fn build(
+        &mut self,
+        builder: Builder,
+        expression: &Expr,
+        fate: Fate,
+        is_copy: bool,
+        first_call: usize,
+    ) -> BuildId {
         let mut reads = Reads::default();
         reads.visit_expr(expression);
         let (first_line, last_line) = self.span(expression.range());
@@ -174,6 +184,7 @@ impl Walk {
             path: Rc::from(self.path.as_slice()),
             first_line,
             last_line,
+            calls: first_call..self.facts.named_calls.len(),
             end: self.tick(),
             fate,
             reads: reads.names,
@@ -264,11 +275,15 @@ impl Walk {
 
     fn assign(&mut self, target: &Expr, value: &Expr) {
         let Expr::Name(name) = target else {
+            let first_call = self.facts.named_calls.len();
             self.value(value, Fate::Other);
+            self.note_files(target, value, first_call);
             return self.bind(target, Bound::Other);
         };
         let before = self.facts.builds.len();
+        let first_call = self.facts.named_calls.len();
         self.value(value, Fate::Bound(name.id.to_string()));
+        self.note_files(target, value, first_call);
         let is_build = |build: &Build| build.fate == Fate::Bound(name.id.to_string());
         let bound = match value {
             Expr::List(list) => Bound::Display {

@@ -16,6 +16,7 @@ impl Walk {
     pub(super) fn comprehension(&mut self, expression: &Expr, fate: &Fate, is_list: bool) {
         let all = generators(expression);
         let Some(first) = all.first() else { return };
+        let first_call = self.facts.named_calls.len();
         let is_identity = match expression {
             Expr::ListComp(list) => {
                 matches!((&*list.elt, &first.target), (Expr::Name(item), Expr::Name(target)) if item.id == target.id)
@@ -32,6 +33,10 @@ impl Walk {
             }
             _ => Fate::Other,
         };
+        let iterating = match &first_fate {
+            Fate::Iterated(consumer) => Some(*consumer),
+            _ => None,
+        };
         let own = match first_fate {
             Fate::Iterated(consumer) if is_list => Some(consumer),
             _ => None,
@@ -40,7 +45,7 @@ impl Walk {
         let mut names = HashSet::new();
         all.iter()
             .for_each(|each| targets(&each.target, &mut names));
-        self.hidden.push(names);
+        self.hidden.push(names.clone());
         self.inside(BlockKind::Loop, expression.range(), |walk| {
             for (at, generator) in all.iter().enumerate() {
                 if at > 0 {
@@ -65,12 +70,22 @@ impl Walk {
             }
         });
         self.hidden.pop();
+        if let Some(consumer) = iterating {
+            self.note_waiting(consumer, &names, first_call);
+        }
         if let Some(consumer) = own {
             self.consumed(consumer);
         }
         if matches!(expression, Expr::ListComp(_)) {
             let is_copy = is_identity && !self.is_lazy(&first.iter);
-            self.build(Builder::Comprehension, expression, fate.clone(), is_copy);
+            let fate = fate.clone();
+            self.build(
+                Builder::Comprehension,
+                expression,
+                fate,
+                is_copy,
+                first_call,
+            );
         }
     }
 
@@ -88,6 +103,7 @@ impl Walk {
     pub(super) fn call(&mut self, expression: &Expr, call: &ExprCall, fate: Fate) {
         let full_name = self.full_name(&call.func);
         let arguments = &call.arguments;
+        let first_call = self.facts.named_calls.len();
         if matches!(full_name.as_deref(), Some("setattr" | "delattr" | "vars")) {
             self.facts.is_dynamic = true;
         }
@@ -102,7 +118,8 @@ impl Walk {
             self.keywords(arguments);
             self.consumed(consumer);
             let is_copy = !self.is_lazy(source);
-            self.build(Builder::Copy(name.to_string()), expression, fate, is_copy);
+            let builder = Builder::Copy(name.to_string());
+            self.build(builder, expression, fate, is_copy, first_call);
             return;
         }
         let site = self.facts.calls.len();
@@ -172,6 +189,7 @@ impl Walk {
         for consumer in consumers {
             self.consumed(consumer);
         }
+        self.note_call(call, full_name.as_deref());
         let is_lines = match (&*call.func, arguments.args.len()) {
             (Expr::Attribute(attribute), 0) if attribute.attr.as_str() == "readlines" => true,
             (Expr::Attribute(attribute), _) => {
@@ -182,7 +200,7 @@ impl Walk {
             _ => false,
         };
         if is_lines {
-            self.build(Builder::Lines, expression, fate, false);
+            self.build(Builder::Lines, expression, fate, false, first_call);
             return;
         }
         let known = |name: &str| {

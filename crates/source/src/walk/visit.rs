@@ -40,7 +40,8 @@ impl<'a> Visitor<'a> for Walk {
                 let consumer = self.consumer("for", each.range, false);
                 let mut names = HashSet::new();
                 targets(&each.target, &mut names);
-                self.facts.consumers[consumer].targets = names.into_iter().collect();
+                self.facts.consumers[consumer].targets = names.iter().cloned().collect();
+                let first_call = self.facts.named_calls.len();
                 let fate = match each.is_async {
                     true => Fate::Other,
                     false => Fate::Iterated(consumer),
@@ -52,6 +53,7 @@ impl<'a> Visitor<'a> for Walk {
                     walk.bind(&each.target, Bound::Target);
                     walk.visit_body(&each.body);
                 });
+                self.note_waiting(consumer, &names, first_call);
                 self.consumed(consumer);
                 self.body(BlockKind::Branch, &each.orelse);
             }
@@ -76,7 +78,11 @@ impl<'a> Visitor<'a> for Walk {
             }
             Stmt::With(with) => {
                 for item in &with.items {
+                    let first_call = self.facts.named_calls.len();
                     self.value(&item.context_expr, Fate::Given);
+                    if let Some(target) = &item.optional_vars {
+                        self.note_files(target, &item.context_expr, first_call);
+                    }
                 }
                 self.inside(BlockKind::With, with.range, |walk| {
                     for item in &with.items {
@@ -296,6 +302,10 @@ impl<'a> Visitor<'a> for Walk {
             Expr::Named(named) => {
                 self.value(&named.value, Fate::Other);
                 self.bind(&named.target, Bound::Other);
+            }
+            Expr::Await(each) => {
+                self.note_await(&each.value);
+                visitor::walk_expr(self, expression);
             }
             Expr::Yield(_) | Expr::YieldFrom(_) => {
                 self.facts.scopes[self.scope].is_generator = true;
