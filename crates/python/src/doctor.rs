@@ -20,7 +20,7 @@ mod waste;
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pyo3_ffi::*;
 use wrasse_doctor::Observations;
@@ -94,7 +94,7 @@ pub fn observations() -> MutexGuard<'static, Option<Observations>> {
 /// finalizers: the moment of the last looks.
 pub fn at_exit() {
     let Some(session) = SESSION.get() else { return };
-    let cpu_seconds = process::cpu_time().as_secs_f64();
+    let cpu_seconds = own_time().as_secs_f64();
     collections::collect_the_rest();
     let mut observations = observations();
     let Some(observations) = observations.as_mut() else {
@@ -166,4 +166,10 @@ unsafe fn libraries() -> Vec<String> {
         }
     }
     directories
+}
+
+/// The processor's time without what looks at the heap took, which the program did
+/// not. Takes no lock: asked from inside a hook.
+fn own_time() -> Duration {
+    process::cpu_time().saturating_sub(heap_looks::spent())
 }

@@ -126,7 +126,7 @@ impl Looks {
         }
         let mut look = Look::default();
         look.point.seconds = self.begun.elapsed().as_secs_f64();
-        look.point.cpu_seconds = process::cpu_time().as_secs_f64();
+        look.point.cpu_seconds = super::own_time().as_secs_f64();
         look.point.bytes = state.tracer.counters(View::Profile).current() as u64;
         for (number, totals) in self.totals.iter().enumerate() {
             if totals.live_bytes >= LEAST_BYTES && look.live.try_reserve(1).is_ok() {

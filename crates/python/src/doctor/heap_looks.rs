@@ -33,6 +33,11 @@ static SPENT: AtomicU64 = AtomicU64::new(0);
 static LAST: AtomicU64 = AtomicU64::new(0);
 static FOUND: Mutex<Option<Found>> = Mutex::new(None);
 
+/// What all looks have taken.
+pub fn spent() -> Duration {
+    Duration::from_nanos(SPENT.load(Ordering::Relaxed))
+}
+
 /// Everything found so far, by what tells it apart.
 #[derive(Default)]
 struct Found {
@@ -57,8 +62,7 @@ pub unsafe fn look_if_due() {
     // What the next one will take: as the last, by what is traced.
     let last = Duration::from_nanos(LAST.load(Ordering::Relaxed));
     let next = last.mul_f64(traced as f64 / highest as f64);
-    let spent = Duration::from_nanos(SPENT.load(Ordering::Relaxed));
-    if spent + next > CREDIT + process::thread_time() / SHARE {
+    if spent() + next > CREDIT + process::thread_time() / SHARE {
         return;
     }
     HIGHEST.store(traced, Ordering::Relaxed);
