@@ -237,9 +237,11 @@ def test_pipes_are_not_waited_for(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(f"exec(compile({LEAKY!r}, {str(pipe)!r}, 'exec'))\n")
     capture = tmp_path / "program.wrasse"
-    result, (finding,) = findings(tmp_path, program, "-o", capture)
-    assert (result.code, finding["file"], finding["line"]) == (1, str(pipe), 7)
-    assert findings(tmp_path, capture)[1] == [finding]
+    result, found = findings(tmp_path, program, "-o", capture)
+    assert result.code == 1 and (str(pipe), 7) in [
+        (each["file"], each["line"]) for each in found
+    ], found
+    assert findings(tmp_path, capture)[1] == found
     os.mkfifo(tmp_path / "pyproject.toml")
     result = wrasse("doctor", program)
     assert (result.code, result.err.count("\n")) == (2, 1)

@@ -17,6 +17,7 @@ from command import environment, python, wrasse
 
 PLAIN = """
 import gc, sys, wrasse
+gc.disable()  # no automatic collection before the first look
 x = [[] for _ in range(1000)]
 for each in x: each.append(each)
 del x, each
