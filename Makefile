@@ -140,17 +140,15 @@ test-python-%: $(B)/venv-%/.stamp-wheel
 	if [ -e $(R)/python-$*.xml ]; then $(PY_$*) tools/tally.py pytest $(R)/python-$*.xml $(R)/python-$*.tally; fi; \
 	if [ $$status != 0 ]; then grep -q ' 0$$' $(R)/python-$*.tally && echo "0 1" > $(R)/python-$*.tally || true; fi
 
+compare = $(B)/venv-$*/bin/python tests/cpython/compare.py --key $* --python $(B)/venv-$*/bin/python $(if $(FRESH),--fresh)
 test-cpython-%: $(B)/venv-%/.stamp-wheel
 	@echo "== CPython's own tests (Python $*)"
-	@$(B)/venv-$*/bin/python tests/cpython/compare.py --key $* --python $(B)/venv-$*/bin/python \
-	    --tally $(R)/cpython-$*.tally $(if $(FULL),--full) $(if $(FRESH),--fresh) $(CPYTHON_TESTS) || true
+	@$(compare) --tally $(R)/cpython-$*.tally $(if $(FULL),--full) $(CPYTHON_TESTS) || true
 
 # The same with wrasse's own profile recorded from the start: the quick subset, unless files are named.
 test-profiled-%: $(B)/venv-%/.stamp-wheel
 	@echo "== CPython's own tests, profiled (Python $*)"
-	@$(B)/venv-$*/bin/python tests/cpython/compare.py --key $* --python $(B)/venv-$*/bin/python \
-	    --settings $(or $(SETTINGS),gc$(comma)alloc$(comma)trace=25) \
-	    --tally $(R)/profiled-$*.tally $(if $(FRESH),--fresh) $(CPYTHON_TESTS) || true
+	@$(compare) --tally $(R)/profiled-$*.tally --settings $(or $(SETTINGS),gc$(comma)alloc$(comma)trace=25) $(CPYTHON_TESTS) || true
 
 test-end: test-start $(stages)
 	@echo "== total"

@@ -85,15 +85,19 @@ def environment(side: Side, temporary: Path) -> dict[str, str]:
     return kept
 
 
+def words() -> set[str]:
+    """What WRASSE turns on, on the wrasse side."""
+    return {word.partition("=")[0] for word in (SWITCH["wrasse"] or "").split(",")}
+
+
 def parts() -> tuple[str, ...]:
     """What `wrasse.status()` must name as wrasse's on the wrasse side."""
-    named = {setting.partition("=")[0] for setting in (SWITCH["wrasse"] or "").split(",")}
-    return tuple(part for part in ("gc", "alloc", "tracemalloc") if part in named)
+    return tuple(part for part in ("gc", "alloc", "tracemalloc") if part in words())
 
 
 def is_profiled() -> bool:
     """Whether the wrasse side records its own profile from the start."""
-    return any(s.partition("=")[0] == "trace" for s in (SWITCH["wrasse"] or "").split(","))
+    return "trace" in words()
 
 
 def default_signals() -> None:
