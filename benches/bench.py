@@ -324,10 +324,10 @@ def heap(python: Path, shape: str, objects: int, garbage: int, switch: str | Non
     return float(result["seconds"] / result["tracked"] * 1e9)
 
 
-def heaps_table(options: argparse.Namespace) -> None:
+def heaps_table(options: argparse.Namespace, switch: str) -> None:
     """Prints what one full collection of heaps of different shapes costs."""
     objects = int(2_000_000 * options.scale)
-    print(f"\n### Full collections (`WRASSE=gc`), about {objects:,} objects\n")
+    print(f"\n### Full collections (`WRASSE={switch}`), about {objects:,} objects\n")
     print("| heap | garbage | stock ns/object | wrasse ns/object | stock / wrasse (range) |")
     print("|---|---:|---:|---:|---:|")
     ratios = []
@@ -335,7 +335,7 @@ def heaps_table(options: argparse.Namespace) -> None:
         taken = []
         for _ in range(options.rounds):
             stock = heap(options.python, shape, objects, garbage, None)
-            wrasse = heap(options.python, shape, objects, garbage, "gc")
+            wrasse = heap(options.python, shape, objects, garbage, switch)
             taken.append((stock, wrasse))
         ratio = [stock / wrasse for stock, wrasse in taken]
         if not garbage:
@@ -432,7 +432,9 @@ def main() -> int:
     if "blocks" in wanted and not options.programs:
         blocks_table(options)
     if "heaps" in wanted and not options.programs:
-        heaps_table(options)
+        # With the allocator, blocks that are no containers are told by their address.
+        for switch in ("gc", "gc,alloc"):
+            heaps_table(options, switch)
     if "startup" in wanted and options.wheels:
         startup_table(options)
     return 0
