@@ -8,7 +8,7 @@ use wrasse_source::{Builder, Module, SinglePass};
 
 use crate::finding::Finding;
 use crate::modules;
-use crate::observations::{BuiltList, Observations};
+use crate::observations::{BuiltList, Held, Line, Observations};
 use crate::rule::Rule;
 
 /// What a generator and its frame take, about.
@@ -101,6 +101,16 @@ pub fn foreign(observations: &Observations, file: &str) -> HashSet<String> {
 }
 
 impl Needless {
+    /// Whether it is what a variable keeps: that need not go sooner, but never be.
+    pub fn is_held_by(&self, held: &Held) -> bool {
+        self.file == held.file && self.pass.name.as_ref() == Some(&held.name)
+    }
+
+    /// Whether its items were made in this line.
+    pub fn is_from(&self, line: &Line) -> bool {
+        self.list.line == *line
+    }
+
     /// Bytes that would not be held if there were no list.
     pub fn saved(&self) -> u64 {
         let list = &self.list;
@@ -182,7 +192,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::observations::{Duplicates, Line};
+    use crate::observations::Duplicates;
     use crate::rule::rule;
 
     #[test]

@@ -5,7 +5,7 @@ use wrasse_report::units::size;
 use super::list::{costly, foreign};
 use crate::finding::Finding;
 use crate::modules;
-use crate::observations::{Held, HolderKind, Observations};
+use crate::observations::{HolderKind, Observations};
 use crate::quantity::Quantity;
 use crate::rule::Rule;
 
@@ -24,16 +24,11 @@ const SHARE: u64 = 20;
 fn check(observations: &Observations) -> Vec<Finding> {
     // What should be no list at all need not go sooner.
     let needless = costly(observations);
-    let is_needless = |held: &Held| {
-        needless.iter().any(|each| {
-            each.file == held.file && each.pass.name.as_deref() == Some(held.name.as_str())
-        })
-    };
     let mut findings = Vec::new();
     for held in &observations.heap.held {
         if held.kind != HolderKind::Global
             || held.bytes < held.traced_bytes / SHARE
-            || is_needless(held)
+            || needless.iter().any(|list| list.is_held_by(held))
         {
             continue;
         }

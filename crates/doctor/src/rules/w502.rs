@@ -19,13 +19,10 @@ pub const RULE: Rule = Rule {
 
 fn check(observations: &Observations) -> Vec<Finding> {
     // What should be in no list at all need not be shared.
-    let needless: Vec<_> = costly(observations)
-        .into_iter()
-        .map(|each| each.list.line)
-        .collect();
+    let needless = costly(observations);
     let mut findings = Vec::new();
     for each in &observations.heap.duplicates {
-        if each.count < 2 * each.different || needless.contains(&each.line) {
+        if each.count < 2 * each.different || needless.iter().any(|list| list.is_from(&each.line)) {
             continue;
         }
         let mut finding = RULE.finding(&each.line.file, each.line.line);

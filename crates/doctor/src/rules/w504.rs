@@ -19,13 +19,10 @@ pub const RULE: Rule = Rule {
 
 fn check(observations: &Observations) -> Vec<Finding> {
     // What should be no list at all need not be a better one.
-    let needless: Vec<_> = costly(observations)
-        .into_iter()
-        .map(|each| each.list.line)
-        .collect();
+    let needless = costly(observations);
     let mut findings = Vec::new();
     for each in &observations.heap.numbers {
-        if !each.stays || needless.contains(&each.line) {
+        if !each.stays || needless.iter().any(|list| list.is_from(&each.line)) {
             continue;
         }
         let mut finding = RULE.finding(&each.line.file, each.line.line);
