@@ -1,7 +1,7 @@
 //! The rules: their codes, what they say of themselves, and how they are found.
 
 use crate::finding::Finding;
-use crate::observations::Observations;
+use crate::observations::{Line, Observations};
 use crate::quantity::Quantity;
 
 /// Something that may be wrong, and how to see it.
@@ -31,6 +31,21 @@ impl Rule {
             file: file.into(),
             line,
             ..Finding::default()
+        }
+    }
+
+    /// A finding at the line of a traceback that the user would change; without
+    /// one, of the file `otherwise`.
+    #[must_use]
+    pub fn finding_in(
+        &self,
+        observations: &Observations,
+        frames: &[Line],
+        otherwise: &str,
+    ) -> Finding {
+        match observations.own_line(frames) {
+            Some(line) => self.finding(&line.file, line.line),
+            None => self.finding(otherwise, 0),
         }
     }
 }

@@ -28,10 +28,7 @@ const TYPES_NAMED: usize = 3;
 
 /// A finding about cycles, but for its message and what to do.
 pub fn of_cycles(rule: &Rule, observations: &Observations, cycles: &Cycles) -> Finding {
-    let mut finding = match observations.own_line(&cycles.frames) {
-        Some(line) => rule.finding(&line.file, line.line),
-        None => rule.finding("", 0),
-    };
+    let mut finding = rule.finding_in(observations, &cycles.frames, "");
     finding.bytes = Some(cycles.most_bytes);
     finding.milliseconds = (cycles.seconds > 0.0).then_some(cycles.seconds * 1e3);
     finding.evidence = evidence(cycles, observations);
@@ -98,7 +95,7 @@ fn types(cycles: &Cycles) -> String {
     }
 }
 
-/// A type's name without its module.
+/// A name without its module or class.
 pub fn short(name: &str) -> &str {
     name.rsplit('.').next().unwrap_or(name)
 }

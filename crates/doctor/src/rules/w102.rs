@@ -4,7 +4,7 @@ use crate::finding::Finding;
 use crate::observations::Observations;
 use crate::quantity::Quantity;
 use crate::rule::Rule;
-use crate::rules::cycle::{counted, of_cycles, suggestion};
+use crate::rules::cycle::{counted, of_cycles, short, suggestion};
 
 pub const RULE: Rule = Rule {
     code: "W102",
@@ -39,7 +39,7 @@ fn check(observations: &Observations) -> Vec<Finding> {
 fn finalizers(types: &[String]) -> String {
     let names: Vec<String> = types
         .iter()
-        .map(|name| format!("{}.__del__", name.rsplit('.').next().unwrap_or(name)))
+        .map(|name| format!("{}.__del__", short(name)))
         .collect();
     names.join(" and ")
 }

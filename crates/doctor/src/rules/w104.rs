@@ -4,7 +4,7 @@ use crate::finding::Finding;
 use crate::observations::Observations;
 use crate::quantity::Quantity;
 use crate::rule::Rule;
-use crate::rules::cycle::of_cycles;
+use crate::rules::cycle::{of_cycles, short};
 
 pub const RULE: Rule = Rule {
     code: "W104",
@@ -25,8 +25,10 @@ fn check(observations: &Observations) -> Vec<Finding> {
         let Some(held) = &cycles.exception else {
             continue;
         };
-        let kind = held.kind.rsplit('.').next().unwrap_or("exception");
-        let kind = if kind.is_empty() { "exception" } else { kind };
+        let kind = match short(&held.kind) {
+            "" => "exception",
+            kind => kind,
+        };
         let function = &held.function;
         let mut finding = of_cycles(&RULE, observations, cycles);
         let times = match cycles.count {

@@ -2,7 +2,7 @@
 
 use wrasse_source::Builder;
 
-use super::list::needless;
+use super::list::{COSTLY, needless};
 use crate::finding::Finding;
 use crate::observations::Observations;
 use crate::quantity::Quantity;
@@ -13,7 +13,7 @@ pub const RULE: Rule = Rule {
     name: "whole-file",
     summary: "all lines of a file are read before the first is used",
     explanation: include_str!("w203.md"),
-    threshold: Quantity::Bytes(1 << 20),
+    threshold: Quantity::Bytes(COSTLY),
     check,
 };
 

@@ -3,6 +3,7 @@
 use wrasse_report::units::{count, size};
 use wrasse_source::Module;
 
+use super::cycle::short;
 use super::w401;
 use crate::finding::Finding;
 use crate::modules;
@@ -69,7 +70,7 @@ fn found(observations: &Observations) -> Vec<Found<'_>> {
             HolderKind::Local | HolderKind::DefaultArgument => None,
         };
         all.extend(found.map(|(is_cache, finding)| Found {
-            name: held.name.rsplit('.').next().unwrap_or(&held.name),
+            name: short(&held.name),
             is_cache,
             finding,
         }));

@@ -105,10 +105,7 @@ fn is_late(bytes: &[u64], looks: &[GrowthPoint]) -> bool {
 }
 
 fn finding(line: &LineGrowth, looks: &[GrowthPoint], observations: &Observations) -> Finding {
-    let mut finding = match observations.own_line(&line.frames) {
-        Some(own) => RULE.finding(&own.file, own.line),
-        None => RULE.finding("", 0),
-    };
+    let mut finding = RULE.finding_in(observations, &line.frames, "");
     let bytes = line.bytes.last().copied().unwrap_or(0);
     let blocks = line.blocks.last().copied().unwrap_or(0);
     finding.bytes = Some(bytes);

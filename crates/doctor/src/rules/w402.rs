@@ -21,10 +21,7 @@ fn check(observations: &Observations) -> Vec<Finding> {
     let groups = observations.growth.unheld.iter();
     groups
         .map(|group| {
-            let mut finding = match observations.own_line(&group.frames) {
-                Some(line) => RULE.finding(&line.file, line.line),
-                None => RULE.finding("", 0),
-            };
+            let mut finding = RULE.finding_in(observations, &group.frames, "");
             finding.bytes = Some(group.bytes);
             finding.message = format!(
                 "{} objects of type {} are kept by {} references that nobody can be found to hold",

@@ -35,10 +35,7 @@ fn check(observations: &Observations) -> Vec<Finding> {
         Some(place) => &place.frames,
         None => &collector.thresholds_set_at,
     };
-    let mut finding = match observations.own_line(frames) {
-        Some(line) => RULE.finding(&line.file, line.line),
-        None => RULE.finding(&observations.program, 0),
-    };
+    let mut finding = RULE.finding_in(observations, frames, &observations.program);
     finding.milliseconds = Some(seconds * 1e3);
     finding.message = format!(
         "{:.0} % of the processor's time went into the garbage collector",

@@ -20,10 +20,7 @@ fn check(observations: &Observations) -> Vec<Finding> {
     let Some(pause) = &observations.collector.longest else {
         return Vec::new();
     };
-    let mut finding = match observations.own_line(&pause.frames) {
-        Some(line) => RULE.finding(&line.file, line.line),
-        None => RULE.finding(&observations.program, 0),
-    };
+    let mut finding = RULE.finding_in(observations, &pause.frames, &observations.program);
     finding.milliseconds = Some(pause.seconds * 1e3);
     finding.message = format!(
         "the program stood still for {} while generation {} was collected",

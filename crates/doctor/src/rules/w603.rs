@@ -3,7 +3,7 @@
 use wrasse_report::units::{count, duration};
 
 use crate::finding::Finding;
-use crate::observations::Observations;
+use crate::observations::{Line, Observations};
 use crate::quantity::Quantity;
 use crate::rule::Rule;
 
@@ -26,11 +26,8 @@ fn check(observations: &Observations) -> Vec<Finding> {
         return Vec::new();
     }
     let main = collector.main_place(seconds, |place| place.idle_full_seconds);
-    let line = main.and_then(|place| observations.own_line(&place.frames));
-    let mut finding = match line {
-        Some(line) => RULE.finding(&line.file, line.line),
-        None => RULE.finding(&observations.program, 0),
-    };
+    let frames: &[Line] = main.map_or(&[], |place| &place.frames);
+    let mut finding = RULE.finding_in(observations, frames, &observations.program);
     finding.milliseconds = Some(seconds * 1e3);
     let what = match collector.idle_full {
         1 => "a full collection".to_string(),
