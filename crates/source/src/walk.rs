@@ -17,7 +17,7 @@ use ruff_text_size::{Ranged, TextRange, TextSize};
 
 use crate::Unreadable;
 use crate::events::*;
-use call::bounded;
+use call::is_bounded;
 use names::{Names, Reads};
 
 /// Reads a module.
@@ -310,8 +310,8 @@ impl Walk {
                             | "collections.OrderedDict"
                             | "collections.deque"
                             | "collections.Counter"
-                    )
-                }) && bounded(call).is_none() =>
+                    ) && !is_bounded(&name, call)
+                }) =>
             {
                 Bound::Display {
                     is_empty_list: false,

@@ -94,6 +94,27 @@ class Session:
 }
 
 #[test]
+fn a_deque_with_a_length_is_bounded() {
+    let source = "\
+from collections import deque
+ENDLESS = deque()
+FILLED = deque([1, 2])
+NAMED = deque(maxlen=100)
+SECOND = deque([], 100)
+
+def note(what):
+    ENDLESS.append(what)
+    FILLED.append(what)
+    NAMED.append(what)
+    SECOND.append(what)
+";
+    let found = Module::read(source).unwrap().growing();
+    let mut names: Vec<&str> = found.keys().map(String::as_str).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["ENDLESS", "FILLED"]);
+}
+
+#[test]
 fn changed_default_values() {
     let source = "\
 def add(item, all=[]):

@@ -265,10 +265,10 @@ impl Walk {
     }
 }
 
-/// The `maxlen` of a deque.
-pub(super) fn bounded(call: &ExprCall) -> Option<&Expr> {
-    let keyword = call.arguments.find_keyword("maxlen");
-    keyword.map(|keyword| &keyword.value)
+/// The `maxlen` of a deque: a keyword, or the second argument.
+pub(super) fn is_bounded(function: &str, call: &ExprCall) -> bool {
+    let arguments = &call.arguments;
+    function == "collections.deque" && arguments.find_argument("maxlen", 1).is_some()
 }
 
 fn is_read(expression: &Expr) -> bool {
