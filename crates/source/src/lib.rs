@@ -93,11 +93,6 @@ impl Module {
         lifetimes::changed_default(&self.facts, first_line, parameter)
     }
 
-    /// The line where a module's or class's name is bound first.
-    pub fn bound_at(&self, name: &str) -> Option<u32> {
-        lifetimes::bound_at(&self.facts, name)
-    }
-
     /// The line where a function's variable is bound last before `line`.
     pub fn bound_in(&self, first_line: u32, name: &str, line: u32) -> Option<u32> {
         lifetimes::bound_in(&self.facts, first_line, name, line)

@@ -117,16 +117,6 @@ pub fn defined_at(facts: &Facts, name: &str) -> Option<u32> {
     found.next().map(|each| each.first_line)
 }
 
-/// See [`crate::Module::bound_at`].
-pub fn bound_at(facts: &Facts, name: &str) -> Option<u32> {
-    let (scope, name) = namespace(facts, name)?;
-    let events = facts.scopes[scope].events.get(name)?;
-    let bound = events
-        .iter()
-        .find(|event| matches!(event.what, What::Bind(_)));
-    bound.map(|event| event.line)
-}
-
 /// The scope of `name` or of the class in `Class.name`.
 fn namespace<'a>(facts: &Facts, name: &'a str) -> Option<(ScopeId, &'a str)> {
     let Some((class, name)) = name.rsplit_once('.') else {
