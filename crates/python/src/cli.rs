@@ -17,7 +17,7 @@ use std::ptr;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
-use wrasse_report::{check_destination, reason};
+use wrasse_report::reason;
 
 use crate::{boot, lines, options, run};
 
@@ -25,6 +25,8 @@ mod child;
 mod doctor;
 mod entry;
 mod reports;
+
+use reports::destination;
 
 pub use entry::{python_main, python_write, string_of};
 
@@ -342,8 +344,7 @@ fn run_lines(
     part: &[OsString],
     interpreter: &Interpreter,
 ) -> Result<std::convert::Infallible, String> {
-    let output = options.output.as_deref().map(check_destination).transpose();
-    let output = output.map_err(|error| error.to_string())?;
+    let output = destination(options.output.as_deref())?;
     if let (Some(path), Ok((program, _))) = (&output, program(part))
         && program.file().is_some_and(|file| is_same_file(path, file))
     {
@@ -356,6 +357,16 @@ fn run_lines(
     };
     let mark = lines::environment_value(options.precision.into(), options.json, output);
     run_program(&run, part, interpreter, Some((lines::MARK, mark)))
+}
+
+/// A capture grows while the program runs: no pipe, no device.
+fn check_capture(path: Option<&Path>) -> Result<(), String> {
+    match path {
+        Some(path) if path.exists() && !path.is_file() => {
+            Err("-o needs a plain file: a capture is written while the program runs".into())
+        }
+        _ => Ok(()),
+    }
 }
 
 fn run_program(
@@ -375,15 +386,9 @@ fn run_program(
     if options.output.is_some() && !matches!(program, Program::Notebook(_)) {
         return Err("--output is for notebooks: a program writes its own files".into());
     }
-    let checked = |path: &Option<PathBuf>| match path {
-        Some(path) => check_destination(path)
-            .map(Some)
-            .map_err(|error| error.to_string()),
-        None => Ok(None),
-    };
-    let json = checked(&options.json)?;
-    let output = checked(&options.output)?;
-    let capture = checked(&options.capture)?;
+    let json = destination(options.json.as_deref())?;
+    let output = destination(options.output.as_deref())?;
+    let capture = destination(options.capture.as_deref())?;
     check_apart(
         &program,
         &[
@@ -392,12 +397,7 @@ fn run_program(
             ("-o", capture.as_deref()),
         ],
     )?;
-    if capture
-        .as_ref()
-        .is_some_and(|path| path.exists() && !path.is_file())
-    {
-        return Err("-o needs a plain file: a capture is written while the program runs".into());
-    }
+    check_capture(capture.as_deref())?;
     check_start(interpreter)?;
     let present = std::env::var_os("WRASSE").unwrap_or_default();
     let Ok(chosen) = options::parse(&present) else {

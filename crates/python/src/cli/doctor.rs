@@ -15,13 +15,13 @@ use std::process::ExitStatus;
 use clap::Args;
 use wrasse_capture::MAGIC;
 use wrasse_doctor::{Finding, Observations, Settings, examine, rule, rules, to_json, to_text};
-use wrasse_report::{check_destination, clear_destination, write_destination};
+use wrasse_report::{clear_destination, write_destination};
 
 use super::child::spawn;
-use super::reports::put_out;
+use super::reports::{destination, put_out};
 use super::{
-    Interpreter, Program, check_apart, check_program, check_start, environment_value,
-    interpreter_command, program, replace_process,
+    Interpreter, Program, check_apart, check_capture, check_program, check_start,
+    environment_value, interpreter_command, program, replace_process,
 };
 use crate::{doctor, options, run};
 
@@ -98,14 +98,8 @@ pub fn run(
     let (program, arguments) =
         program(part).map_err(|error| error.replace("run --help", "doctor --help"))?;
     check_program(&program)?;
-    let checked = |path: &Option<PathBuf>| match path {
-        Some(path) => check_destination(path)
-            .map(Some)
-            .map_err(|error| error.to_string()),
-        None => Ok(None),
-    };
-    let json = checked(&options.json)?;
-    let capture = checked(&options.capture)?;
+    let json = destination(options.json.as_deref())?;
+    let capture = destination(options.capture.as_deref())?;
     check_apart(
         &program,
         &[("--json", json.as_deref()), ("-o", capture.as_deref())],
@@ -121,12 +115,7 @@ pub fn run(
         write_json(json.as_deref(), &findings)?;
         return Ok(exit_code(options, &findings, 0));
     }
-    if capture
-        .as_ref()
-        .is_some_and(|path| path.exists() && !path.is_file())
-    {
-        return Err("-o needs a plain file: a capture is written while the program runs".into());
-    }
+    check_capture(capture.as_deref())?;
     check_start(interpreter)?;
     let present = std::env::var_os("WRASSE").unwrap_or_default();
     if options::parse(&present).is_err() {

@@ -283,8 +283,8 @@ fn run_report(options: &ReportOptions) -> Result<(), String> {
     deliver(path, &html(&recording, HtmlOptions { sources })?)
 }
 
-/// Where the output goes, made sure of; nothing for standard output.
-fn destination(path: Option<&Path>) -> Result<Option<PathBuf>, String> {
+/// Where something goes that is asked for, made sure of.
+pub fn destination(path: Option<&Path>) -> Result<Option<PathBuf>, String> {
     let checked = path.map(|path| check_destination(path).map_err(|error| error.to_string()));
     checked.transpose()
 }
