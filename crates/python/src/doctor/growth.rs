@@ -6,12 +6,13 @@
 //! there are as many looks as are kept, each second one is dropped and the
 //! distance doubled. All looks together take a small part of the program's time.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use wrasse_doctor::Observations;
-use wrasse_doctor::observations::{GrowthPoint, LineGrowth};
+use wrasse_doctor::observations::{GrowthPoint, Line, LineGrowth};
 use wrasse_tracer::{Totals, TracebackId, View};
 
 use super::lines;
@@ -138,8 +139,8 @@ impl Looks {
     }
 }
 
-/// The last look, when the process had used `cpu_seconds`. What grew most goes into `observations`; returns the tracebacks
-/// behind each of its lines.
+/// The last look, when the process had used `cpu_seconds`. What grew most goes into
+/// `observations`; returns the tracebacks behind each of its lines.
 pub fn finish(observations: &mut Observations, cpu_seconds: f64) -> Vec<Vec<TracebackId>> {
     IS_ON.store(false, Ordering::Relaxed);
     let Some(mut looks) = looks().take() else {
@@ -164,15 +165,13 @@ pub fn finish(observations: &mut Observations, cpu_seconds: f64) -> Vec<Vec<Trac
     };
     // Of all the ways to a line the growth is summed up.
     let mut grown: Vec<(LineGrowth, Vec<(u64, TracebackId)>)> = Vec::new();
+    let mut places: HashMap<Option<Line>, usize> = HashMap::new();
     for &(traceback, bytes, _) in &last.live {
         let frames = lines::of_traceback(TracebackId(traceback));
         let own = observations.own_line(&frames).cloned();
-        let is_same =
-            |other: &(LineGrowth, _)| observations.own_line(&other.0.frames) == own.as_ref();
-        let index = grown.iter().position(is_same).unwrap_or(grown.len());
+        let index = *places.entry(own).or_insert(grown.len());
         if index == grown.len() {
             let growth = LineGrowth {
-                frames: frames.clone(),
                 bytes: vec![0; taken.len()],
                 blocks: vec![0; taken.len()],
                 ..LineGrowth::default()
