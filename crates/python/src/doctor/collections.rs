@@ -29,8 +29,6 @@ struct Seen {
     generation: usize,
     /// What looking at the collection at hand has taken.
     here: Duration,
-    /// What all looks have taken.
-    all: Duration,
     collector: Collector,
     /// The program is over: what is collected now is not counted.
     is_over: bool,
@@ -50,7 +48,6 @@ pub fn begin(begun: Instant, places: Observations) {
         last: [None; 3],
         generation: 0,
         here: Duration::ZERO,
-        all: Duration::ZERO,
         collector: Collector::default(),
         is_over: false,
     });
@@ -88,7 +85,6 @@ fn look(each: impl Fn(&mut dyn FnMut(*mut PyObject)), is_final: bool) {
     // SAFETY: called by the collector, which holds the GIL and has just found these.
     let spent = unsafe { seen.watch.look(count, each, is_final, waited) };
     seen.here += spent;
-    seen.all += spent;
 }
 
 /// A collection is over that took `cpu` of this thread's time.
@@ -163,7 +159,9 @@ impl Seen {
 
 /// What looking has taken so far.
 pub fn watching() -> Duration {
-    seen().as_ref().map_or(Duration::ZERO, |seen| seen.all)
+    seen()
+        .as_ref()
+        .map_or(Duration::ZERO, |seen| seen.watch.spent)
 }
 
 /// The process ends at once: garbage stays as it is, and its finalizers do not run.

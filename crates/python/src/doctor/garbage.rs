@@ -58,7 +58,8 @@ pub type ByAddress<T> = HashMap<usize, T, BuildHasherDefault<AddressHasher>>;
 /// What looking has cost, and found.
 #[derive(Default)]
 pub struct Watch {
-    spent: Duration,
+    /// What all looks have taken.
+    pub spent: Duration,
     looked_at: u64,
     /// What was found.
     pub shapes: Shapes,
