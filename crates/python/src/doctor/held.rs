@@ -290,7 +290,6 @@ impl Search<'_> {
                 }
                 let frame = &self.picture.stack.frames[frame];
                 let (function, file, line) = names::place(frame);
-                let file = file_of(frame.code).unwrap_or(file);
                 if !self.owners.is_own(&file) {
                     continue;
                 }
@@ -370,17 +369,6 @@ unsafe fn number(code: *mut PyObject, name: &CStr) -> i64 {
         let number: c_long = PyLong_AsLong(value);
         Py_DECREF(value);
         number
-    }
-}
-
-unsafe fn file_of(code: *mut PyObject) -> Option<String> {
-    // SAFETY: as above.
-    unsafe {
-        let file = PyObject_GetAttrString(code, c"co_filename".as_ptr());
-        let shown = text(file);
-        Py_XDECREF(file);
-        PyErr_Clear();
-        shown
     }
 }
 
