@@ -16,7 +16,7 @@ use std::time::Duration;
 use pyo3_ffi::*;
 use wrasse_doctor::observations::{BuiltList, Line};
 
-use super::{looks, observations};
+use super::{lines, looks, observations};
 use crate::frame::{current_thread, top_frame};
 use crate::heap_graph::{CODE_STACK, Exclusive, Tracked};
 use crate::layout::{CODE_LOCALS, FRAME, FRAME_LOCALS, OWNED_BY_C_STACK, load};
@@ -478,17 +478,9 @@ unsafe fn sample(
 
 /// The line of the program that allocated a block; `None` for a library's.
 fn line_of(block: usize) -> Option<Line> {
-    let (file, line) = {
-        let state = hooks::state();
-        let tracer = &state.as_ref()?.tracer;
-        let traceback = tracer.block(block)?.traceback;
-        let innermost = *tracer.tracebacks().frames(traceback).first()?;
-        let (file, line) = tracer.locations().resolve(innermost);
-        (tracer.locations().name(file).to_vec(), line)
-    };
-    let file = String::from_utf8_lossy(&file).into_owned();
+    let line = lines::of_block(block)?;
     let is_library = observations()
         .as_ref()
-        .is_none_or(|observations| observations.is_library(&file));
-    (!is_library).then_some(Line { file, line })
+        .is_none_or(|observations| observations.is_library(&line.file));
+    (!is_library).then_some(line)
 }

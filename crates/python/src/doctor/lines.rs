@@ -2,7 +2,7 @@
 
 use wrasse_doctor::Observations;
 use wrasse_doctor::observations::Line;
-use wrasse_tracer::TracebackId;
+use wrasse_tracer::{LocationId, Locations, TracebackId};
 
 use crate::frame;
 use crate::hooks;
@@ -18,14 +18,24 @@ pub fn of_traceback(id: TracebackId) -> Vec<Line> {
     };
     let locations = state.tracer.locations();
     let frames = state.tracer.tracebacks().frames(id).iter();
-    let line = |location: &wrasse_tracer::LocationId| {
-        let (file, line) = locations.resolve(*location);
-        Line {
-            file: String::from_utf8_lossy(locations.name(file)).into_owned(),
-            line,
-        }
-    };
-    frames.map(line).collect()
+    frames.map(|location| line(locations, *location)).collect()
+}
+
+/// The innermost line of the traceback of a live block.
+pub fn of_block(block: usize) -> Option<Line> {
+    let state = hooks::state();
+    let tracer = &state.as_ref()?.tracer;
+    let traceback = tracer.block(block)?.traceback;
+    let innermost = tracer.tracebacks().frames(traceback).first()?;
+    Some(line(tracer.locations(), *innermost))
+}
+
+fn line(locations: &Locations, location: LocationId) -> Line {
+    let (file, line) = locations.resolve(location);
+    Line {
+        file: String::from_utf8_lossy(locations.name(file)).into_owned(),
+        line,
+    }
 }
 
 /// The lines that this thread is executing, innermost first.
@@ -50,7 +60,7 @@ pub fn functions_of(id: TracebackId) -> Vec<String> {
     };
     let locations = state.tracer.locations();
     let frames = state.tracer.tracebacks().frames(id).iter();
-    let name = |location: &wrasse_tracer::LocationId| {
+    let name = |location: &LocationId| {
         let name = locations.function(*location).unwrap_or_default();
         String::from_utf8_lossy(name).into_owned()
     };

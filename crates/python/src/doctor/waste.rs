@@ -9,12 +9,12 @@ use wrasse_doctor::observations::{Duplicates, Instances, Line, Numbers, Oversize
 use wrasse_graph::{Node, Paths};
 
 use super::held::Owners;
+use super::lines;
 use crate::heap_graph::edge::{namespace, values_size};
 use crate::heap_graph::names::short;
 use crate::heap_graph::path::Words;
 use crate::heap_graph::referents::referents;
 use crate::heap_graph::{Failure, Picture, block_size};
-use crate::hooks;
 use crate::layout::{INSTANCE, load};
 
 /// Less than this is not told.
@@ -301,16 +301,8 @@ unsafe fn class_of(kind: *mut PyTypeObject, owners: &Owners) -> Option<Instances
 
 /// The line of the program that allocated a block.
 fn own_line(block: usize, owners: &Owners) -> Option<Line> {
-    let (name, line) = {
-        let state = hooks::state();
-        let tracer = &state.as_ref()?.tracer;
-        let traceback = tracer.block(block)?.traceback;
-        let innermost = *tracer.tracebacks().frames(traceback).first()?;
-        let (file, line) = tracer.locations().resolve(innermost);
-        (tracer.locations().name(file).to_vec(), line)
-    };
-    let file = String::from_utf8_lossy(&name).into_owned();
-    owners.is_own(&file).then_some(Line { file, line })
+    let line = lines::of_block(block)?;
+    owners.is_own(&line.file).then_some(line)
 }
 
 /// Of a list of numbers: their type, and the average bytes of one that only the
