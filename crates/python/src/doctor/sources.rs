@@ -7,6 +7,7 @@ use pyo3_ffi::*;
 use wrasse_doctor::Observations;
 
 use crate::heap_graph::each_module;
+use crate::heap_graph::names::text;
 
 /// The file that was started. CPython forgets it when it has run.
 static MAIN: Mutex<Option<String>> = Mutex::new(None);
@@ -20,15 +21,15 @@ pub unsafe fn note_main() {
     if main.is_some() {
         return;
     }
-    // SAFETY: the caller's contract.
+    // SAFETY: the caller's contract. The program may have put anything there: what
+    // is no module has no namespace to be asked for.
     unsafe {
-        each_module(|module| {
+        let modules = PyImport_GetModuleDict();
+        let module = PyDict_GetItemString(modules, c"__main__".as_ptr());
+        if !module.is_null() && PyModule_Check(module) != 0 {
             let names = PyModule_GetDict(module);
-            let name = PyDict_GetItemString(names, c"__name__".as_ptr());
-            if text(name).is_some_and(|name| name == "__main__") {
-                *main = text(PyDict_GetItemString(names, c"__file__".as_ptr()));
-            }
-        });
+            *main = text(PyDict_GetItemString(names, c"__file__".as_ptr()));
+        }
         PyErr_Clear();
     }
 }
@@ -58,22 +59,4 @@ pub unsafe fn find(observations: &mut Observations) {
         PyErr_Clear();
     }
     observations.sources = found;
-}
-
-/// The characters of a `str`.
-unsafe fn text(object: *mut PyObject) -> Option<String> {
-    // SAFETY: null or a live object.
-    unsafe {
-        if object.is_null() || PyUnicode_Check(object) == 0 {
-            return None;
-        }
-        let mut length = 0;
-        let text = PyUnicode_AsUTF8AndSize(object, &raw mut length);
-        if text.is_null() {
-            PyErr_Clear();
-            return None;
-        }
-        let bytes = std::slice::from_raw_parts(text.cast::<u8>(), length as usize);
-        Some(String::from_utf8_lossy(bytes).into_owned())
-    }
 }
