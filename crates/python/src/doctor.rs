@@ -18,7 +18,7 @@ mod shapes;
 mod sources;
 mod waste;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -26,6 +26,7 @@ use pyo3_ffi::*;
 use wrasse_doctor::Observations;
 use wrasse_report::write_destination;
 
+use crate::heap_graph::names::text;
 use crate::{process, profile};
 
 pub use collections::{begin_collection, end_collection, found, set_threshold, skip_garbage};
@@ -130,38 +131,26 @@ pub fn finish() {
 /// The GIL is held and no exception is set.
 unsafe fn libraries() -> Vec<String> {
     let mut directories = Vec::new();
-    // SAFETY: every reference taken is released, and null is never passed on.
+    // SAFETY: every reference taken is released, and null is never passed on, but
+    // to what takes it.
     unsafe {
         let module = PyImport_ImportModule(c"os".as_ptr());
         if !module.is_null() {
             let file = PyObject_GetAttrString(module, c"__file__".as_ptr());
-            if !file.is_null() {
-                let text = PyUnicode_AsUTF8AndSize(file, std::ptr::null_mut());
-                if !text.is_null() {
-                    let path = std::ffi::CStr::from_ptr(text)
-                        .to_string_lossy()
-                        .into_owned();
-                    let parent = std::path::Path::new(&path).parent();
-                    directories.extend(parent.map(|path| path.to_string_lossy().into_owned()));
-                }
-                Py_DECREF(file);
-            }
+            let path = text(file);
+            Py_XDECREF(file);
             Py_DECREF(module);
+            let parent = path.as_deref().and_then(|path| Path::new(path).parent());
+            directories.extend(parent.map(|path| path.to_string_lossy().into_owned()));
         }
         PyErr_Clear();
         let path = PySys_GetObject(c"path".as_ptr());
         if !path.is_null() && PyList_Check(path) != 0 {
             for index in 0..PyList_GET_SIZE(path) {
-                let text =
-                    PyUnicode_AsUTF8AndSize(PyList_GET_ITEM(path, index), std::ptr::null_mut());
-                if text.is_null() {
-                    PyErr_Clear();
-                    continue;
-                }
-                let text = std::ffi::CStr::from_ptr(text).to_string_lossy();
-                if text.ends_with("site-packages") || text.ends_with("dist-packages") {
-                    directories.push(text.into_owned());
-                }
+                let entry = text(PyList_GET_ITEM(path, index));
+                directories.extend(entry.filter(|path| {
+                    path.ends_with("site-packages") || path.ends_with("dist-packages")
+                }));
             }
         }
     }
