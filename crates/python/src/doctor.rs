@@ -101,14 +101,15 @@ pub fn at_exit() {
     let Some(observations) = observations.as_mut() else {
         return;
     };
-    // SAFETY: called from Python.
+    // SAFETY: the interpreter calls this at exit, with the GIL and no exception.
     unsafe { looks::last(observations) };
     observations.wall_seconds = session.begun.elapsed().as_secs_f64();
     observations.cpu_seconds = (cpu_seconds - collections::watching().as_secs_f64()).max(0.0);
     if profile::is_active() {
         observations.peak_bytes = profile::totals().1;
         let behind = growth::finish(observations, cpu_seconds);
-        // SAFETY: called at exit, with the GIL.
+        // SAFETY: as above; what the program runs at exit has run or comes later, on
+        // this thread.
         unsafe { holders::find(observations, &behind) };
     }
 }
