@@ -16,21 +16,15 @@ use pyo3_ffi::*;
 
 use crate::list::{Link, List, append, object_of, unlink};
 
-#[cfg(not(Py_3_13))]
 unsafe extern "C" {
-    fn _Py_IsFinalizing() -> c_int;
+    #[cfg_attr(not(Py_3_13), link_name = "_Py_IsFinalizing")]
+    fn Py_IsFinalizing() -> c_int;
 }
 
 /// Is the interpreter being taken down?
 pub fn has_begun() -> bool {
     // SAFETY: reads one word, at any time.
-    unsafe {
-        #[cfg(Py_3_13)]
-        let is_finalizing: c_int = Py_IsFinalizing();
-        #[cfg(not(Py_3_13))]
-        let is_finalizing = _Py_IsFinalizing();
-        is_finalizing != 0
-    }
+    unsafe { Py_IsFinalizing() != 0 }
 }
 
 /// Moves the classes on `list` behind everything else, in the order they have.

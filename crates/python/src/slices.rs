@@ -34,7 +34,7 @@ use crate::collection::DEBUG_STATS;
 use crate::interpreter::Interpreter;
 use crate::layout::INSTANCE;
 use crate::list::Link;
-use crate::{capture, log, statistics, unraisable};
+use crate::{capture, finalization, log, statistics, unraisable};
 use cycle::{Cycle, Phase};
 
 /// Allocations between two looks whether a slice is due, while thresholds adapt.
@@ -119,11 +119,6 @@ impl Slices {
     }
 }
 
-unsafe extern "C" {
-    #[cfg_attr(not(Py_3_13), link_name = "_Py_IsFinalizing")]
-    fn Py_IsFinalizing() -> std::ffi::c_int;
-}
-
 impl Interpreter {
     /// Has pauses take `target` at most from now on, as far as that is possible.
     pub fn set_pause_target(&self, target: Option<Duration>) {
@@ -153,7 +148,7 @@ impl Interpreter {
             let expected = (total + pending + young) as f64 * self.slices.whole_each.get();
             if self.slices.is_busy()
                 || (*self.state).debug & DEBUG_STATS != 0
-                || Py_IsFinalizing() != 0
+                || finalization::has_begun()
                 || expected < target.as_nanos() as f64 * PLANNED
             {
                 return false;

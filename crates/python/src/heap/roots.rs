@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use pyo3_ffi::*;
 
+use crate::finalization;
 use crate::frame::top_frame;
 use crate::layout::{
     CODE_LOCALS, FRAME, FRAME_LOCALS, FRAME_OF_OBJECT, OWNED_BY_C_STACK, OWNED_BY_GENERATOR, load,
@@ -26,18 +27,13 @@ const UNKNOWN: u8 = 0;
 const GOOD: u8 = 1;
 const BAD: u8 = 2;
 
-unsafe extern "C" {
-    #[cfg_attr(not(Py_3_13), link_name = "_Py_IsFinalizing")]
-    fn Py_IsFinalizing() -> std::ffi::c_int;
-}
-
 /// Whether the running interpreter is whole, and the only one of the process, so
 /// that all objects it can reach are its own.
 pub fn are_sound() -> bool {
     // SAFETY: the GIL of the running interpreter is held, without which no
     // other one can be made while there is only this one.
     unsafe {
-        if Py_IsFinalizing() != 0 {
+        if finalization::has_begun() {
             return false;
         }
         let first = PyInterpreterState_Head();
