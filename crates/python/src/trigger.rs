@@ -225,17 +225,15 @@ impl Interpreter {
 
     /// Moves `generation` and everything younger to the next older one as they are.
     unsafe fn promote(&self, generation: usize) {
-        let list = |index: usize| {
-            // SAFETY: as in `start`.
-            unsafe { List::of(&raw mut (*self.state).generations[index].head) }
+        // SAFETY: as in `start`.
+        let count = unsafe {
+            let heap = self.heap();
+            let older = self.list(generation + 1);
+            for younger in (0..=generation).rev() {
+                heap.merge(&self.list(younger), &older);
+            }
+            std::mem::take(&mut (*self.state).generations[0].count)
         };
-        // SAFETY: as in `start`.
-        let heap = unsafe { self.heap() };
-        for younger in (0..=generation).rev() {
-            heap.merge(&list(younger), &list(generation + 1));
-        }
-        // SAFETY: as in `start`.
-        let count = unsafe { std::mem::take(&mut (*self.state).generations[0].count) };
         let mut generations = self.generations.get();
         generations.promoted(self.adaptation.promoted(generation, count));
         self.generations.set(generations);
@@ -270,8 +268,7 @@ impl Interpreter {
                 // Only now: a slice that can get no memory ends in a full collection,
                 // which has to find every tracked object on CPython's lists. It also
                 // leaves another count.
-                let young = List::of(&raw mut (*state).generations[0].head);
-                self.heap().merge(&young, &self.parked_young);
+                self.heap().merge(&self.list(0), &self.parked_young);
                 count = Some((*state).generations[0].count);
             }
 
@@ -288,8 +285,7 @@ impl Interpreter {
             }));
             (*state).debug = debug_left;
             if asked == OLDEST {
-                let oldest = List::of(&raw mut (*state).generations[OLDEST].head);
-                self.heap().merge(&oldest, &self.parked);
+                self.heap().merge(&self.list(OLDEST), &self.parked);
             }
         }
     }
@@ -315,11 +311,11 @@ impl Interpreter {
         unsafe {
             let state = self.state;
             let heap = self.heap();
-            let oldest = List::of(&raw mut (*state).generations[OLDEST].head);
+            let oldest = self.list(OLDEST);
             // In the order of age: the parked ones were there first.
             heap.merge(&oldest, &self.parked);
             heap.merge(&self.parked, &oldest);
-            let youngest = List::of(&raw mut (*state).generations[0].head);
+            let youngest = self.list(0);
             heap.merge(&youngest, &self.parked_young);
             heap.merge(&self.parked_young, &youngest);
             reset_choice(state);
