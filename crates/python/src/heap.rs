@@ -20,6 +20,7 @@
 
 mod freed;
 mod marking;
+pub mod queue;
 pub mod referents;
 pub mod roots;
 mod seen;

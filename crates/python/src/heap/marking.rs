@@ -34,6 +34,7 @@ use std::ptr;
 
 use pyo3_ffi::*;
 
+use super::queue::{Queue, prefetch};
 use super::referents::{Referents, Shape};
 use super::seen::{Seen, Sight};
 use super::{Heap, roots, untrack, weak};
@@ -53,71 +54,12 @@ const EDGES: usize = 16;
 const BODIES: usize = 8;
 const DOUBTS: usize = 8;
 
-/// A queue of at most `N`: what does not fit any more pushes out what has waited
-/// longest.
-struct Queue<const N: usize> {
-    slots: [*mut PyObject; N],
-    first: usize,
-    length: usize,
-}
-
-impl<const N: usize> Queue<N> {
-    const fn new() -> Self {
-        assert!(N.is_power_of_two());
-        Self {
-            slots: [ptr::null_mut(); N],
-            first: 0,
-            length: 0,
-        }
-    }
-
-    #[inline]
-    fn is_empty(&self) -> bool {
-        self.length == 0
-    }
-
-    /// Puts `object` in; takes out the first if there is no room.
-    #[inline]
-    fn pass(&mut self, object: *mut PyObject) -> Option<*mut PyObject> {
-        if self.length == N {
-            let oldest = std::mem::replace(&mut self.slots[self.first % N], object);
-            self.first = (self.first + 1) % N;
-            return Some(oldest);
-        }
-        self.slots[(self.first + self.length) % N] = object;
-        self.length += 1;
-        None
-    }
-
-    /// Takes out the first.
-    #[inline]
-    fn take(&mut self) -> Option<*mut PyObject> {
-        if self.length == 0 {
-            return None;
-        }
-        let oldest = self.slots[self.first % N];
-        self.first = (self.first + 1) % N;
-        self.length -= 1;
-        Some(oldest)
-    }
-}
-
 /// References `stride` words apart that are still to be followed.
 #[derive(Clone, Copy)]
 struct Span {
     first: *mut *mut PyObject,
     count: usize,
     stride: usize,
-}
-
-#[inline]
-fn prefetch<T>(address: *const T) {
-    // SAFETY: prefetching faults on no address; SSE is part of x86-64.
-    #[cfg(target_arch = "x86_64")]
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(address.cast());
-    }
 }
 
 struct Marker {

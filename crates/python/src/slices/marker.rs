@@ -9,12 +9,12 @@
 //! not reached is tried before it is freed.
 
 use std::collections::HashMap;
-use std::ptr;
 use std::time::Instant;
 
 use pyo3_ffi::*;
 
 use super::marks::{Marks, NoMemory};
+use crate::heap::queue::{Queue, prefetch};
 use crate::heap::referents::Referents;
 use crate::layout::DICT;
 use crate::list::{has_link, link_of};
@@ -59,25 +59,10 @@ pub struct Marker<'a> {
     progress: &'a mut Progress,
     referents: &'a Referents,
     stack: Vec<Work>,
-    queue: [*mut PyObject; QUEUE],
-    queued: usize,
-    first: usize,
+    edges: Queue<QUEUE>,
     until: Instant,
     visited: usize,
     failed: bool,
-}
-
-#[inline]
-fn prefetch(object: *mut PyObject) {
-    // SAFETY: prefetching faults on no address; SSE is part of x86-64.
-    #[cfg(target_arch = "x86_64")]
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(object.cast::<i8>().wrapping_sub(16));
-        _mm_prefetch::<_MM_HINT_T0>(object.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = object;
 }
 
 impl<'a> Marker<'a> {
@@ -87,9 +72,7 @@ impl<'a> Marker<'a> {
             progress,
             referents,
             stack: Vec::new(),
-            queue: [ptr::null_mut(); QUEUE],
-            queued: 0,
-            first: 0,
+            edges: Queue::new(),
             until,
             visited: 0,
             failed: false,
@@ -142,17 +125,13 @@ impl<'a> Marker<'a> {
     /// `object` is alive, and nothing is changed before the slice ends.
     #[inline]
     pub unsafe fn edge(&mut self, object: *mut PyObject) {
+        prefetch(link_of(object));
         prefetch(object);
         self.visited += 1;
-        if self.queued < QUEUE {
-            self.queue[(self.first + self.queued) % QUEUE] = object;
-            self.queued += 1;
-            return;
+        if let Some(waited) = self.edges.pass(object) {
+            // SAFETY: what was put in is alive: nothing dies before the slice ends.
+            unsafe { self.reach(waited) };
         }
-        let oldest = std::mem::replace(&mut self.queue[self.first], object);
-        self.first = (self.first + 1) % QUEUE;
-        // SAFETY: what was put in is alive.
-        unsafe { self.reach(oldest) };
     }
 
     /// Marks `object`, if it is tracked and not marked yet.
@@ -205,25 +184,19 @@ impl<'a> Marker<'a> {
                 match self.stack.pop() {
                     Some(Work::Object(object)) => self.scan(object),
                     Some(Work::Part(object, index)) => self.part(object, index),
-                    None if self.queued == 0 => return true,
-                    None => self.drain_one(),
+                    None => match self.edges.take() {
+                        Some(waited) => self.reach(waited),
+                        None => return true,
+                    },
                 }
                 if self.is_over() {
-                    while self.queued != 0 {
-                        self.drain_one();
+                    while let Some(waited) = self.edges.take() {
+                        self.reach(waited);
                     }
                     return self.stack.is_empty();
                 }
             }
         }
-    }
-
-    unsafe fn drain_one(&mut self) {
-        let oldest = self.queue[self.first];
-        self.first = (self.first + 1) % QUEUE;
-        self.queued -= 1;
-        // SAFETY: what was put in is alive.
-        unsafe { self.reach(oldest) };
     }
 
     unsafe fn scan(&mut self, object: *mut PyObject) {
@@ -269,7 +242,7 @@ impl<'a> Marker<'a> {
     /// Ends the slice: what is still on the stack waits. Hands out the objects,
     /// the ones that were found first at first.
     pub fn leave(mut self, mut found: impl FnMut(*mut PyObject)) {
-        debug_assert!(self.queued == 0);
+        debug_assert!(self.edges.is_empty());
         for work in std::mem::take(&mut self.stack) {
             match work {
                 Work::Object(object) => found(object),
