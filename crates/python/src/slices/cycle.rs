@@ -108,15 +108,10 @@ pub struct Cycle {
     /// Whether roots have been marked.
     rooted: bool,
     begin: Place,
-    cursor: Place,
     end: Place,
     zone_end: Place,
-    /// Places before objects that wait, with the addresses of these.
-    waiting: Vec<(Place, usize)>,
-    idle: Vec<Place>,
-    passes: u32,
-    /// Whether the walk that is going on has found anything.
-    fruitful: bool,
+    search: Search,
+    waiting: Waiting,
     index: AddressIndex,
     pieces: Pieces,
     /// The place behind each segment, and how many objects were put into it.
@@ -152,13 +147,17 @@ impl Cycle {
                 progress: Progress::new()?,
                 rooted: false,
                 begin,
-                cursor,
                 end,
                 zone_end,
-                waiting: Vec::new(),
-                idle,
-                passes: 0,
-                fruitful: false,
+                search: Search {
+                    cursor,
+                    passes: 0,
+                    fruitful: false,
+                },
+                waiting: Waiting {
+                    places: Vec::new(),
+                    idle,
+                },
                 index: AddressIndex::default(),
                 pieces: Pieces::new(0).ok_or(Stuck)?,
                 segments: Vec::new(),
@@ -215,11 +214,12 @@ impl Cycle {
     /// The next phase, with a walk from behind `from`.
     unsafe fn turn(&mut self, phase: Phase, from: Link) {
         self.phase = phase;
-        (self.passes, self.fruitful) = (0, false);
+        (self.search.passes, self.search.fruitful) = (0, false);
+        let cursor = &self.search.cursor;
         // It may stand right there.
-        self.cursor.leave();
+        cursor.leave();
         // SAFETY: `from` is the link of a place of this cycle that stands.
-        unsafe { self.cursor.put_before((*from).next as Link) };
+        unsafe { cursor.put_before((*from).next as Link) };
     }
 
     unsafe fn mark(
@@ -234,32 +234,24 @@ impl Cycle {
             if !std::mem::replace(&mut self.rooted, true) && roots::are_sound() {
                 roots::each(|root| marker.edge(root));
             }
-            take_up(&mut self.waiting, &mut self.idle, &mut marker);
-            let (cursor, fruitful) = (&self.cursor, &mut self.fruitful);
-            let mut done = marker.run();
-            while done && !marker.is_done() {
-                let passed = walk(cursor, oldest.head(), |link| {
-                    let object = object_of(link);
-                    if marker.is_waiting(object) {
-                        *fruitful = true;
+            self.waiting.take_up(&mut marker);
+            let stop = oldest.head();
+            let done = self.search.mark(
+                &mut marker,
+                &self.begin,
+                stop,
+                |marker| marker.is_done(),
+                |marker, object| {
+                    let waits = marker.is_waiting(object);
+                    if waits {
                         marker.resume(object);
-                        return marker.run();
                     }
-                    !marker.is_over()
-                });
-                if !passed {
-                    done = false;
-                } else {
-                    self.passes += 1;
-                    cursor.put_before(self.begin.next());
-                    if !std::mem::take(fruitful) || self.passes >= MOST_PASSES {
-                        break;
-                    }
-                }
-            }
-            put_off(marker, &mut self.waiting, &mut self.idle)?;
+                    waits
+                },
+            );
+            self.waiting.put_off(marker)?;
             if done {
-                self.forget_waiting();
+                self.waiting.forget();
                 self.turn(Phase::Gather, self.begin.link());
             }
             Ok(done)
@@ -279,7 +271,7 @@ impl Cycle {
             let (index, total) = (&mut self.index, &mut self.total);
             let zone_end = self.zone_end.link();
             let mut result = Ok(());
-            let done = walk(&self.cursor, self.end.link(), |link| {
+            let done = walk(&self.search.cursor, self.end.link(), |link| {
                 let object = object_of(link);
                 total.candidates += 1;
                 if marker.is_reached(object) || is_immortal(object) {
@@ -300,7 +292,7 @@ impl Cycle {
             let count = index.len();
             if count <= most {
                 self.segments.push((
-                    std::mem::replace(&mut self.zone_end, self.idle.pop().ok_or(Stuck)?),
+                    std::mem::replace(&mut self.zone_end, self.waiting.idle.pop().ok_or(Stuck)?),
                     count,
                 ));
                 self.zone_end.put_before(self.end.next());
@@ -319,7 +311,7 @@ impl Cycle {
         unsafe {
             let mut marker = Marker::new(&mut self.progress, referents, until);
             let (index, pieces) = (&self.index, &mut self.pieces);
-            let done = walk(&self.cursor, self.zone_end.link(), |link| {
+            let done = walk(&self.search.cursor, self.zone_end.link(), |link| {
                 referents.each(object_of(link), |target| {
                     marker.visited();
                     if let Some(number) = index.number(target as usize) {
@@ -339,40 +331,32 @@ impl Cycle {
         // SAFETY: `advance`'s contract; nothing changes before the marker leaves.
         unsafe {
             let mut marker = Marker::new(&mut self.progress, referents, until);
-            take_up(&mut self.waiting, &mut self.idle, &mut marker);
+            self.waiting.take_up(&mut marker);
             let (index, pieces) = (&self.index, &self.pieces);
-            let (cursor, fruitful) = (&self.cursor, &mut self.fruitful);
-            let mut done = marker.run();
-            while done {
-                let passed = walk(cursor, self.zone_end.link(), |link| {
-                    let object = object_of(link);
+            let stop = self.zone_end.link();
+            let done = self.search.mark(
+                &mut marker,
+                &self.end,
+                stop,
+                |_| false,
+                |marker, object| {
                     if marker.is_waiting(object) {
                         marker.resume(object);
-                    } else if !marker.is_reached(object)
+                        return true;
+                    }
+                    let is_held = !marker.is_reached(object)
                         && index.number(object as usize).is_none_or(|number| {
                             Py_REFCNT(object) as usize > pieces.references(number) as usize
-                        })
-                    {
+                        });
+                    if is_held {
                         marker.edge(object);
-                    } else {
-                        return !marker.is_over();
                     }
-                    *fruitful = true;
-                    marker.run()
-                });
-                if !passed {
-                    done = false;
-                } else {
-                    self.passes += 1;
-                    cursor.put_before(self.end.next());
-                    if !std::mem::take(fruitful) || self.passes >= MOST_PASSES {
-                        break;
-                    }
-                }
-            }
-            put_off(marker, &mut self.waiting, &mut self.idle)?;
+                    is_held
+                },
+            );
+            self.waiting.put_off(marker)?;
             if done {
-                self.forget_waiting();
+                self.waiting.forget();
                 self.turn(Phase::Join, self.end.link());
             }
             Ok(done)
@@ -384,7 +368,7 @@ impl Cycle {
         unsafe {
             let mut marker = Marker::new(&mut self.progress, referents, until);
             let (index, pieces) = (&self.index, &mut self.pieces);
-            let done = walk(&self.cursor, self.zone_end.link(), |link| {
+            let done = walk(&self.search.cursor, self.zone_end.link(), |link| {
                 let object = object_of(link);
                 if !marker.is_reached(object)
                     && let Some(number) = index.number(object as usize)
@@ -422,7 +406,7 @@ impl Cycle {
             let (segments, zone_end) = (&mut self.segments, &self.zone_end);
             let total = &mut self.total;
             let mut result = Ok(());
-            let done = walk(&self.cursor, self.zone_end.link(), |link| {
+            let done = walk(&self.search.cursor, self.zone_end.link(), |link| {
                 let object = object_of(link);
                 let number = index.number(object as usize);
                 let Some(number) = number.filter(|_| !marker.is_reached(object)) else {
@@ -498,9 +482,108 @@ impl Cycle {
             (*head).prev = last as usize;
         }
     }
+}
 
-    fn forget_waiting(&mut self) {
-        for (place, _) in self.waiting.drain(..) {
+/// A walk over a part of the list in search of what is to be marked, done again
+/// while it finds something.
+struct Search {
+    /// Where to go on. Steps that walk once use it too.
+    cursor: Place,
+    passes: u32,
+    /// Whether the walk that is going on has found anything.
+    fruitful: bool,
+}
+
+impl Search {
+    /// Has `marker` mark all that it knows of, and then, until that `is_enough`, what
+    /// `take_up` gives it from between `begin` and `stop`, which says whether it gave
+    /// anything. Says whether that was done before the slice was over.
+    ///
+    /// # Safety
+    /// As for [`walk`] and [`Marker::run`]; `begin` stands on the same list.
+    unsafe fn mark(
+        &mut self,
+        marker: &mut Marker,
+        begin: &Place,
+        stop: Link,
+        is_enough: impl Fn(&Marker) -> bool,
+        mut take_up: impl FnMut(&mut Marker, *mut PyObject) -> bool,
+    ) -> bool {
+        // SAFETY: the caller's contract.
+        unsafe {
+            if !marker.run() {
+                return false;
+            }
+            while !is_enough(marker) {
+                let passed = walk(&self.cursor, stop, |link| {
+                    if take_up(marker, object_of(link)) {
+                        self.fruitful = true;
+                        return marker.run();
+                    }
+                    !marker.is_over()
+                });
+                if !passed {
+                    return false;
+                }
+                self.passes += 1;
+                self.cursor.put_before(begin.next());
+                if !std::mem::take(&mut self.fruitful) || self.passes >= MOST_PASSES {
+                    break;
+                }
+            }
+            true
+        }
+    }
+}
+
+/// Objects that wait when a slice is over, as far as there are places for them.
+struct Waiting {
+    /// Places before objects that wait, with the addresses of these.
+    places: Vec<(Place, usize)>,
+    idle: Vec<Place>,
+}
+
+impl Waiting {
+    /// Has `marker` go on with what waits behind places.
+    ///
+    /// # Safety
+    /// As for [`Marker::resume`].
+    unsafe fn take_up(&mut self, marker: &mut Marker) {
+        for (place, address) in &self.places {
+            // SAFETY: a link behind a place is a live object's, or a head's, which no
+            // object's is.
+            unsafe {
+                let object = object_of(place.next());
+                if object as usize == *address && marker.is_waiting(object) {
+                    marker.resume(object);
+                }
+            }
+        }
+        self.forget();
+    }
+
+    /// Ends the slice, with places before what waits longest.
+    ///
+    /// # Safety
+    /// All lists are proper ones, and nothing has changed since the slice began.
+    unsafe fn put_off(&mut self, marker: Marker) -> Result<(), Stuck> {
+        let failed = marker.has_failed();
+        marker.leave(|object| {
+            // SAFETY: the object was reached in this slice: it is alive, and tracked,
+            // so it stands on a list that is a proper one.
+            unsafe {
+                if let Some(place) = self.idle.pop() {
+                    place.put_before(link_of(object));
+                    self.places.push((place, object as usize));
+                }
+            }
+        });
+        if failed { Err(Stuck) } else { Ok(()) }
+    }
+
+    /// All places are idle again.
+    fn forget(&mut self) {
+        for (place, _) in self.places.drain(..) {
             place.leave();
             self.idle.push(place);
         }
@@ -528,40 +611,4 @@ unsafe fn walk(cursor: &Place, stop: Link, mut visit: impl FnMut(Link) -> bool) 
         }
         true
     }
-}
-
-/// Has `marker` go on with what waits behind places.
-unsafe fn take_up(waiting: &mut Vec<(Place, usize)>, idle: &mut Vec<Place>, marker: &mut Marker) {
-    for (place, address) in waiting.drain(..) {
-        // SAFETY: a link behind a place is a live object's, or a head's, which no
-        // object's is.
-        unsafe {
-            let object = object_of(place.next());
-            if object as usize == address && marker.is_waiting(object) {
-                marker.resume(object);
-            }
-        }
-        place.leave();
-        idle.push(place);
-    }
-}
-
-/// Ends the slice, with places before what waits longest.
-unsafe fn put_off(
-    marker: Marker,
-    waiting: &mut Vec<(Place, usize)>,
-    idle: &mut Vec<Place>,
-) -> Result<(), Stuck> {
-    let failed = marker.has_failed();
-    marker.leave(|object| {
-        // SAFETY: the object was reached in this slice: it is alive, and tracked,
-        // so it stands on a list that is a proper one.
-        unsafe {
-            if let Some(place) = idle.pop() {
-                place.put_before(link_of(object));
-                waiting.push((place, object as usize));
-            }
-        }
-    });
-    if failed { Err(Stuck) } else { Ok(()) }
 }
