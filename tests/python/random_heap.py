@@ -259,13 +259,18 @@ def trial(seed, generation, save_all):
     kept = [kept]
     found = collect_holding(place, kept)
     kept = kept.pop()
+    # Stock leaves survivors of an earlier collection in an order of its own, and
+    # finalizes in that order; ours stay in the order of their creation.
+    order = sorted if earlier else list
+    return report(seed, found, run, kept, watched, order)
+
+
+def report(seed, found, run, kept, watched, order):
+    """What came of a collection, and of the next one, when nothing is kept any more."""
     gc.set_debug(0)
     garbage = sorted(
         f"{type(value).__name__} {vars_of(value).get('label')}" for value in gc.garbage
     )
-    # Stock leaves survivors of an earlier collection in an order of its own, and
-    # finalizes in that order; ours stay in the order of their creation.
-    order = sorted if earlier else list
     result = {
         "seed": seed,
         "found": found,

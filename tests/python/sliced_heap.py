@@ -14,7 +14,7 @@ import json
 import random
 import sys
 
-from random_heap import Run, build, errors, vars_of
+from random_heap import Run, build, report
 
 try:
     import wrasse
@@ -83,26 +83,7 @@ def trial(seed):
     else:
         found = gc.collect()
         found += gc.collect()
-    gc.set_debug(0)
-    garbage = sorted(
-        f"{type(value).__name__} {vars_of(value).get('label')}" for value in gc.garbage
-    )
-    result = {
-        "seed": seed,
-        "found": found,
-        "garbage": garbage,
-        "log": sorted(run.log),
-        "saved": sorted(value.label for value in run.saved),
-        "alive": sorted(label for label, reference in watched.items() if reference() is not None),
-        "errors": len(errors),
-    }
-    gc.garbage.clear()
-    run.saved.clear()
-    kept.clear()
-    del run.log[:]
-    result["rest"] = gc.collect()
-    result["late"] = sorted(map(str, run.log))
-    return result, slices
+    return report(seed, found, run, kept, watched, sorted), slices
 
 
 gc.disable()
