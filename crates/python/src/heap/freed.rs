@@ -14,15 +14,9 @@ use pyo3_ffi::*;
 
 use wrasse_allocator::pool;
 
-use crate::layout::GcHead;
+use crate::layout;
 use crate::list::{Link, List, object_of};
 use crate::small_objects;
-
-/// Two words in front of the link, where instances keep their dict and values.
-const PRE_HEADER: usize = 2 * size_of::<usize>();
-/// The flags that say so: `Py_TPFLAGS_MANAGED_DICT` and, from 3.12 on,
-/// `Py_TPFLAGS_MANAGED_WEAKREF`.
-const PRE_HEADER_FLAGS: std::ffi::c_ulong = if cfg!(Py_3_12) { 3 << 3 } else { 1 << 4 };
 
 /// What one collection has condemned.
 #[derive(Default)]
@@ -51,10 +45,7 @@ impl Freed {
                     last = kind;
                     size = (*kind).tp_basicsize as usize;
                     item = (*kind).tp_itemsize as usize;
-                    header = size_of::<GcHead>();
-                    if (*kind).tp_flags & PRE_HEADER_FLAGS != 0 {
-                        header += PRE_HEADER;
-                    }
+                    header = layout::before(kind);
                 }
                 own += size + header;
                 if item != 0 {

@@ -10,6 +10,8 @@ use super::Failure;
 use super::referents::referents;
 use super::sizes::Kinds;
 use super::{edge, layout};
+#[cfg(Py_3_13)]
+use crate::tracemalloc_module::block_of;
 
 /// Objects looked at below one; what is beyond does not count.
 const MOST: usize = 2000;
@@ -84,14 +86,10 @@ pub unsafe fn block_size(object: *mut PyObject) -> u64 {
     #[cfg(Py_3_13)]
     // SAFETY: the caller's contract.
     unsafe {
-        // The collector's words, then those for a dict and weak references.
-        const BEFORE: usize = 16 + 16;
         if (*Py_TYPE(object)).tp_flags & crate::layout::INLINE_VALUES != 0 {
             let state = crate::hooks::state();
-            let block = state.as_ref().and_then(|state| {
-                let address = object as usize - BEFORE;
-                state.tracer.block(address)
-            });
+            let address = block_of(object);
+            let block = state.as_ref().and_then(|state| state.tracer.block(address));
             return block.map_or(0, |block| block.size as u64);
         }
     }

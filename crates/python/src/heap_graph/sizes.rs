@@ -12,13 +12,9 @@ use pyo3_ffi::*;
 
 use super::Failure;
 use super::referents::with_type_dict;
-use crate::layout::INLINE_VALUES;
+use crate::layout::{self, INLINE_VALUES};
 
 const GC_HEAD: u64 = 16;
-/// What stands before an object of a type with a managed `__dict__` (3.11 and
-/// later) or managed weak references (3.12 and later).
-const PRE_HEADER: u64 = 16;
-const MANAGED: std::ffi::c_ulong = if cfg!(Py_3_12) { 0b11 << 3 } else { 1 << 4 };
 
 /// Modules whose `__sizeof__` only adds numbers up.
 const KNOWN: [&[u8]; 16] = [
@@ -203,13 +199,7 @@ impl Sizing {
         unsafe {
             let kind = Py_TYPE(object);
             let flags = (*kind).tp_flags;
-            let mut before = 0;
-            if flags & Py_TPFLAGS_HAVE_GC != 0 {
-                before += GC_HEAD;
-            }
-            if flags & MANAGED != 0 {
-                before += PRE_HEADER;
-            }
+            let before = layout::before(kind) as u64;
             let method = method(kind);
             if let Some((function, owner)) = method
                 && owner != &raw mut PyBaseObject_Type

@@ -11,7 +11,7 @@
 
 use std::ffi::{c_int, c_ulong, c_void};
 
-use pyo3_ffi::{Py_ssize_t, PyObject};
+use pyo3_ffi::{Py_TPFLAGS_HAVE_GC, Py_ssize_t, PyObject, PyTypeObject};
 
 mod dict;
 mod instance;
@@ -53,6 +53,22 @@ pub const INLINE_VALUES: c_ulong = 1 << 2;
 pub unsafe fn load<T: Copy>(base: *const u8, offset: usize) -> T {
     // SAFETY: the caller's contract.
     unsafe { base.add(offset).cast::<T>().read() }
+}
+
+/// Bytes in front of an object of type `kind` in its block: the collector's link, and
+/// two words for its dict and values or weak references, if it has them.
+///
+/// # Safety
+/// `kind` is a live type.
+#[inline]
+pub unsafe fn before(kind: *mut PyTypeObject) -> usize {
+    // `Py_TPFLAGS_MANAGED_DICT`, and `Py_TPFLAGS_MANAGED_WEAKREF` where there is one.
+    const MANAGED: c_ulong = if cfg!(Py_3_12) { 0b11 << 3 } else { 1 << 4 };
+    // SAFETY: the caller's contract.
+    let flags = unsafe { (*kind).tp_flags };
+    let has_link = usize::from(flags & Py_TPFLAGS_HAVE_GC != 0);
+    let has_words = usize::from(flags & MANAGED != 0);
+    has_link * size_of::<GcHead>() + has_words * 2 * size_of::<usize>()
 }
 
 /// Where an interpreter keeps its collector.

@@ -17,6 +17,7 @@ use wrasse_tracer::View;
 
 use crate::hooks;
 use crate::hooks::lock::Lock;
+use crate::layout;
 
 static NOTES: Lock<Vec<String>> = Lock::new(Vec::new());
 
@@ -33,12 +34,6 @@ fn note(reason: &str) {
     }
 }
 
-const HAVE_GC: std::ffi::c_ulong = 1 << 14;
-#[cfg(not(Py_3_12))]
-const PRE_HEADER: std::ffi::c_ulong = 1 << 4;
-#[cfg(Py_3_12)]
-const PRE_HEADER: std::ffi::c_ulong = 1 << 4 | 1 << 3;
-
 /// The start of the block that an object lives in: before the object come the
 /// collector's header and the managed dict and weak reference pointers, if any.
 ///
@@ -47,15 +42,7 @@ const PRE_HEADER: std::ffi::c_ulong = 1 << 4 | 1 << 3;
 #[inline]
 pub unsafe fn block_of(object: *mut PyObject) -> usize {
     // SAFETY: as the caller vouches.
-    let flags = unsafe { PyType_GetFlags(Py_TYPE(object)) };
-    let mut address = object as usize;
-    if flags & HAVE_GC != 0 {
-        address -= 16;
-    }
-    if flags & PRE_HEADER != 0 {
-        address -= 16;
-    }
-    address
+    object as usize - unsafe { layout::before(Py_TYPE(object)) }
 }
 
 /// Make and drop an object, of a type without a free list, so that tracing
