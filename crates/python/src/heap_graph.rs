@@ -36,7 +36,7 @@ use wrasse_graph::{AddressIndex, Builder, Exhausted, Graph, Node, Paths};
 use crate::module::raise;
 pub use exclusive::{Exclusive, block_size};
 pub use explain::explain;
-pub use layout::CODE_STACK;
+pub use layout::{CODE_STACK, check};
 pub use names::each_module;
 pub use sections::write_sections;
 pub use table::heap;
@@ -46,18 +46,6 @@ use referents::{is_eternal, is_tracked, may_refer, referents};
 use sizes::Kinds;
 use stack::{Place, Stack};
 pub use tracked::Tracked;
-
-/// Confirms that the heap of this interpreter can be read.
-///
-/// # Errors
-/// What is not as expected.
-///
-/// # Safety
-/// The GIL is held and no exception is set.
-pub unsafe fn check() -> Result<(), String> {
-    // SAFETY: the caller's contract.
-    unsafe { layout::check() }
-}
 
 /// Why there is no answer.
 #[derive(Debug)]

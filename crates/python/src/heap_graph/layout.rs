@@ -75,7 +75,10 @@ static METHOD: Shared<PyMethodDef> = Shared(PyMethodDef {
     ml_doc: ptr::null(),
 });
 
-/// Confirms this file on a known call, once.
+/// Confirms on a known call, once, that the heap of this interpreter can be read.
+///
+/// # Errors
+/// What is not as expected.
 ///
 /// # Safety
 /// The GIL is held and no exception is set.

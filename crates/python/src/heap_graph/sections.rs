@@ -10,8 +10,7 @@ use wrasse_report::{Cycle, CycleEdge, CycleNode, RetainedNode, TypeRow, to_secti
 
 use super::edge::{Access, access, namespace};
 use super::path::Words;
-use super::tracked::Tracked;
-use super::{Failure, Picture, Quiet, cycles, layout, names, table};
+use super::{Failure, Picture, cycles, names, table};
 use crate::{capture, census};
 
 /// Objects with a line of their own.
@@ -41,7 +40,8 @@ const GARBAGE: usize = usize::MAX;
 /// The GIL is held, no exception is set, and no lock of ours is taken.
 pub unsafe fn write_sections() -> Result<(), String> {
     // SAFETY: the caller's contract.
-    let sections = unsafe { look() }.map_err(|failure| match failure {
+    let found = unsafe { Picture::at_rest(|picture| sections(picture)) };
+    let sections = found.map_err(|failure| match failure {
         Failure::Memory => "not enough memory".to_string(),
         Failure::Unknown(reason) => reason,
         Failure::Raised => {
@@ -58,14 +58,11 @@ pub unsafe fn write_sections() -> Result<(), String> {
     Ok(())
 }
 
-unsafe fn look() -> Result<[(&'static str, Vec<u8>); 3], Failure> {
-    // SAFETY: the caller's contract; nothing is called from Python, so there
-    // are no arguments on its stack.
+/// # Safety
+/// Called while the picture stands.
+unsafe fn sections(picture: &mut Picture) -> Result<[(&'static str, Vec<u8>); 3], Failure> {
+    // SAFETY: the caller's contract.
     unsafe {
-        layout::check().map_err(Failure::Unknown)?;
-        let tracked = Tracked::find()?;
-        let _quiet = Quiet::begin();
-        let mut picture = Picture::take(&tracked, None)?;
         let mut roots = picture.named.clone();
         roots.extend_from_slice(&picture.unnamed);
         roots.extend(picture.held_from_c());
@@ -86,10 +83,10 @@ unsafe fn look() -> Result<[(&'static str, Vec<u8>); 3], Failure> {
             })
             .collect();
         types.truncate(MOST_ROWS);
-        let tree = Tree::new(&picture, &dominators, &retained)?.root();
+        let tree = Tree::new(picture, &dominators, &retained)?.root();
         drop((dominators, retained));
         picture.graph.set_roots(Vec::new());
-        let found = found_cycles(&picture)?;
+        let found = found_cycles(picture)?;
         Ok([
             ("types", to_section(&types)),
             ("retained", to_section(&tree)),
