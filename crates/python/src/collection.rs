@@ -60,7 +60,7 @@ impl Interpreter {
             stats.reasons[reason as usize] += 1;
             self.stats.set(stats);
             log::collection(generation, reason, None, &outcome, seconds, || {
-                stats.pauses.total / self.since.elapsed().as_secs_f64()
+                self.pause_share()
             });
             statistics::record(generation, &outcome, seconds);
             if generation == OLDEST {

@@ -66,6 +66,13 @@ pub struct Interpreter {
     pub slices: Slices,
 }
 
+impl Interpreter {
+    /// The part of the time so far that collections took.
+    pub fn pause_share(&self) -> f64 {
+        self.stats.get().pauses.total / self.since.elapsed().as_secs_f64()
+    }
+}
+
 /// Stock functions of the module `gc`, each a reference of ours.
 pub struct StockFunctions {
     /// `gc.collect`.

@@ -32,8 +32,8 @@ pub fn is_on() -> bool {
     IS_ON.load(Ordering::Relaxed)
 }
 
-/// Logs a collection that took `seconds`, or the `part` of one; `share` is what all of them took of
-/// the time so far.
+/// Logs a collection that took `seconds`, or the `part` of one; `share` is what all of
+/// them took of the time so far.
 pub fn collection(
     generation: usize,
     reason: Reason,
@@ -57,23 +57,7 @@ fn write(
     share: f64,
 ) {
     let mut text = [0; LONGEST];
-    let length = line(&mut text, generation, reason, part, outcome, seconds, share);
-    let _errno = Errno::keep();
-    // SAFETY: the slice is valid for its length. What cannot be written is lost.
-    unsafe { libc::write(libc::STDERR_FILENO, text.as_ptr().cast(), length) };
-}
-
-/// Writes the line into `text`; returns how long it is.
-fn line(
-    text: &mut [u8],
-    generation: usize,
-    reason: Reason,
-    part: Option<&str>,
-    outcome: &Outcome,
-    seconds: f64,
-    share: f64,
-) -> usize {
-    let mut place = Cursor::new(text);
+    let mut line = Cursor::new(&mut text[..]);
     let (unit, shift) = match outcome.bytes {
         0..0x400 => ("B", 0),
         0x400..0x10_0000 => ("KiB", 10),
@@ -82,27 +66,30 @@ fn line(
     let bytes = outcome.bytes as f64 / f64::from(1 << shift);
     let digits = usize::from(shift != 0);
     let _ = write!(
-        place,
+        line,
         "wrasse gc {}: generation {generation}, {}",
         std::process::id(),
         reason.word(),
     );
     if let Some(part) = part {
-        let _ = write!(place, " ({part})");
+        let _ = write!(line, " ({part})");
     }
     let _ = write!(
-        place,
+        line,
         ": {} looked at, {} freed",
         outcome.candidates, outcome.collected,
     );
     if outcome.uncollectable != 0 {
-        let _ = write!(place, ", {} uncollectable", outcome.uncollectable);
+        let _ = write!(line, ", {} uncollectable", outcome.uncollectable);
     }
     let _ = writeln!(
-        place,
+        line,
         ", {bytes:.digits$} {unit}, {:.3} ms, {:.1} % of the time",
         seconds * 1e3,
         share * 100.0
     );
-    place.position() as usize
+    let length = line.position() as usize;
+    let _errno = Errno::keep();
+    // SAFETY: the slice is valid for its length. What cannot be written is lost.
+    unsafe { libc::write(libc::STDERR_FILENO, text.as_ptr().cast(), length) };
 }

@@ -311,21 +311,15 @@ impl Interpreter {
         let seconds = length.as_secs_f64();
         let mut stats = self.stats.get();
         // What was looked at counts when the cycle is over, each object once.
-        let candidates = 0;
-        stats.record_slice(
-            OLDEST,
-            &Outcome {
-                candidates,
-                ..*outcome
-            },
-            seconds,
-        );
+        let mut counted = *outcome;
+        counted.candidates = 0;
+        stats.record_slice(OLDEST, &counted, seconds);
         stats.slices += 1;
         self.stats.set(stats);
         statistics::record_slice(OLDEST, outcome, seconds);
         let reason = self.slices.reason.get();
         log::collection(OLDEST, reason, Some(phase.word()), outcome, seconds, || {
-            stats.pauses.total / self.since.elapsed().as_secs_f64()
+            self.pause_share()
         });
     }
 
