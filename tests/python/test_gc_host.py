@@ -924,6 +924,11 @@ def test_freed_bytes_count_the_objects_and_what_the_allocator_gets_back(features
             assert least + 10_000_000 < objects < 2 * (least + 10_000_000), objects
         else:
             assert least <= objects < 2 * least + 1_000_000, objects
+        class Integer(int): pass
+        size = sys.getsizeof(Integer(1 << 8_000_000))
+        def integer():
+            number = Integer(1 << 8_000_000); number.me = number
+        assert size - 1000 < freed(integer) < size + 5000, size
         gc.set_debug(gc.DEBUG_SAVEALL)
         assert freed(lambda: garbage(100)) == 0
         """,

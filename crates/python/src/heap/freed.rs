@@ -18,6 +18,9 @@ use crate::layout;
 use crate::list::{Link, List, object_of};
 use crate::small_objects;
 
+/// Flags below the number of an integer's digits, from 3.12 on.
+const INT_SHIFT: u32 = if cfg!(Py_3_12) { 3 } else { 0 };
+
 /// What one collection has condemned.
 #[derive(Default)]
 pub struct Freed {
@@ -33,9 +36,9 @@ impl Freed {
     pub unsafe fn condemn(&self, garbage: &List) {
         let (mut own, mut count) = (0, 0);
         let mut last = ptr::null_mut();
-        let (mut size, mut item, mut header) = (0, 0, 0);
-        // SAFETY: live objects have live types; an object whose type has items
-        // begins as a `PyVarObject` does.
+        let (mut size, mut item, mut header, mut shift) = (0, 0, 0, 0);
+        // SAFETY: live objects have live types; an object whose type has items has a
+        // word where a `PyVarObject` has their number.
         unsafe {
             let mut link = (*garbage.head()).next as Link;
             while link != garbage.head() {
@@ -46,10 +49,13 @@ impl Freed {
                     size = (*kind).tp_basicsize as usize;
                     item = (*kind).tp_itemsize as usize;
                     header = layout::before(kind);
+                    let is_int = (*kind).tp_flags & Py_TPFLAGS_LONG_SUBCLASS != 0;
+                    shift = if is_int { INT_SHIFT } else { 0 };
                 }
                 own += size + header;
                 if item != 0 {
-                    own += item * (*object.cast::<PyVarObject>()).ob_size.unsigned_abs();
+                    let items = (*object.cast::<PyVarObject>()).ob_size.unsigned_abs() >> shift;
+                    own += item * items;
                 }
                 count += 1;
                 link = (*link).next as Link;
