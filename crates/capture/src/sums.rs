@@ -350,7 +350,7 @@ impl SumsBuilder {
         allocated: Amount,
         temporary: Amount,
     ) -> Result<(), Exhausted> {
-        if allocated.blocks + peak.blocks > 0 {
+        if allocated.blocks > 0 || peak.blocks > 0 {
             let group = self.group(0, traceback)?;
             group.peak += peak;
             group.allocated += allocated;
@@ -458,5 +458,18 @@ mod tests {
         more.add(0, traceback, 1, 1).unwrap();
         let more = more.finish();
         assert_eq!((more.whole(), more.groups().len()), ((51, 3), 1));
+    }
+
+    #[test]
+    fn amounts_as_large_as_a_file_can_claim_are_kept() {
+        let mut builder = SumsBuilder::new(1);
+        let location = builder.location(b"f.py", None, 1).unwrap();
+        let traceback = builder.traceback(&[location], 1).unwrap();
+        let amount = |blocks| Amount { bytes: 1, blocks };
+        let (most, one) = (amount(u64::MAX), amount(1));
+        builder.add_past(traceback, one, most, one).unwrap();
+        let sums = builder.finish();
+        assert_eq!(sums.whole_of(Measure::Allocated), (1, u64::MAX));
+        assert_eq!(sums.whole_of(Measure::Peak), (1, 1));
     }
 }
