@@ -131,12 +131,10 @@ impl LineTable {
 
 /// The tables as one JSON document, in bytes.
 pub fn lines_to_json(tables: &[LineTable]) -> String {
-    let document = Document {
+    crate::text::json(&Document {
         schema: 1,
         functions: tables.iter().map(LineTable::to_json).collect(),
-    };
-    let text = serde_json::to_string_pretty(&document);
-    text.expect("numbers and text are always JSON") + "\n"
+    })
 }
 
 #[cfg(test)]
