@@ -149,38 +149,39 @@ unsafe extern "C" fn watch(
             state.functions.push(function);
         }
         if !events::watch(&codes) {
-            let ended = {
-                let mut guard = state();
-                let found = guard.as_mut().and_then(|state| {
-                    let number = state.record.function(codes[0] as usize)?;
-                    Some(state.record.forget(number).1)
-                });
-                found.unwrap_or_default()
-            };
-            for _ in 0..ended {
-                session::end();
-            }
+            drop_function(codes[0]);
             return ptr::null_mut();
         }
         Py_NewRef(Py_None())
     }
 }
 
+/// Measures a function no more, and ends the sessions of its calls that go on.
+/// Returns its code objects, whose events still come; none if it was not watched.
+///
+/// # Safety
+/// The GIL is held.
+unsafe fn drop_function(code: *mut PyObject) -> Vec<usize> {
+    let (codes, ended) = {
+        let mut guard = state();
+        let found = guard.as_mut().and_then(|state| {
+            let number = state.record.function(code as usize)?;
+            Some(state.record.forget(number))
+        });
+        found.unwrap_or_default()
+    };
+    for _ in 0..ended {
+        // SAFETY: the caller's contract; each call began one.
+        unsafe { session::end() };
+    }
+    codes
+}
+
 /// `lines_forget(code)`.
 unsafe extern "C" fn forget(_module: *mut PyObject, code: *mut PyObject) -> *mut PyObject {
     // SAFETY: called from Python; the codes are kept alive by their references.
     unsafe {
-        let (codes, ended) = {
-            let mut guard = state();
-            let found = guard.as_mut().and_then(|state| {
-                let number = state.record.function(code as usize)?;
-                Some(state.record.forget(number))
-            });
-            found.unwrap_or_default()
-        };
-        for _ in 0..ended {
-            session::end();
-        }
+        let codes = drop_function(code);
         let was_watched = !codes.is_empty();
         for code in codes {
             if !events::forget(code as *mut PyObject) {

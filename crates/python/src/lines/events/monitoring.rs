@@ -5,7 +5,7 @@
 //! a call for each frame that an exception leaves.
 
 use std::collections::HashMap;
-use std::ffi::{CStr, c_int, c_long};
+use std::ffi::{CStr, c_long};
 use std::ptr;
 use std::sync::{Mutex, PoisonError};
 
@@ -214,39 +214,30 @@ unsafe fn tool() -> Option<Tool> {
 
 /// Tells of an event: the first of `arguments` is the code object, the second a
 /// number that CPython made for the call.
-unsafe fn tell(event: c_int, arguments: *mut *mut PyObject, count: Py_ssize_t) -> *mut PyObject {
+unsafe fn tell(
+    event: impl FnOnce(*mut PyObject) -> Event,
+    arguments: *mut *mut PyObject,
+    count: Py_ssize_t,
+) -> *mut PyObject {
     // SAFETY: CPython's calling convention; no exception is set in a callback.
     unsafe {
         if count >= 2 {
             let argument = *arguments.add(1);
-            let event = match event {
-                START => Event::Start,
-                RESUME => Event::Resume,
-                LINE => Event::Line(number(argument)),
-                YIELD => Event::Suspend,
-                _ => Event::Finish,
-            };
-            happens(event, *arguments, argument);
+            happens(event(argument), *arguments, argument);
         }
         Py_NewRef(Py_None())
     }
 }
 
-/// A number that an event comes with.
-unsafe fn number(object: *mut PyObject) -> u32 {
+/// The event of a line's beginning.
+unsafe fn line(number: *mut PyObject) -> Event {
     // SAFETY: the caller's: an int of the interpreter's.
-    let number: c_long = unsafe { PyLong_AsLong(object) };
-    u32::try_from(number).unwrap_or(0)
+    let number: c_long = unsafe { PyLong_AsLong(number) };
+    Event::Line(u32::try_from(number).unwrap_or(0))
 }
 
-const START: c_int = 0;
-const RESUME: c_int = 1;
-const LINE: c_int = 2;
-const YIELD: c_int = 3;
-const RETURN: c_int = 4;
-
 macro_rules! callbacks {
-    ($($name:ident: $event:ident),*) => {$(
+    ($($name:ident: $event:expr),*) => {$(
         unsafe extern "C" fn $name(
             _module: *mut PyObject,
             arguments: *mut *mut PyObject,
@@ -258,4 +249,10 @@ macro_rules! callbacks {
     )*};
 }
 
-callbacks!(on_start: START, on_resume: RESUME, on_line: LINE, on_yield: YIELD, on_return: RETURN);
+callbacks!(
+    on_start: |_| Event::Start,
+    on_resume: |_| Event::Resume,
+    on_line: |number| line(number),
+    on_yield: |_| Event::Suspend,
+    on_return: |_| Event::Finish
+);
