@@ -11,9 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use pyo3_ffi::*;
 
 use crate::options::Options;
-use crate::{
-    gc_module, hooks, interpreter, log, profile, session, small_objects, tracemalloc_module,
-};
+use crate::{gc_module, hooks, interpreter, log, session, small_objects, tracemalloc_module};
 
 /// The tracer is to serve `tracemalloc`.
 static TRACEMALLOC: AtomicBool = AtomicBool::new(false);
@@ -94,12 +92,7 @@ pub unsafe fn turn_on(options: &Options) {
             }
         }
         if let Some(frames) = options.trace {
-            let result = if profile::is_active() {
-                session::keep_profile();
-                Ok(())
-            } else {
-                profile::start(frames)
-            };
+            let result = session::keep_profile(frames);
             note("profile", "the profile", result, true);
         }
     }

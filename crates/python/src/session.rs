@@ -60,7 +60,19 @@ pub unsafe fn end() {
     }
 }
 
-/// Somebody wants the profile for good: no session ends it.
-pub fn keep_profile() {
+/// Turns the profile on for good: no session ends it. With so many frames a
+/// traceback if it was off.
+///
+/// # Errors
+/// Why it cannot be turned on.
+///
+/// # Safety
+/// As for [`begin`].
+pub unsafe fn keep_profile(frames: u16) -> Result<(), String> {
+    if !profile::is_active() {
+        // SAFETY: the caller's contract.
+        return unsafe { profile::start(frames) };
+    }
     sessions().is_ours = false;
+    Ok(())
 }

@@ -18,7 +18,7 @@ use wrasse_tracer::View;
 
 use crate::module::{Shared, method, raise};
 use crate::options::Options;
-use crate::{boot, capture, hooks, options, process, profile};
+use crate::{boot, capture, hooks, options, process, profile, session};
 
 /// Environment variable: the directory of snapshots that `WRASSE` asks for.
 const DIRECTORY: &str = "WRASSE_SNAPSHOTS";
@@ -127,9 +127,7 @@ unsafe extern "C" fn on_signal(
         let Some(directory) = crate::cli::string_of(*arguments.add(1)) else {
             return ptr::null_mut();
         };
-        if profile::is_active() {
-            crate::session::keep_profile();
-        } else if let Err(reason) = profile::start(1) {
+        if let Err(reason) = session::keep_profile(1) {
             return raise(
                 PyExc_RuntimeError,
                 &format!("snapshots need wrasse's tracer, which cannot be turned on: {reason}"),
