@@ -26,7 +26,7 @@ use wrasse_tracer::View;
 
 use crate::doctor::{growth, looks};
 use crate::process::{self, Errno};
-use crate::{boot, hooks};
+use crate::{boot, hooks, run};
 use file::OutputFile;
 
 /// Bytes allocated between two looks at the clock.
@@ -167,18 +167,9 @@ pub fn pause(generation: usize, outcome: &Outcome, seconds: f64) {
 ///
 /// # Errors
 /// One line that says why there will be no capture.
-pub fn begin(path: &Path, host: &str, frames: u16) -> Result<(), String> {
+pub fn begin(path: &Path, frames: u16) -> Result<(), String> {
     let mut file = OutputFile::create(path)?;
-    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let meta = Meta {
-        arguments: command_line(),
-        host: host.into(),
-        wrasse: env!("CARGO_PKG_VERSION").into(),
-        process: std::process::id(),
-        started: nanoseconds(since_1970.unwrap_or_default()),
-        frames,
-        counts_allocations: true,
-    };
+    let meta = meta(since_1970(), frames);
     let mut writer = Writer::new(&meta).map_err(|e| e.to_string())?;
     file.append(writer.pending())?;
     writer.written();
@@ -351,13 +342,32 @@ impl Running {
     }
 }
 
+/// The time of day.
+pub fn since_1970() -> Duration {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    now.unwrap_or_default()
+}
+
+/// What a capture of this process, begun now, says of it.
+pub fn meta(since_1970: Duration, frames: u16) -> Meta {
+    Meta {
+        arguments: command_line(),
+        host: format!("CPython {}", run::python_version()),
+        wrasse: env!("CARGO_PKG_VERSION").into(),
+        process: std::process::id(),
+        started: nanoseconds(since_1970),
+        frames,
+        counts_allocations: true,
+    }
+}
+
 /// A time as captures have it.
-pub fn nanoseconds(duration: Duration) -> u64 {
+fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The process's command line, the interpreter included.
-pub fn command_line() -> Vec<String> {
+fn command_line() -> Vec<String> {
     let all = std::fs::read("/proc/self/cmdline").unwrap_or_default();
     let all = all.strip_suffix(b"\0").unwrap_or(&all);
     let parts = all.split(|byte| *byte == 0);

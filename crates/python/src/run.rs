@@ -65,6 +65,12 @@ impl Identity {
             started: start_time().unwrap_or(0),
         }
     }
+
+    /// Is it this process?
+    pub fn is_this_process(&self) -> bool {
+        // The cheap test comes first.
+        self.number == std::process::id() && *self == Identity::current()
+    }
 }
 
 impl Mark {
@@ -126,6 +132,16 @@ impl Mark {
     }
 }
 
+/// The interpreter's version: "3.12.1".
+pub fn python_version() -> String {
+    // SAFETY: returns a static text, such as "3.12.1 (main, …) [GCC …]".
+    let text = unsafe { std::ffi::CStr::from_ptr(Py_GetVersion()) }.to_string_lossy();
+    text.split_whitespace()
+        .next()
+        .unwrap_or_default()
+        .to_string()
+}
+
 /// Field 22 of `/proc/self/stat`. The name of the program (field 2) may hold
 /// spaces and parentheses, so counting starts after its last parenthesis.
 fn start_time() -> Option<u64> {
@@ -171,9 +187,8 @@ pub unsafe fn boot() {
     };
     // SAFETY: the GIL is held.
     let is_main = unsafe { PyInterpreterState_Get() == PyInterpreterState_Main() };
-    // Children see the mark too: the cheap test comes first.
-    let is_marked =
-        mark.process.number == std::process::id() && mark.process == Identity::current();
+    // Children see the mark too.
+    let is_marked = mark.process.is_this_process();
     let is_silent = mark.quiet
         && mark.json.is_none()
         && mark.capture.is_none()
@@ -181,13 +196,7 @@ pub unsafe fn boot() {
     if !is_main || !is_marked || is_silent {
         return;
     }
-    // SAFETY: returns a static string, such as "3.12.1 (main, …) [GCC …]".
-    let version = unsafe { std::ffi::CStr::from_ptr(Py_GetVersion()) }.to_string_lossy();
-    let python = version
-        .split_whitespace()
-        .next()
-        .unwrap_or_default()
-        .to_string();
+    let python = python_version();
     // SAFETY: the GIL is held.
     unsafe { doctor::boot(&python) };
     // SAFETY: the GIL is held.
@@ -341,7 +350,7 @@ fn begin_capture() {
         return;
     };
     let begun = if profile::is_active() {
-        capture::begin(path, &format!("CPython {}", run.python), profile::frames())
+        capture::begin(path, profile::frames())
     } else {
         Err("the profile is off".into())
     };

@@ -9,10 +9,10 @@ use std::ffi::{CStr, c_int, c_long};
 use std::path::{Path, PathBuf};
 use std::ptr;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use pyo3_ffi::*;
-use wrasse_capture::{Ending, Meta, Moment, Writer};
+use wrasse_capture::{Ending, Moment, Writer};
 use wrasse_report::write_destination;
 use wrasse_tracer::View;
 
@@ -170,30 +170,15 @@ unsafe extern "C" fn handle(
 
 /// Writes what is live now to a new file in the directory.
 fn write(directory: &Path) -> Result<PathBuf, String> {
-    let since_1970 = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    // SAFETY: returns a static string.
-    let version = unsafe { CStr::from_ptr(Py_GetVersion()) }.to_string_lossy();
-    let meta = Meta {
-        arguments: capture::command_line(),
-        host: format!(
-            "CPython {}",
-            version.split_whitespace().next().unwrap_or_default()
-        ),
-        wrasse: env!("CARGO_PKG_VERSION").into(),
-        process: std::process::id(),
-        started: capture::nanoseconds(since_1970),
-        frames: profile::frames(),
-        counts_allocations: true,
-    };
+    if !profile::is_active() {
+        return Err("wrasse's profile is off".into());
+    }
+    let since_1970 = capture::since_1970();
+    let meta = capture::meta(since_1970, profile::frames());
     let moment = Moment {
         time: 0,
         resident_bytes: process::resident_bytes().unwrap_or(0) as u64,
     };
-    if !profile::is_active() {
-        return Err("wrasse's profile is off".into());
-    }
     let written = Writer::new(&meta).and_then(|mut writer| {
         if let Some(state) = hooks::state().as_ref() {
             writer.sample(&state.tracer, View::Profile, moment)?;

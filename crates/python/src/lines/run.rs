@@ -76,8 +76,7 @@ pub unsafe fn boot() {
     unsafe {
         // Children see the mark too.
         if PyInterpreterState_Get() != PyInterpreterState_Main()
-            || wanted.process.number != std::process::id()
-            || wanted.process != run::Identity::current()
+            || !wanted.process.is_this_process()
             || WANTED.set(wanted).is_err()
         {
             return;

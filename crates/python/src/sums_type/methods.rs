@@ -1,6 +1,5 @@
 //! The methods of `_core.Sums`.
 
-use std::ffi::CStr;
 use std::ptr;
 
 use pyo3_ffi::*;
@@ -9,6 +8,7 @@ use wrasse_capture::{Amount, Capture, Key, Measure, Meta, Moment, Writer, compar
 use super::frames::{Frames, list, tuple};
 use super::{instance, no_memory, sums_of, text};
 use crate::module::{Shared, method, raise};
+use crate::run;
 
 /// The table of methods.
 pub static METHODS: Shared<[PyMethodDef; 9]> = Shared([
@@ -280,10 +280,8 @@ unsafe extern "C" fn to_capture(object: *mut PyObject, _: *mut PyObject) -> *mut
     // SAFETY: as in `statistics`; the bytes are copied.
     unsafe {
         let sums = sums_of(object);
-        let version = CStr::from_ptr(Py_GetVersion()).to_string_lossy();
-        let version = version.split_whitespace().next().unwrap_or_default();
         let meta = Meta {
-            host: format!("CPython {version}"),
+            host: format!("CPython {}", run::python_version()),
             wrasse: env!("CARGO_PKG_VERSION").into(),
             process: std::process::id(),
             frames: sums.limit(),
