@@ -151,15 +151,13 @@ views.push({
 });
 
 function cycleCard(cycle) {
-  const place = cycle.file ? short(cycle.file) + (cycle.line ? ":" + cycle.line : "") : "";
-  const known = cycle.file ? report.calls.strings.indexOf(cycle.file) : -1;
   const types = new Map(cycle.nodes.map((node) => [node.id, lastPart(node.type)]));
   return el("article", { class: "cycle" },
     el("header", {}, el("b", {}, plural(cycle.count, "cycle")), el("span", { class: "number" }, size(cycle.bytes))),
     cyclePicture(cycle),
     el("ul", { class: "edges" }, cycle.edges.slice(0, 12).map((edge) => el("li", {}, el("code", { text: (types.get(edge.from) || "?") + edgeName(edge.name) }), " → ", el("code", { text: types.get(edge.to) || "?" })))),
     cycle.edges.length > 12 ? el("p", { class: "hint" }, count(cycle.edges.length - 12) + " more references") : null,
-    place ? (known >= 0 ? el("button", { type: "button", class: "place", onclick: () => openSource(known, cycle.line || 0) }, el("span", { class: "file", text: place })) : el("p", { class: "hint", text: place })) : null);
+    cycle.file ? el("p", { class: "hint" }, fileLink(cycle.file, cycle.line)) : null);
 }
 
 function lastPart(name) {

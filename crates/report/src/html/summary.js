@@ -101,16 +101,14 @@ function findingCard(finding) {
   const saves = [];
   if (finding.bytes) saves.push(size(finding.bytes));
   if (finding.milliseconds) saves.push(duration(finding.milliseconds / 1000));
-  const place = finding.file ? short(finding.file) + (finding.line ? ":" + finding.line : "") : null;
-  const known = finding.file ? report.calls.strings.indexOf(finding.file) : -1;
   return el("article", { class: "finding" },
     el("header", {},
       el("span", { class: "code", text: finding.code }),
       el("h3", { text: finding.message }),
       saves.length ? el("span", { class: "saves" }, "saves " + saves.join(", ")) : null),
     el("p", { class: "hint" },
-      finding.name ? finding.name + (place ? " · " : "") : null,
-      place ? (known >= 0 ? el("button", { type: "button", class: "place", title: finding.file, onclick: () => openSource(known, finding.line || 0) }, el("span", { class: "file", text: place })) : el("span", { title: finding.file, text: place })) : null),
+      finding.name ? finding.name + (finding.file ? " · " : "") : null,
+      finding.file ? fileLink(finding.file, finding.line) : null),
     finding.evidence.length ? el("ul", { class: "evidence" }, finding.evidence.map((line) => el("li", { text: line }))) : null,
     finding.fix ? el("p", { class: "fix" }, el("b", {}, "Instead: "), finding.fix) : null);
 }

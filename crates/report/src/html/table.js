@@ -154,3 +154,11 @@ function placeLink(group, number) {
     name && group.by !== "file" ? [el("b", { text: name }), " "] : null,
     el("span", { class: "file", text: where }));
 }
+
+/** A file's name and line, which lead to its source where the capture knows the file. */
+function fileLink(file, line) {
+  const place = short(file) + (line ? ":" + line : "");
+  const known = report.calls.strings.indexOf(file);
+  if (known < 0) return el("span", { title: file, text: place });
+  return el("button", { type: "button", class: "place", title: file, onclick: () => openSource(known, line || 0) }, el("span", { class: "file", text: place }));
+}
