@@ -18,7 +18,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use pyo3_ffi::*;
 use wrasse_tracer::View;
 
-use crate::module::{Shared, method, raise};
+use crate::module::{Shared, method, raise, string};
 use crate::{boot, frame, hooks, session};
 use record::{Event, Finished, Lines, Place, Record};
 
@@ -213,7 +213,7 @@ unsafe extern "C" fn table(
         };
         let _silence = hooks::Silence::begin();
         let text = show::table(&function, &lines).to_text(precision);
-        PyUnicode_FromStringAndSize(text.as_ptr().cast(), text.len() as Py_ssize_t)
+        string(&text)
     }
 }
 

@@ -9,7 +9,7 @@ use std::ptr;
 
 use pyo3_ffi::*;
 
-use crate::module::{Shared, method};
+use crate::module::{Shared, method, string};
 use crate::{interpreter, process, profile, small_objects, statistics};
 
 /// The functions of `_core` that this file adds.
@@ -224,15 +224,12 @@ unsafe extern "C" fn metrics(_module: *mut PyObject, _none: *mut PyObject) -> *m
                 good = good && !pair.is_null() && PyList_Append(values, pair) == 0;
                 Py_XDECREF(pair);
             }
-            let text = |text: &str| {
-                PyUnicode_FromStringAndSize(text.as_ptr().cast(), text.len() as Py_ssize_t)
-            };
             let item = Py_BuildValue(
                 c"(NNNNN)".as_ptr(),
-                text(family.name),
-                text(family.kind.word()),
-                text(family.help),
-                text(family.unit),
+                string(family.name),
+                string(family.kind.word()),
+                string(family.help),
+                string(family.unit),
                 values,
             );
             good = good && !item.is_null() && PyList_Append(list, item) == 0;
@@ -260,5 +257,5 @@ unsafe extern "C" fn metrics_text(_module: *mut PyObject, _none: *mut PyObject) 
         }
     }
     // SAFETY: called from Python; the text is copied.
-    unsafe { PyUnicode_FromStringAndSize(out.as_ptr().cast(), out.len() as Py_ssize_t) }
+    unsafe { string(&out) }
 }

@@ -249,9 +249,13 @@ pub extern "C" fn PyInit__core() -> *mut PyObject {
     unsafe { PyModuleDef_Init(&raw mut DEFINITION) }
 }
 
-/// The text of a `str` argument, or an exception.
-unsafe fn text<'a>(object: *mut PyObject) -> Option<&'a OsStr> {
-    // SAFETY: `object` is an argument; its buffer lives as long as it does.
+/// The text of a `str`; nothing, with an exception set, if it is none or cannot be
+/// encoded.
+///
+/// # Safety
+/// The GIL is held; `object` is alive, and stays so as long as the text is used.
+pub unsafe fn text<'a>(object: *mut PyObject) -> Option<&'a OsStr> {
+    // SAFETY: the buffer belongs to the object and lives as long as it does.
     unsafe {
         let mut size = 0;
         let utf8 = PyUnicode_AsUTF8AndSize(object, &mut size);
@@ -327,6 +331,15 @@ unsafe extern "C" fn install(module: *mut PyObject, value: *mut PyObject) -> *mu
     }
 }
 
+/// A new `str`; null, with an exception set, without memory.
+///
+/// # Safety
+/// The GIL is held.
+pub unsafe fn string(text: &str) -> *mut PyObject {
+    // SAFETY: the GIL is held; the characters are copied.
+    unsafe { PyUnicode_FromStringAndSize(text.as_ptr().cast(), text.len() as Py_ssize_t) }
+}
+
 /// Sets an exception and returns null.
 ///
 /// # Safety
@@ -334,8 +347,7 @@ unsafe extern "C" fn install(module: *mut PyObject, value: *mut PyObject) -> *mu
 pub unsafe fn raise(kind: *mut PyObject, message: &str) -> *mut PyObject {
     // SAFETY: called with the GIL held; the string is copied.
     unsafe {
-        let text =
-            PyUnicode_FromStringAndSize(message.as_ptr().cast(), message.len() as Py_ssize_t);
+        let text = string(message);
         if !text.is_null() {
             PyErr_SetObject(kind, text);
             Py_DECREF(text);

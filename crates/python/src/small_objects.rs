@@ -34,7 +34,7 @@ use wrasse_allocator::{Heap, Options, Region};
 
 use crate::hooks::NO_ALLOCATOR;
 use crate::symbols;
-pub use functions::{allocator_stats, set_limit};
+pub use functions::{allocator_stats, set_limit, size_in_words};
 
 const MEM: usize = 0;
 const OBJ: usize = 1;

@@ -6,6 +6,7 @@ use std::ptr;
 use pyo3_ffi::*;
 use wrasse_collector::{GenerationStats, Reason};
 
+use crate::module::string;
 use crate::{boot, interpreter, profile, small_objects, tracemalloc_module};
 
 /// A dict under construction; null once something failed.
@@ -45,11 +46,6 @@ impl Dict {
             }
         }
     }
-}
-
-unsafe fn string(text: &str) -> *mut PyObject {
-    // SAFETY: the GIL is held; the string is copied.
-    unsafe { PyUnicode_FromStringAndSize(text.as_ptr().cast(), text.len() as Py_ssize_t) }
 }
 
 fn words(part: &str, on: bool) -> String {

@@ -5,10 +5,12 @@
 //! when somebody asked.
 
 use std::ffi::CStr;
+use std::os::unix::ffi::OsStrExt;
 
 use pyo3_ffi::*;
 
 use crate::hooks::{self, Silence};
+use crate::module::text;
 
 /// Tells the tracer the names of the threads that are alive now.
 ///
@@ -55,16 +57,12 @@ unsafe fn name(thread: *mut PyObject) {
             && PyUnicode_Check(name) != 0
         {
             let number = PyLong_AsUnsignedLongLong(number);
-            let mut length = 0;
-            let text = PyUnicode_AsUTF8AndSize(name, &mut length);
-            if !text.is_null() {
-                let text = std::slice::from_raw_parts(text.cast::<u8>(), length as usize);
-                if let Some(state) = hooks::state().as_mut()
-                    && let Some(id) = state.tracer.find_thread(number)
-                {
-                    // Without memory it stays without a name.
-                    let _ = state.tracer.set_thread_name(id, text);
-                }
+            if let Some(text) = text(name)
+                && let Some(state) = hooks::state().as_mut()
+                && let Some(id) = state.tracer.find_thread(number)
+            {
+                // Without memory it stays without a name.
+                let _ = state.tracer.set_thread_name(id, text.as_bytes());
             }
         }
         Py_XDECREF(number);

@@ -15,9 +15,9 @@ use wrasse_report::units;
 use wrasse_tracer::{LocationId, Totals, TracebackId, View};
 
 use crate::hooks::{self, State};
-use crate::module::{Shared, method, raise};
-use crate::options;
+use crate::module::{Shared, method, raise, string};
 use crate::session;
+use crate::small_objects;
 use crate::status::Dict;
 
 /// Lines in the words of a tracker.
@@ -373,8 +373,7 @@ unsafe extern "C" fn end(_module: *mut PyObject, number: *mut PyObject) -> *mut 
                 return ptr::null_mut();
             }
         }
-        let text = seen.to_text();
-        let text = PyUnicode_FromStringAndSize(text.as_ptr().cast(), text.len() as Py_ssize_t);
+        let text = string(&seen.to_text());
         Py_BuildValue(c"(NNN)".as_ptr(), seen.figures(), lines, text)
     }
 }
@@ -388,8 +387,7 @@ unsafe fn frames_object(frames: &Frames) -> *mut PyObject {
             return tuple;
         }
         for (place, (file, line)) in frames.iter().enumerate() {
-            let name = PyUnicode_FromStringAndSize(file.as_ptr().cast(), file.len() as Py_ssize_t);
-            let frame = Py_BuildValue(c"(NI)".as_ptr(), name, *line);
+            let frame = Py_BuildValue(c"(NI)".as_ptr(), string(file), *line);
             if frame.is_null() {
                 Py_DECREF(tuple);
                 return ptr::null_mut();
@@ -432,24 +430,14 @@ unsafe extern "C" fn allocated_at(_module: *mut PyObject, object: *mut PyObject)
 }
 
 unsafe extern "C" fn size_in_bytes(_module: *mut PyObject, size: *mut PyObject) -> *mut PyObject {
-    // SAFETY: called from Python; the text lives as long as its object.
+    // SAFETY: called from Python.
     unsafe {
         if PyUnicode_Check(size) == 0 {
             return PyNumber_Index(size);
         }
-        let mut length = 0;
-        let text = PyUnicode_AsUTF8AndSize(size, &mut length);
-        if text.is_null() {
-            return ptr::null_mut();
-        }
-        let text = std::slice::from_raw_parts(text.cast::<u8>(), length as usize);
-        let text = String::from_utf8_lossy(text);
-        match options::size_in_bytes(&text) {
+        match small_objects::size_in_words(size) {
             Some(bytes) => PyLong_FromSize_t(bytes),
-            None => raise(
-                PyExc_ValueError,
-                &format!("'{text}': {}", options::SIZE_WORDS),
-            ),
+            None => ptr::null_mut(),
         }
     }
 }

@@ -9,6 +9,7 @@ use wrasse_report::{LineCost, LineTable};
 use super::Function;
 use super::record::Lines;
 use crate::hooks;
+use crate::module::string;
 
 /// The table of a function's lines.
 ///
@@ -136,7 +137,7 @@ unsafe fn source(file: &str) -> Vec<String> {
         let lines = if module.is_null() {
             ptr::null_mut()
         } else {
-            let name = PyUnicode_FromStringAndSize(file.as_ptr().cast(), file.len() as Py_ssize_t);
+            let name = string(file);
             let lines = if name.is_null() {
                 name
             } else {

@@ -5,7 +5,7 @@ use std::ptr;
 use pyo3_ffi::*;
 use wrasse_allocator::stats::ClassStats;
 
-use crate::module::raise;
+use crate::module::{raise, text};
 use crate::options::{self, SIZE_WORDS};
 use crate::small_objects;
 use crate::status::Dict;
@@ -38,23 +38,28 @@ pub unsafe extern "C" fn set_limit(_module: *mut PyObject, size: *mut PyObject) 
     }
 }
 
+/// The size that a `str` means; `None` with an exception set.
+///
+/// # Safety
+/// The GIL is held and `size` is alive.
+pub unsafe fn size_in_words(size: *mut PyObject) -> Option<usize> {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let text = text(size)?.to_string_lossy();
+        let bytes = options::size_in_bytes(&text);
+        if bytes.is_none() {
+            raise(PyExc_ValueError, &format!("'{text}': {SIZE_WORDS}"));
+        }
+        bytes
+    }
+}
+
 /// The size that an argument means; `None` with an exception set.
 unsafe fn bytes_of(size: *mut PyObject) -> Option<usize> {
     // SAFETY: the GIL is held and `size` is alive.
     unsafe {
         if PyUnicode_Check(size) != 0 {
-            let mut length = 0;
-            let text = PyUnicode_AsUTF8AndSize(size, &mut length);
-            if text.is_null() {
-                return None;
-            }
-            let text = std::slice::from_raw_parts(text.cast::<u8>(), length as usize);
-            let text = std::str::from_utf8(text).unwrap_or_default();
-            let bytes = options::size_in_bytes(text);
-            if bytes.is_none() {
-                raise(PyExc_ValueError, &format!("'{text}': {SIZE_WORDS}"));
-            }
-            return bytes;
+            return size_in_words(size);
         }
         if PyLong_Check(size) != 0 && PyBool_Check(size) == 0 {
             let bytes = PyLong_AsSize_t(size);
