@@ -294,7 +294,7 @@ unsafe fn happens(event: Event, code: *mut PyObject, argument: *mut PyObject) {
 }
 
 /// The bytes that are live, without those of an object that was made for us.
-unsafe fn live_without(argument: *mut PyObject) -> u64 {
+fn live_without(argument: *mut PyObject) -> u64 {
     let guard = hooks::state();
     let Some(state) = guard.as_ref() else {
         return 0;
