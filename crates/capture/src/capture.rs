@@ -1,5 +1,7 @@
 //! A capture file, read back.
 
+mod follower;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
@@ -13,6 +15,8 @@ use crate::meta::Meta;
 use crate::sums::{Location, Sums, SumsBuilder};
 use crate::varint::Reader;
 use crate::writer::{Pause, SECTION_FORM};
+
+pub use follower::Follower;
 
 /// Why a file is no capture that can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,7 +143,7 @@ impl Capture {
             let at = data.len() - rest.len();
             let damaged = Unreadable::Damaged(at);
             let (kind, payload) = match next_frame(&mut rest) {
-                Next::Frame(kind, payload) => (kind, payload),
+                Next::Frame(kind, payload) => (Kind::from_byte(kind), payload),
                 Next::Over => break,
                 Next::CutOff => {
                     capture.is_cut_off = true;
@@ -148,40 +152,54 @@ impl Capture {
                 Next::Damaged => return Err(damaged),
             };
             let start = data.len() - rest.len() - payload.len();
-            match Kind::from_byte(kind) {
-                Some(Kind::Meta) => {
-                    capture.meta = Meta::read(payload).ok_or(damaged)?;
-                    has_meta = true;
-                }
-                Some(Kind::Tables) => capture.read_tables(payload).ok_or(damaged)?,
-                Some(Kind::Sample) => {
-                    let changes = capture.read_sample(payload).ok_or(damaged)?;
-                    let count = capture.tracebacks.len();
-                    apply(changes, &mut last, count, capture.version).ok_or(damaged)?;
-                    let skipped = payload.len() - changes.0.len();
-                    capture.changes.push(start + skipped..start + payload.len());
-                }
-                Some(Kind::Pauses) => capture.read_pauses(payload).ok_or(damaged)?,
-                Some(Kind::Threads) => capture.read_threads(payload).ok_or(damaged)?,
-                Some(Kind::Peak) => capture.read_peak(payload).ok_or(damaged)?,
-                Some(Kind::End) => {
-                    let (time, ending) = parse_end(payload).ok_or(damaged)?;
-                    capture.end = Some(End { time, ending });
-                }
-                Some(Kind::Section) => {
-                    if let Some((name, length)) = parse_section(payload).ok_or(damaged)? {
-                        let end = start + payload.len();
-                        capture.sections.insert(name, end - length..end);
-                    }
-                }
-                None => {}
-            }
+            capture
+                .read_frame(kind, payload, start, &mut last)
+                .ok_or(damaged)?;
+            has_meta |= kind == Some(Kind::Meta);
         }
         if !has_meta {
             return Err(Unreadable::Empty);
         }
         capture.data = data;
         Ok(capture)
+    }
+
+    /// Take in what a frame says, whose payload begins at the file's byte `start`.
+    /// `last` is what each traceback had at the sample before.
+    fn read_frame(
+        &mut self,
+        kind: Option<Kind>,
+        payload: &[u8],
+        start: usize,
+        last: &mut Vec<Totals>,
+    ) -> Option<()> {
+        // What is not known is left out.
+        let Some(kind) = kind else { return Some(()) };
+        match kind {
+            Kind::Meta => self.meta = Meta::read(payload)?,
+            Kind::Tables => self.read_tables(payload)?,
+            Kind::Sample => {
+                let changes = self.read_sample(payload)?;
+                apply(changes, last, self.tracebacks.len(), self.version)?;
+                let skipped = payload.len() - changes.0.len();
+                let at = start + skipped..start + payload.len();
+                self.changes.push(at);
+            }
+            Kind::Pauses => self.read_pauses(payload)?,
+            Kind::Threads => self.read_threads(payload)?,
+            Kind::Peak => self.read_peak(payload)?,
+            Kind::End => {
+                let (time, ending) = parse_end(payload)?;
+                self.end = Some(End { time, ending });
+            }
+            Kind::Section => {
+                if let Some((name, length)) = parse_section(payload)? {
+                    let end = start + payload.len();
+                    self.sections.insert(name, end - length..end);
+                }
+            }
+        }
+        Some(())
     }
 
     fn read_tables(&mut self, payload: &[u8]) -> Option<()> {

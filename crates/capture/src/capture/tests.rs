@@ -188,6 +188,23 @@ fn other_files_are_told_apart() {
 }
 
 #[test]
+fn whoever_follows_is_told_of_damage_and_of_other_files() {
+    let of = |data: &[u8]| Follower::default().feed(data).unwrap_err();
+    assert_eq!(of(b"hello"), Unreadable::NotACapture);
+    let (mut data, _, ends) = write(&[(2, 1, 100), (1, 0, 0), (2, 2, 100)]);
+    let place = ends[0] + 20;
+    data[place] ^= 1;
+    assert_eq!(of(&data), Unreadable::Damaged(ends[0]));
+    let mut follower = Follower::default();
+    follower.feed(&data[..ends[0]]).unwrap();
+    assert_eq!(
+        follower.feed(&data[ends[0]..]).unwrap_err(),
+        Unreadable::Damaged(ends[0])
+    );
+    assert_eq!(follower.samples().len(), 1);
+}
+
+#[test]
 fn frames_of_unknown_kinds_are_left_out() {
     let (mut data, _, _) = write(&[(2, 1, 100)]);
     let mut unknown = crate::frame::end_frame(1, Ending::Finished);
@@ -322,6 +339,45 @@ proptest! {
             Err(error) => {
                 prop_assert_eq!(error, Unreadable::Empty);
                 prop_assert_eq!(whole, 0);
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_read_in_pieces_says_what_it_says_as_a_whole(
+        events in proptest::collection::vec((0u8..4, 0u8..20, 0u16..200), 0..40),
+        pieces in proptest::collection::vec(1usize..400, 1..20),
+        cut in 0usize..100_000,
+    ) {
+        let (mut data, _, _) = write(&events);
+        data.truncate(cut % (data.len() + 1));
+        let mut follower = Follower::default();
+        let mut rest = &data[..];
+        for piece in pieces.iter().cycle() {
+            let (now, later) = rest.split_at((*piece).min(rest.len()));
+            follower.feed(now).unwrap();
+            rest = later;
+            if rest.is_empty() {
+                break;
+            }
+        }
+        let whole = Capture::read(data);
+        prop_assert_eq!(follower.is_begun(), whole.is_ok());
+        if let Ok(capture) = whole {
+            prop_assert_eq!(follower.meta(), &capture.meta);
+            prop_assert_eq!(follower.samples(), &capture.samples[..]);
+            prop_assert_eq!(follower.pauses(), &capture.pauses[..]);
+            prop_assert_eq!(follower.threads(), &capture.threads[..]);
+            prop_assert_eq!(follower.end(), capture.end);
+            prop_assert_eq!(follower.section("times"), capture.section("times"));
+            let last = capture.samples.len().saturating_sub(1);
+            // The whole counts those tracebacks too that came after the last sample.
+            let mut totals = follower.totals().to_vec();
+            let all = capture.totals(last);
+            totals.resize(all.len(), Totals::default());
+            prop_assert_eq!(totals, all);
+            for traceback in 0..follower.totals().len() {
+                prop_assert_eq!(follower.line(traceback), capture.frames(traceback).next());
             }
         }
     }
