@@ -24,6 +24,7 @@ use crate::{boot, lines, options, run};
 mod child;
 mod doctor;
 mod entry;
+mod live;
 mod reports;
 
 use reports::destination;
@@ -90,6 +91,9 @@ enum Command {
     /// Run a program, then print what each line of its functions with @profile did to memory
     #[command(override_usage = LINES_USAGE, after_help = LINES_EXAMPLES)]
     Lines(LinesOptions),
+    /// Show what the memory of a running program does
+    #[command(override_usage = live::USAGE, after_help = live::EXAMPLES)]
+    Live(live::LiveOptions),
     #[command(flatten)]
     Reading(reports::Reading),
 }
@@ -193,6 +197,12 @@ pub fn main(arguments: &[OsString], interpreter: &Interpreter) -> i32 {
             Err(refusal) => refusal,
         },
         Ok(CommandLine {
+            command: Command::Live(options),
+        }) => match live::run(options, own, program, interpreter) {
+            Ok(code) => return code,
+            Err(refusal) => refusal,
+        },
+        Ok(CommandLine {
             command: Command::Explain(options),
         }) => match doctor::explain(&options) {
             Ok(()) => return 0,
@@ -260,7 +270,7 @@ fn frames(text: &str) -> Result<u16, String> {
 /// arguments. Done before clap sees it, so that whatever follows the program
 /// (options that look like ours, `--`, bytes that are not UTF-8) stays as is.
 fn split(arguments: &[OsString]) -> (&[OsString], &[OsString]) {
-    let Some(name) = ["run", "lines", "doctor"]
+    let Some(name) = ["run", "lines", "doctor", "live"]
         .into_iter()
         .find(|name| arguments.get(1).is_some_and(|command| command == name))
     else {

@@ -12,7 +12,7 @@ mod quick_exit;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::ptr;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
@@ -90,6 +90,16 @@ impl Mark {
         Mark { heap, ..self }
     }
 
+    /// The number of the process that reports.
+    pub fn process(&self) -> u32 {
+        self.process.number
+    }
+
+    /// The capture that it writes.
+    pub fn capture(&self) -> Option<&Path> {
+        self.capture.as_deref()
+    }
+
     /// The value of [`MARK`]: process, start time, `q` for quiet and `h` for the heap,
     /// length of the JSON file's name. Then that name and the capture's, which may hold anything.
     pub fn to_environment(&self) -> OsString {
@@ -108,7 +118,8 @@ impl Mark {
         value
     }
 
-    fn from_environment(value: &OsStr) -> Option<Self> {
+    /// What [`Mark::to_environment`] has made.
+    pub fn from_environment(value: &OsStr) -> Option<Self> {
         let mut parts = value.as_bytes().splitn(5, |byte| *byte == b';');
         let mut text = || std::str::from_utf8(parts.next()?).ok();
         let process = Identity {
@@ -356,6 +367,10 @@ fn begin_capture() {
     };
     if let Err(reason) = begun {
         print(&format!("wrasse: no capture of this run: {reason}\n"));
+    }
+    // For whoever looks on: how near the program is to it.
+    if let Some(limit) = small_objects::installed().and_then(|region| region.limit().get()) {
+        capture::section("limit", limit.to_string().as_bytes());
     }
 }
 

@@ -182,7 +182,8 @@ fn settings(options: &DoctorOptions, program: &Program) -> Result<Settings, Stri
     Ok(settings)
 }
 
-fn is_capture(path: &Path) -> bool {
+/// Does a file begin as captures do?
+pub fn is_capture(path: &Path) -> bool {
     let mut head = [0; MAGIC.len()];
     path.is_file()
         && File::open(path)
@@ -208,7 +209,7 @@ fn write_json(path: Option<&Path>, findings: &[Finding]) -> Result<(), String> {
 }
 
 /// The exit code that a shell would give the program.
-fn program_code(status: ExitStatus) -> i32 {
+pub fn program_code(status: ExitStatus) -> i32 {
     let by_signal = || status.signal().map_or(1, |signal| 128 + signal);
     status.code().unwrap_or_else(by_signal)
 }
@@ -229,10 +230,14 @@ fn tell(text: &str) {
 }
 
 /// A directory of our own, in which the program leaves what was measured.
-struct Exchange(PathBuf);
+pub struct Exchange(PathBuf);
 
 impl Exchange {
-    fn new() -> Result<Self, String> {
+    /// One that nobody else can look into.
+    ///
+    /// # Errors
+    /// One line: there can be none.
+    pub fn new() -> Result<Self, String> {
         let mut template = std::env::temp_dir()
             .join("wrasse-XXXXXX")
             .as_os_str()
@@ -253,8 +258,13 @@ impl Exchange {
         Ok(Self(path))
     }
 
+    /// The path of a file in it.
+    pub fn named(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
     fn file(&self) -> PathBuf {
-        self.0.join("observations.json")
+        self.named("observations.json")
     }
 
     fn read(&self) -> Option<Observations> {
