@@ -263,7 +263,7 @@ def test_boxes_and_their_rests_add_up(made: tuple[Path, Path], browser: Browser)
     assert browser.run(
         """
         return report.calls.groups.every((group, by) => report.measures.every((_, measure) => {
-          const { size, hidden, children } = forest(by, measure);
+          const { size, hidden, children } = forest(by, group.only === undefined ? measure : 0);
           return size.every((bytes, node) =>
             children[node].reduce((sum, child) => sum + size[child], hidden[node]) <= bytes);
         }))
@@ -442,3 +442,144 @@ def test_names_of_a_program_are_text(browser: Browser, tmp_path: Path) -> None:
     assert browser.run("return document.images.length") == 0
     assert browser.run("return window.taken") is None
     assert browser.complaints() == []
+
+
+OLDER = """
+kept = []
+def keep(count):
+    kept.extend(bytes(1000) for _ in range(count))
+
+def spare():
+    kept.append(bytes(300_000))
+
+class Shape:
+    pass
+
+def draw(count):
+    kept.extend(Shape() for _ in range(count))
+
+keep({keep})
+draw({draw})
+{spare}
+"""
+GROWS, SHRINKS = 4, 7
+COMPARED = ["summary", "findings", "timeline", "flame", "lines", "tracebacks", "source", "types"]
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
+    """Two captures of a program that was changed, and what they differ in as a page."""
+    folder = tmp_path_factory.mktemp("compared")
+    programs = [
+        OLDER.format(keep=1000, draw=100, spare="spare()"),
+        OLDER.format(keep=3000, draw=300, spare=""),
+    ]
+    captures = []
+    for name, program in zip(("old", "new"), programs, strict=True):
+        capture, _ = make(folder, program, "--heap")
+        captures.append(capture.rename(folder / f"{name}.wrasse"))
+    page = folder / "diff.html"
+    result = wrasse("diff", *captures, "--html", page, cwd=folder)
+    assert (result.code, result.out, result.err) == (0, "", "")
+    return captures[0], captures[1], page
+
+
+def test_a_comparison_holds_what_diff_says(compared: tuple[Path, Path, Path]) -> None:
+    old, new, page = compared
+    found = document(page)
+    said = json.loads(
+        wrasse("diff", old, new, "--json", "-n", "100000", "--measure", "end", "--by", "line").out
+    )
+    half = len(found["measures"])
+    end = [measure["name"] for measure in found["measures"]].index("live at the end")
+    assert found["calls"]["whole"][end][0] == said["new_bytes"]
+    assert found["calls"]["whole"][half + end][0] == said["old_bytes"]
+    group = found["calls"]["groups"][0]
+    strings = found["calls"]["strings"]
+    more = {}
+    for row in group["rows"]:
+        file, _, line, _ = group["names"][row["name"]]
+        change = row["own"][end][0] - row["own"][half + end][0]
+        if change or row["own"][end][1] != row["own"][half + end][1]:
+            more[strings[file], line] = change
+    expected = {
+        (row["frames"][0]["file"], row["frames"][0]["line"]): row["bytes_more"]
+        for row in said["rows"]
+    }
+    assert more == expected
+    shapes = [row for row in found["compared"]["types"] if row["type"] == "__main__.Shape"]
+    assert [row["count"] for row in shapes] == [[100, 300]]
+    text = " ".join(found["words"])
+    assert f"app.py:{GROWS}" in text and f"app.py:{SHRINKS} (in spare) shrank most" in text
+
+
+def test_a_comparison_that_cannot_be_made(
+    compared: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    old, new, _ = compared
+    for options, expected in [
+        ((old, tmp_path / "none", "--html", tmp_path / "a.html"), "cannot read"),
+        ((old, new, "--html", new), "would overwrite the capture"),
+        ((old, new, "--html", tmp_path / "no" / "a.html"), "cannot write"),
+        ((old, new, "--html", tmp_path / "a.html", "--json"), "cannot be used with"),
+        ((old, new, "--no-source"), "--html"),
+    ]:
+        result = wrasse("diff", *options)
+        assert (result.code, result.out) == (2, "")
+        assert expected in result.err and result.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@needs_browser
+def test_a_comparison_is_shown(
+    compared: tuple[Path, Path, Path], browser: Browser, tmp_path: Path
+) -> None:
+    old, new, page = compared
+    browser.open(page)
+    more = line_bytes(new, GROWS, "peak") - line_bytes(old, GROWS, "peak")
+    shown = browser.text("#view-summary .top-lines li")
+    assert f"app.py:{GROWS}" in shown and f"+{size(more)}" in shown
+    pictures = set()
+    for theme in ("light", "dark"):
+        if browser.run("return document.documentElement.dataset.theme") != theme:
+            browser.click("#theme")
+        for number, view in enumerate(COMPARED, 1):
+            browser.press(str(number))
+            assert browser.run("return state.view") == view
+            assert len(browser.text(f"#view-{view}")) > 20
+            pictures.add(browser.screenshot(tmp_path / f"{view}-{theme}.png"))
+    assert len(pictures) == 2 * len(COMPARED)
+
+    browser.click("#tab-lines")
+    rows = browser.text("#view-lines tbody")
+    less = line_bytes(old, SHRINKS, "peak") - line_bytes(new, SHRINKS, "peak")
+    assert f"+{size(more)}" in rows and f"\N{MINUS SIGN}{size(less)}" in rows
+    browser.click("#tab-tracebacks")
+    assert f"app.py:{GROWS}" in browser.text("#view-tracebacks tbody tr")
+    browser.click("#tab-types")
+    assert "+200" in browser.run(
+        "return [...document.querySelectorAll('#view-types tbody tr')]"
+        ".find((row) => row.textContent.includes('__main__.Shape')).innerText"
+    )
+
+    browser.click("#tab-flame")
+    assert browser.complaints() == []
+    # What grew is red, what shrank is blue.
+
+    def colours() -> Any:
+        return browser.run(
+            "const canvas = document.querySelector('canvas'); const all = [0, 0];"
+            "const data = canvas.getContext('2d').getImageData(0, 0, canvas.width,"
+            " canvas.height).data; for (let at = 0; at < data.length; at += 4) {"
+            " if (data[at] > data[at + 2] + 60) all[0] += 1;"
+            " if (data[at + 2] > data[at] + 60) all[1] += 1; } return all"
+        )
+
+    browser.run("theme('light')")
+    side = "#view-flame fieldset:nth-of-type(3) label:nth-of-type({})"
+    browser.click(side.format(3))
+    red, blue = colours()
+    assert red > 1000 and red > 10 * blue, (red, blue)
+    browser.click(side.format(4))
+    red, blue = colours()
+    assert blue > 1000, (red, blue)

@@ -355,16 +355,37 @@ impl Capture {
         totals
     }
 
+    /// What was live at each of some samples, in ascending order, by traceback. Time
+    /// is linear in the changes up to the last of them.
+    pub fn live_at(&self, samples: &[usize]) -> Vec<Vec<Amount>> {
+        debug_assert!(samples.is_sorted());
+        let mut totals = Vec::new();
+        let mut next = 0;
+        let mut found = Vec::new();
+        for &sample in samples {
+            for changes in self
+                .changes
+                .iter()
+                .take(sample.saturating_add(1))
+                .skip(next)
+            {
+                // As in `totals`.
+                let changes = Reader(&self.data[changes.clone()]);
+                let applied = apply(changes, &mut totals, self.tracebacks.len(), self.version);
+                debug_assert!(applied.is_some());
+            }
+            next = next.max(sample.saturating_add(1));
+            found.push(totals.iter().map(live).collect());
+        }
+        found
+    }
+
     /// What was live at the peak, as exactly as is known: [`Capture::peak`], or else
     /// what was live at [`Capture::peak_sample`].
     pub fn peak_known(&self) -> Vec<Amount> {
         if let Some(peak) = self.peak() {
             return peak.to_vec();
         }
-        let live = |total: &Totals| Amount {
-            bytes: total.live_bytes,
-            blocks: total.live_blocks,
-        };
         let sample = self.peak_sample();
         let totals = sample.map_or_else(Vec::new, |sample| self.totals(sample));
         totals.iter().map(live).collect()
@@ -476,6 +497,11 @@ impl Capture {
         &self.locations
     }
 
+    /// How many strings there are. A number below it is one.
+    pub fn string_count(&self) -> usize {
+        self.strings.len()
+    }
+
     /// The strings, by the numbers in a [`Location`].
     pub fn string(&self, string: u32) -> &[u8] {
         &self.strings[string as usize]
@@ -489,6 +515,13 @@ impl Capture {
             node = parent;
             Some(location)
         })
+    }
+}
+
+fn live(total: &Totals) -> Amount {
+    Amount {
+        bytes: total.live_bytes,
+        blocks: total.live_blocks,
     }
 }
 

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::html::tree::{Grouping, ROOT, Tree};
 use crate::recording::{Measure, Recording};
+use crate::stacks::{Column, Stacks};
 use crate::text::{line, printable};
 use crate::units::{count, size};
 
@@ -74,7 +75,8 @@ impl CallTree {
         most: usize,
     ) -> Result<Self, String> {
         recording.check(measure)?;
-        let names = Grouping::of(&recording.capture, |at| {
+        let stacks = Stacks::of(recording, &[Column::Of(measure)]);
+        let names = Grouping::of(&stacks, |at| {
             let function = at.function.filter(|_| by != TreeBy::File);
             (
                 at.file,
@@ -82,8 +84,8 @@ impl CallTree {
                 if by == TreeBy::Line { at.line } else { 0 },
             )
         });
-        let tree = Tree::of_lines(recording, &[measure])
-            .merged(|location| names.keys[location as usize], by == TreeBy::File);
+        let tree =
+            Tree::of_lines(&stacks).merged(|place| names.keys[place as usize], by == TreeBy::File);
         let kept = tree.largest(most.saturating_add(1));
         let mut is_kept = vec![false; tree.len()];
         kept.iter().for_each(|node| is_kept[*node as usize] = true);
@@ -101,7 +103,7 @@ impl CallTree {
                 }
             }
         }
-        let text = |string| String::from_utf8_lossy(recording.capture.string(string)).into_owned();
+        let text = |string| stacks.string(string).into_owned();
         let mut calls = Vec::new();
         let mut open = vec![(ROOT, 0)];
         while let Some((node, depth)) = open.pop() {

@@ -1,5 +1,5 @@
-//! A recording as one HTML file that needs nothing else: no network, no server,
-//! no other file.
+//! A recording, or what two of them differ in, as one HTML file that needs nothing
+//! else: no network, no server, no other file.
 //!
 //! What is shown is worked out here and put into the file as compressed JSON;
 //! the scripts beside this file draw it. Everything large is cut to its largest
@@ -7,6 +7,7 @@
 //! they reach the page as text only, never as markup.
 
 mod calls;
+mod comparison;
 mod sources;
 mod timeline;
 pub(crate) mod tree;
@@ -21,19 +22,24 @@ use serde::Serialize;
 
 use crate::look::Looks;
 use crate::recording::{Measure, Recording};
+use crate::stacks::{Column, Stacks};
 use crate::stats::Stats;
 use crate::text::printable;
-use calls::Calls;
+use calls::{Calls, Typed};
+use comparison::Comparison;
 use sources::Source;
 use timeline::Timeline;
 
 /// Version of the JSON inside.
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
+
+/// What blocks are called that belong to no object, as far as is known.
+const NO_TYPE: &str = "no object's, or not known";
 
 const PAGE: &str = include_str!("html/page.html");
 const STYLE: &str = include_str!("html/page.css");
 /// In the order in which they need each other.
-const SCRIPTS: [&str; 8] = [
+const SCRIPTS: [&str; 9] = [
     include_str!("html/base.js"),
     include_str!("html/table.js"),
     include_str!("html/summary.js"),
@@ -41,6 +47,7 @@ const SCRIPTS: [&str; 8] = [
     include_str!("html/flame.js"),
     include_str!("html/source.js"),
     include_str!("html/heap.js"),
+    include_str!("html/comparison.js"),
     include_str!("html/page.js"),
 ];
 
@@ -65,12 +72,39 @@ struct Document<'a> {
     sources: Vec<Source>,
     #[serde(flatten)]
     looks: &'a Looks,
+    /// What there is to be said of two recordings only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compared: Option<Comparison>,
 }
 
 #[derive(Serialize)]
 struct MeasureName {
     name: &'static str,
+    /// What that means, where its name does not say it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'static str>,
 }
+
+impl MeasureName {
+    fn of(measure: Measure) -> Self {
+        MeasureName {
+            name: measure.name(),
+            note: match measure {
+                Measure::Peak | Measure::Allocated => None,
+                Measure::End => Some("what the program still needed then, and what it leaked"),
+                Measure::Temporary => Some("freed before the next block was allocated"),
+            },
+        }
+    }
+}
+
+/// What grew to the end, under which a leak is if there is one.
+const GROWING: MeasureName = MeasureName {
+    name: "growing",
+    note: Some(
+        "live at the end, from where more was live at each quarter of the run than at the one before: a leak, if there is one, is among this",
+    ),
+};
 
 /// The measures that a recording has, and what is to be said of the others.
 fn measures(recording: &Recording) -> (Vec<Measure>, Vec<String>) {
@@ -96,9 +130,26 @@ fn measures(recording: &Recording) -> (Vec<Measure>, Vec<String>) {
 /// # Errors
 /// One line that says why there is none.
 pub fn html(recording: &Recording, options: HtmlOptions) -> Result<Vec<u8>, String> {
-    let (measures, missing_measures) = measures(recording);
+    let (measures, mut missing_measures) = measures(recording);
     let looks = Looks::read(&recording.capture);
-    let calls = Calls::new(recording, &measures);
+    let mut columns: Vec<Column<'_>> = measures.iter().map(|each| Column::Of(*each)).collect();
+    let mut names: Vec<_> = measures.iter().map(|each| MeasureName::of(*each)).collect();
+    let growing = recording.growing();
+    match &growing {
+        Some(growing) => {
+            columns.push(Column::Given(growing));
+            names.push(GROWING);
+        }
+        None => missing_measures
+            .push("The capture has too few samples to say what was growing to the end.".into()),
+    }
+    let stacks = Stacks::of(recording, &columns);
+    let end = measures.iter().position(|each| *each == Measure::End);
+    let typed = looks.typed.as_ref().zip(end).map(|(typed, measure)| Typed {
+        stacks: Stacks::by_type(recording, typed, NO_TYPE),
+        measure,
+    });
+    let calls = Calls::new(&stacks, false, typed.as_ref());
     let sources = match options.sources {
         true => sources::read(recording, &calls),
         false => Vec::new(),
@@ -108,12 +159,7 @@ pub fn html(recording: &Recording, options: HtmlOptions) -> Result<Vec<u8>, Stri
         schema: SCHEMA,
         title: printable(&recording.title()),
         words: words::summary(recording, &calls, &looks),
-        measures: measures
-            .iter()
-            .map(|&measure| MeasureName {
-                name: measure.name(),
-            })
-            .collect(),
+        measures: names,
         missing_measures,
         timeline: Timeline::new(recording),
         calls,
@@ -121,14 +167,62 @@ pub fn html(recording: &Recording, options: HtmlOptions) -> Result<Vec<u8>, Stri
         looks: &looks,
         // The page has its own timeline, of bounded length.
         facts: stats.without_timeline(),
+        compared: None,
     };
-    let json = serde_json::to_vec(&document).map_err(|error| error.to_string())?;
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    let packed = encoder
-        .write_all(&json)
-        .and_then(|()| encoder.finish())
-        .map_err(|error| error.to_string())?;
-    Ok(assemble(&document.title, &STANDARD.encode(packed)).into_bytes())
+    document.page()
+}
+
+/// What `new` differs in from `old`, as an HTML file.
+///
+/// Time is as for [`html`], of both.
+///
+/// # Errors
+/// One line that says why there is none.
+pub fn compared_html(
+    old: &Recording,
+    new: &Recording,
+    options: HtmlOptions,
+) -> Result<Vec<u8>, String> {
+    let both = |each: &Measure| old.check(*each).is_ok() && new.check(*each).is_ok();
+    let measures: Vec<Measure> = Measure::ALL.into_iter().filter(both).collect();
+    let missing = Measure::ALL.into_iter().filter(|each| !both(each));
+    let missing_measures = missing.map(|each| {
+        let name = each.name();
+        format!("The two captures do not both say what was {name}.")
+    });
+    let stacks = Stacks::compared(old, new, &measures);
+    let calls = Calls::new(&stacks, true, None);
+    let sources = match options.sources {
+        true => sources::read(new, &calls),
+        false => Vec::new(),
+    };
+    let compared = Comparison::new(old, new);
+    let document = Document {
+        schema: SCHEMA,
+        title: printable(&format!("{}, before and after", new.title())),
+        words: compared.words(old, new, &calls),
+        measures: measures.iter().map(|each| MeasureName::of(*each)).collect(),
+        missing_measures: missing_measures.collect(),
+        timeline: Timeline::new(new),
+        calls,
+        sources,
+        looks: &Looks::default(),
+        facts: Stats::new(new).without_timeline(),
+        compared: Some(compared),
+    };
+    document.page()
+}
+
+impl Document<'_> {
+    fn page(&self) -> Result<Vec<u8>, String> {
+        let json = serde_json::to_vec(self).map_err(|error| error.to_string())?;
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        let packed = encoder
+            .write_all(&json)
+            .and_then(|()| encoder.finish())
+            .map_err(|error| error.to_string())?;
+        Ok(assemble(&self.title, &STANDARD.encode(packed)).into_bytes())
+    }
 }
 
 /// The file of its parts. Each part is put in once, so that none of them can

@@ -12,6 +12,7 @@ mod html;
 mod lines;
 mod look;
 mod recording;
+mod stacks;
 mod stats;
 mod summary;
 mod table;
@@ -24,9 +25,11 @@ pub use destination::{
 };
 pub use diff::Diff;
 pub use export::{Format, export};
-pub use html::{HtmlOptions, html};
+pub use html::{HtmlOptions, compared_html, html};
 pub use lines::{LineCost, LineTable, lines_to_json};
-pub use look::{Cycle, CycleEdge, CycleNode, Finding, Looks, RetainedNode, TypeRow, to_section};
+pub use look::{
+    Cycle, CycleEdge, CycleNode, Finding, Looks, RetainedNode, TypeRow, TypedBlocks, to_section,
+};
 pub use recording::{Measure, Recording};
 pub use stats::Stats;
 pub use summary::{

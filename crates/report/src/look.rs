@@ -102,6 +102,16 @@ pub struct Finding {
     pub fix: Option<String>,
 }
 
+/// The blocks that were live at the end, by the type of the object that each
+/// belongs to and the traceback that allocated it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TypedBlocks {
+    /// Full names of types.
+    pub types: Vec<String>,
+    /// Traceback, by its number in the file; type, by its number here; blocks; bytes.
+    pub rows: Vec<[u64; 4]>,
+}
+
 /// The sections that there are.
 #[derive(Debug, Default, Serialize)]
 pub struct Looks {
@@ -113,6 +123,9 @@ pub struct Looks {
     pub cycles: Option<Vec<Cycle>>,
     /// What the doctor says.
     pub findings: Option<Vec<Finding>>,
+    /// Which objects the memory at the end is of, and who allocated it.
+    #[serde(skip)]
+    pub typed: Option<TypedBlocks>,
     /// Sections that are there and of another form than is known here, in words.
     pub unreadable: Vec<String>,
 }
@@ -126,6 +139,7 @@ impl Looks {
         looks.retained = looks.section(capture, "retained");
         looks.cycles = looks.section(capture, "cycles");
         looks.findings = looks.section(capture, "findings");
+        looks.typed = looks.section(capture, "typed_blocks");
         if let Some(types) = &mut looks.types {
             types.sort_by_key(|row| std::cmp::Reverse(row.bytes));
         }

@@ -198,6 +198,47 @@ impl Recording {
         }
     }
 
+    /// What had grown by the end, by traceback: of those of which more was live at each
+    /// quarter of the run than at the one before, from the first on, the growth.
+    /// Nothing where there are too few samples to tell.
+    #[must_use]
+    pub fn growing(&self) -> Option<Vec<Amount>> {
+        /// Samples without which a quarter says little.
+        const FEWEST: usize = 8;
+        let samples = &self.capture.samples;
+        let last = samples
+            .len()
+            .checked_sub(1)
+            .filter(|last| *last >= FEWEST)?;
+        let end = samples[last].time;
+        let quarter = |part: u64| {
+            let time = u128::from(end) * u128::from(part) / 4;
+            let after = samples.partition_point(|sample| u128::from(sample.time) <= time);
+            after.saturating_sub(1)
+        };
+        let quarters = [quarter(1), quarter(2), quarter(3), last];
+        if !quarters.is_sorted_by(|one, other| one < other) {
+            return None;
+        }
+        let live = self.capture.live_at(&quarters);
+        let at = |quarter: usize, traceback: usize| {
+            let found: Option<&Amount> = live[quarter].get(traceback);
+            found.copied().unwrap_or_default()
+        };
+        let growth = |traceback: usize| {
+            let bytes = [0, 1, 2, 3].map(|quarter| at(quarter, traceback).bytes);
+            if !bytes.is_sorted_by(|one, other| one < other) {
+                return Amount::default();
+            }
+            let (first, last) = (at(0, traceback), at(3, traceback));
+            Amount {
+                bytes: last.bytes - first.bytes,
+                blocks: last.blocks.saturating_sub(first.blocks),
+            }
+        };
+        Some((0..live[3].len()).map(growth).collect())
+    }
+
     /// The figures at the end, of all measures.
     #[must_use]
     pub fn sums(&self) -> Sums {

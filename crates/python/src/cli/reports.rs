@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand, ValueEnum};
 use wrasse_report::{
     By, CallTree, Diff, Format, HtmlOptions, Measure, Recording, Stats, Table, TreeBy,
-    check_destination, export, html, reason, write_destination,
+    check_destination, compared_html, export, html, reason, write_destination,
 };
 
 use super::is_same_file;
@@ -90,6 +90,12 @@ pub struct DiffOptions {
     new: PathBuf,
     #[command(flatten)]
     selection: Selection,
+    /// Write all that they differ in to OUT, as a page: one HTML file
+    #[arg(long, value_name = "OUT", conflicts_with_all = ["json", "measure", "by", "top"])]
+    html: Option<PathBuf>,
+    /// Leave the program's source lines out of the page
+    #[arg(long, requires = "html")]
+    no_source: bool,
 }
 
 #[derive(Args)]
@@ -237,6 +243,13 @@ pub fn run(report: &Reading) -> Result<(), String> {
                 Recording::open(&options.old)?,
                 Recording::open(&options.new)?,
             );
+            if let Some(path) = &options.html {
+                let captures = [&*options.old, &*options.new];
+                let path = page_destination(Some(path), &captures)?;
+                let sources = !options.no_source;
+                let page = compared_html(&old, &new, HtmlOptions { sources })?;
+                return deliver(path, &page);
+            }
             let (measure, by) = (chosen.measure.into(), chosen.by.into());
             let diff = Diff::new(&old, &new, measure, by, chosen.top)?;
             print(chosen.json, || diff.to_json(), || diff.to_text())
@@ -272,15 +285,19 @@ fn run_report(options: &ReportOptions) -> Result<(), String> {
     if options.output.is_none() && io::stdout().is_terminal() {
         return Err("a page is for a browser: name a file with -o report.html".into());
     }
-    let path = destination(options.output.as_deref())?;
-    if path
-        .as_deref()
-        .is_some_and(|path| is_same_file(path, &options.file))
-    {
-        return Err("-o would overwrite the capture: name another file".into());
-    }
+    let path = page_destination(options.output.as_deref(), &[&options.file])?;
     let sources = !options.no_source;
     deliver(path, &html(&recording, HtmlOptions { sources })?)
+}
+
+/// Where a page of `captures` goes, which is none of them.
+fn page_destination(path: Option<&Path>, captures: &[&Path]) -> Result<Option<PathBuf>, String> {
+    let path = destination(path)?;
+    let would_replace = |path: &Path| captures.iter().any(|file| is_same_file(path, file));
+    match path.as_deref().is_some_and(would_replace) {
+        true => Err("it would overwrite the capture: name another file for the page".into()),
+        false => Ok(path),
+    }
 }
 
 /// Where something goes that is asked for, made sure of.

@@ -4,7 +4,7 @@
 /** The document, once it is unpacked. */
 let report = null;
 /** What the user has chosen. */
-const state = { view: "summary", measure: 0, by: 0, query: "" };
+const state = { view: "summary", measure: 0, by: 0, side: 0, query: "" };
 /** The views in the order of their tabs: key, name, build(panel), update(). */
 const views = [];
 
@@ -82,9 +82,34 @@ function short(path) {
   return parts.length > 3 ? "…/" + parts.slice(-2).join("/") : path;
 }
 
+/** Of two captures: what a box is as wide as. Figures stand in this order. */
+const SIDES = ["after", "before", "what grew", "what shrank"];
+
+/** Which column of figures a group has for what is chosen, or for another side of it. */
+function column(by, side) {
+  return report.calls.groups[by].only === undefined ? state.measure + (side === undefined ? state.side : side) * report.measures.length : 0;
+}
+
+/** The number of the measure that a group shows. */
+function measureOf(by) {
+  const { only } = report.calls.groups[by];
+  return only === undefined ? state.measure : only;
+}
+
+/** A difference, with its sign. */
+function signed(value, show) {
+  return value ? (value < 0 ? "−" : "+") + show(Math.abs(value)) : "0";
+}
+
+/** A difference as it stands in a table. */
+function difference(value, show) {
+  return el("span", { class: value > 0 ? "grew" : value < 0 ? "shrank" : "same" }, signed(value, show));
+}
+
 /** A name of a group in words. */
 function label(group, number) {
-  const [file, fn, line] = group.names[number];
+  const [file, fn, line, kind] = group.names[number];
+  if (kind) return report.calls.strings[kind - 1];
   const path = short(report.calls.strings[file]);
   const name = fn ? report.calls.strings[fn - 1] : "";
   if (group.by === "file") return path;
@@ -92,11 +117,13 @@ function label(group, number) {
   return name ? name + "  " + path + ":" + line : path + ":" + line;
 }
 
-/** All of a name that a search looks at. */
-function searchable(group, number) {
-  const [file, fn, line] = group.names[number];
+/** All of a name that a search looks at; of a type at a line, in a table both. */
+function searchable(group, number, forTable) {
+  const [file, fn, line, kind] = group.names[number];
+  if (kind && !forTable) return report.calls.strings[kind - 1].toLowerCase();
   const name = fn ? report.calls.strings[fn - 1] : "";
-  return (report.calls.strings[file] + ":" + line + " " + name).toLowerCase();
+  const type = kind ? report.calls.strings[kind - 1] + " " : "";
+  return (type + report.calls.strings[file] + ":" + line + " " + name).toLowerCase();
 }
 
 function say(text) {
@@ -129,12 +156,12 @@ function command(text) {
 }
 
 /** A choice of one among a few, as radio buttons. */
-function choice(name, options, get, set) {
+function choice(name, options, get, set, notes) {
   const box = el("fieldset", { class: "choice" }, el("legend", { text: name }));
   const id = (choice.boxes = (choice.boxes || 0) + 1);
   const inputs = options.map((option, index) => {
     const input = el("input", { type: "radio", name: "choice-" + id, onchange: () => set(index) });
-    box.append(el("label", {}, input, el("span", { text: option })));
+    box.append(el("label", { title: notes && notes[index] }, input, el("span", { text: option })));
     return input;
   });
   box.update = () => inputs.forEach((input, index) => (input.checked = index === get()));
@@ -144,11 +171,18 @@ function choice(name, options, get, set) {
 
 function measureChoice() {
   const names = report.measures.map((measure) => measure.name);
-  return choice("Bytes", names, () => state.measure, (index) => change({ measure: index }));
+  return choice("Bytes", names, () => state.measure, (index) => change({ measure: index }), report.measures.map((measure) => measure.note));
 }
 
 function byChoice() {
-  return choice("By", ["line", "function", "file"], () => state.by, (index) => change({ by: index }));
+  return choice("By", report.calls.groups.map((group) => group.by), () => state.by, (index) => change({ by: index }));
+}
+
+/** What the chosen measure means, where its name does not say it. */
+function measureNote(by) {
+  if (report.calls.groups[by].only !== undefined) return "Types are known of what was live at the end; a list's or a dict's table counts for it.";
+  const { name, note } = report.measures[state.measure];
+  return note ? name[0].toUpperCase() + name.slice(1) + ": " + note + "." : "";
 }
 
 /** A bar for a part of a whole. */

@@ -1,27 +1,23 @@
-//! Who allocated: trees of calls and tables, by line, by function and by file,
-//! each cut to what is largest.
+//! Who allocated: trees of calls and tables, by line, by function, by file and by
+//! type, each cut to what is largest.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use serde::Serialize;
 
-use super::tree::{Grouping, Keyed, ROOT, Sum, Tree};
-use crate::recording::{Measure, Recording};
+use wrasse_capture::Amount;
+
+use super::tree::{Grouping, Keyed, ROOT, Tree};
+use crate::stacks::{Place, Stacks};
 use crate::text::printable;
 
 /// Nodes of a tree, at most.
 const MOST_NODES: usize = 20_000;
 /// Rows of a table, at most.
 const MOST_ROWS: usize = 5_000;
-
-/// A line, a function or a file: numbers of strings, the function's plus one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Name {
-    file: u32,
-    function: Option<u32>,
-    line: u32,
-}
+/// Tracebacks with the largest changes of each measure.
+const MOST_TRACEBACKS: usize = 300;
 
 /// Everything by call.
 #[derive(Serialize)]
@@ -30,19 +26,32 @@ pub struct Calls {
     pub strings: Vec<String>,
     /// Bytes and blocks of each measure.
     pub whole: Vec<[u64; 2]>,
-    /// Bytes of each measure whose oldest callers were not kept.
-    pub shortened: Vec<u64>,
-    /// By line, by function, by file.
-    pub groups: [Group; 3],
+    /// By line, by function, by file, and by type if types are known.
+    pub groups: Vec<Group>,
+    /// Tracebacks with the largest changes, of recordings that are compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tracebacks: Option<Vec<Changed>>,
+}
+
+/// A traceback that has allocated more or less than before.
+#[derive(Serialize)]
+pub struct Changed {
+    /// File, function plus one and line of each frame, the most recent first.
+    frames: Vec<[u32; 3]>,
+    /// Bytes and blocks: of each measure after, of each measure before.
+    own: Vec<[u64; 2]>,
 }
 
 /// One way to sum up.
 #[derive(Serialize)]
 pub struct Group {
-    /// `line`, `function` or `file`.
+    /// `line`, `function`, `file` or `type`.
     pub by: &'static str,
-    /// Of each name: file, function plus one, line.
-    pub names: Vec<[u32; 3]>,
+    /// The measure whose figures are the only ones there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub only: Option<usize>,
+    /// Of each name: file, function plus one, line, type plus one.
+    pub names: Vec<[u32; 4]>,
     /// The tree of calls.
     pub tree: Nodes,
     /// The table: a row for each name, the largest first.
@@ -91,73 +100,75 @@ pub struct Rest {
     pub own: Vec<[u64; 2]>,
 }
 
-fn pair(amount: Sum) -> [u64; 2] {
+fn pair(amount: Amount) -> [u64; 2] {
     [amount.bytes, amount.blocks]
 }
 
+/// What was live at the end, told apart by type.
+pub struct Typed<'a> {
+    /// One column, with a type below each line.
+    pub stacks: Stacks<'a>,
+    /// The number of that measure.
+    pub measure: usize,
+}
+
 impl Calls {
-    /// Of a recording, by these measures.
-    pub fn new(recording: &Recording, measures: &[Measure]) -> Self {
-        let capture = &recording.capture;
-        let lines = Tree::of_lines(recording, measures);
-        let whole = (0..measures.len())
-            .map(|measure| pair(lines.total(ROOT as usize, measure)))
+    /// Of stacks. If `is_compared`, the second half of their columns is what the
+    /// first half was before.
+    pub fn new(stacks: &Stacks<'_>, is_compared: bool, typed: Option<&Typed<'_>>) -> Self {
+        let lines = Tree::of_lines(stacks);
+        let whole = (0..stacks.width)
+            .map(|column| pair(lines.total(ROOT as usize, column)))
             .collect();
-        let shortened = measures.iter().map(|&measure| {
-            let rows = recording.rows.iter();
-            let cut = rows.filter(|row| capture.is_shortened(row.traceback));
-            cut.map(|row| row.amount(measure).bytes).sum()
-        });
-        let shortened = shortened.collect();
-        let mut strings = Strings::new(recording);
-        let by_line = Grouping::of(capture, |at| Name {
-            file: at.file,
-            function: at.function,
-            line: at.line,
-        });
-        let by_function = Grouping::of(capture, |at| Name {
-            file: at.file,
-            function: at.function,
-            line: 0,
-        });
-        let by_file = Grouping::of(capture, |at| Name {
-            file: at.file,
+        // Places of the stacks have the same numbers in those with types.
+        let mut strings = Strings::new(typed.map_or(stacks, |typed| &typed.stacks));
+        let by_line = Grouping::of(stacks, |at| *at);
+        let by_function = Grouping::of(stacks, |at| Place { line: 0, ..*at });
+        let by_file = Grouping::of(stacks, |at| Place {
             function: None,
             line: 0,
+            ..*at
         });
         let groupings = [&by_line, &by_function, &by_file];
         let keys = groupings.map(|grouping| (&*grouping.keys, grouping.names.len()));
-        let [own_lines, own_functions, own_files] = Keyed::all(recording, measures, keys);
-        let mut group = |by, grouping: &Grouping<Name>, keyed: &Keyed, folds| {
+        let [own_lines, own_functions, own_files] = Keyed::all(stacks, keys);
+        let mut group = |by, grouping: &Grouping<Place>, keyed: &Keyed, folds| {
             // A writer numbers each line once; then there is nothing to be merged.
             let are_lines = grouping.names.len() == grouping.keys.len();
             let merged = (!are_lines || folds)
-                .then(|| lines.merged(|location| grouping.keys[location as usize], folds));
+                .then(|| lines.merged(|place| grouping.keys[place as usize], folds));
             let tree = merged.as_ref().unwrap_or(&lines);
-            Group::new(
-                by,
-                tree,
-                keyed,
-                &grouping.names,
-                measures.len(),
-                &mut strings,
-            )
+            let changed = is_compared.then(|| tree.with_changes());
+            let tree = changed.as_ref().unwrap_or(tree);
+            Group::new(by, tree, keyed, &grouping.names, &mut strings)
         };
-        let groups = [
+        let mut groups = vec![
             group("line", &by_line, &own_lines, false),
             group("function", &by_function, &own_functions, false),
             group("file", &by_file, &own_files, true),
         ];
+        if let Some(Typed { stacks, measure }) = typed {
+            let places = Grouping::of(stacks, |at| *at);
+            let [keyed] = Keyed::all(stacks, [(&*places.keys, places.names.len())]);
+            let tree = Tree::of_lines(stacks);
+            let mut group = Group::new("type", &tree, &keyed, &places.names, &mut strings);
+            // Lines have nothing of their own here: types have.
+            let names = &group.names;
+            group.rows.retain(|row| names[row.name as usize][3] > 0);
+            group.only = Some(*measure);
+            groups.push(group);
+        }
+        let tracebacks = is_compared.then(|| changed(stacks, &lines, &mut strings));
         Calls {
+            tracebacks,
             strings: strings.list,
             whole,
-            shortened,
             groups,
         }
     }
 
     /// The rows with the most bytes of a measure, allocated there: name and bytes.
-    pub fn top(&self, group: usize, measure: usize) -> Vec<([u32; 3], u64)> {
+    pub fn top(&self, group: usize, measure: usize) -> Vec<([u32; 4], u64)> {
         let group = &self.groups[group];
         let mut rows: Vec<_> = group
             .rows
@@ -175,8 +186,7 @@ impl Group {
         by: &'static str,
         tree: &Tree,
         keyed: &Keyed,
-        names: &[Name],
-        measures: usize,
+        names: &[Place],
         strings: &mut Strings<'_>,
     ) -> Self {
         let mut shown = Shown {
@@ -185,10 +195,11 @@ impl Group {
             numbers: HashMap::new(),
             list: Vec::new(),
         };
-        let nodes = Nodes::new(tree, MOST_NODES, measures, &mut shown);
-        let (rows, rest) = rows(keyed, names.len(), measures, &mut shown);
+        let nodes = Nodes::new(tree, MOST_NODES, &mut shown);
+        let (rows, rest) = rows(keyed, names.len(), &mut shown);
         Group {
             by,
+            only: None,
             names: shown.list,
             tree: nodes,
             rows,
@@ -199,7 +210,8 @@ impl Group {
 
 impl Nodes {
     /// The `most` largest of a tree.
-    fn new(tree: &Tree, most: usize, measures: usize, shown: &mut Shown<'_, '_>) -> Self {
+    fn new(tree: &Tree, most: usize, shown: &mut Shown<'_, '_>) -> Self {
+        let measures = tree.width;
         let kept = tree.largest(most);
         let mut nodes = Nodes {
             of: tree.len() - 1,
@@ -246,12 +258,50 @@ impl Nodes {
     }
 }
 
-fn rows(
-    keyed: &Keyed,
-    count: usize,
-    measures: usize,
-    shown: &mut Shown<'_, '_>,
-) -> (Vec<Row>, Rest) {
+/// The tracebacks with the largest changes, by node of the tree by line.
+fn changed(stacks: &Stacks<'_>, lines: &Tree, strings: &mut Strings<'_>) -> Vec<Changed> {
+    let (own, width) = (lines.own(), lines.width);
+    let half = width / 2;
+    let change = |node: usize, measure: usize| {
+        let at = |column: usize| own[node * width + column].bytes;
+        at(measure).abs_diff(at(half + measure))
+    };
+    let mut chosen: Vec<usize> = Vec::new();
+    for measure in 0..half {
+        let mut nodes: Vec<usize> = (1..lines.len())
+            .filter(|node| change(*node, measure) > 0)
+            .collect();
+        let order = |node: &usize| (Reverse(change(*node, measure)), *node);
+        if nodes.len() > MOST_TRACEBACKS {
+            nodes.select_nth_unstable_by_key(MOST_TRACEBACKS, order);
+            nodes.truncate(MOST_TRACEBACKS);
+        }
+        chosen.extend(nodes);
+    }
+    chosen.sort_unstable();
+    chosen.dedup();
+    let frame = |place: u32, strings: &mut Strings<'_>| {
+        let at = stacks.places[place as usize];
+        let function = at.function.map_or(0, |name| strings.number(name) + 1);
+        [strings.number(at.file), function, at.line]
+    };
+    chosen
+        .into_iter()
+        .map(|node| Changed {
+            frames: stacks
+                .frames(node as u32)
+                .map(|place| frame(place, strings))
+                .collect(),
+            own: own[node * width..(node + 1) * width]
+                .iter()
+                .map(|amount| pair(*amount))
+                .collect(),
+        })
+        .collect()
+}
+
+fn rows(keyed: &Keyed, count: usize, shown: &mut Shown<'_, '_>) -> (Vec<Row>, Rest) {
+    let measures = keyed.width;
     let whole: Vec<u64> = (0..measures)
         .map(|measure| {
             let all = (0..count).map(|key| keyed.own(key, measure).bytes);
@@ -296,15 +346,15 @@ fn rows(
 
 /// The strings that are shown, each once.
 struct Strings<'a> {
-    recording: &'a Recording,
+    stacks: &'a Stacks<'a>,
     numbers: HashMap<u32, u32>,
     list: Vec<String>,
 }
 
 impl<'a> Strings<'a> {
-    fn new(recording: &'a Recording) -> Self {
+    fn new(stacks: &'a Stacks<'a>) -> Self {
         Strings {
-            recording,
+            stacks,
             numbers: HashMap::new(),
             list: Vec::new(),
         }
@@ -312,8 +362,7 @@ impl<'a> Strings<'a> {
 
     fn number(&mut self, string: u32) -> u32 {
         *self.numbers.entry(string).or_insert_with(|| {
-            let text = String::from_utf8_lossy(self.recording.capture.string(string));
-            self.list.push(printable(&text));
+            self.list.push(printable(&self.stacks.string(string)));
             self.list.len() as u32 - 1
         })
     }
@@ -322,9 +371,9 @@ impl<'a> Strings<'a> {
 /// The names of a group that are shown, each once.
 struct Shown<'a, 'b> {
     strings: &'a mut Strings<'b>,
-    names: &'a [Name],
+    names: &'a [Place],
     numbers: HashMap<u32, u32>,
-    list: Vec<[u32; 3]>,
+    list: Vec<[u32; 4]>,
 }
 
 impl Shown<'_, '_> {
@@ -334,11 +383,13 @@ impl Shown<'_, '_> {
         }
         let name = self.names[key as usize];
         let file = self.strings.number(name.file);
-        let function = name
-            .function
-            .map_or(0, |function| self.strings.number(function) + 1);
+        let mut plus_one = |string: Option<u32>| match string {
+            Some(string) => self.strings.number(string) + 1,
+            None => 0,
+        };
+        let (function, kind) = (plus_one(name.function), plus_one(name.kind));
         let number = self.list.len() as u32;
-        self.list.push([file, function, name.line]);
+        self.list.push([file, function, name.line, kind]);
         self.numbers.insert(key, number);
         number
     }
@@ -355,23 +406,17 @@ mod tests {
             .map(|n| (vec![n % 7, n % 5, n % 3, n], u64::from(n) * 10))
             .collect();
         let recording = recording(&rows);
-        let tree = Tree::of_lines(&recording, MEASURES);
-        let names: Vec<Name> = (0..recording.capture.locations().len() as u32)
-            .map(|line| Name {
-                file: 0,
-                function: None,
-                line,
-            })
-            .collect();
+        let stacks = Stacks::of(&recording, MEASURES);
+        let tree = Tree::of_lines(&stacks);
         for most in [1, 2, 10, 40, 10_000] {
-            let mut strings = Strings::new(&recording);
+            let mut strings = Strings::new(&stacks);
             let mut shown = Shown {
                 strings: &mut strings,
-                names: &names,
+                names: &stacks.places,
                 numbers: HashMap::new(),
                 list: Vec::new(),
             };
-            let nodes = Nodes::new(&tree, most, MEASURES.len(), &mut shown);
+            let nodes = Nodes::new(&tree, most, &mut shown);
             assert_eq!(nodes.parent.len(), most.min(tree.len()));
             let hidden: u32 = nodes.hidden_nodes.iter().map(|[_, count]| count).sum();
             assert_eq!(hidden as usize, tree.len() - nodes.parent.len());

@@ -5,11 +5,11 @@ const ROW = 20;
 /** The tree of a group with its children in order; made once for each way to sum up. */
 const forests = new Map();
 
-function forest(by, measure) {
-  const key = by + ":" + measure;
+function forest(by, at) {
+  const key = by + ":" + at;
   if (forests.has(key)) return forests.get(key);
   const { parent, bytes, blocks, hidden, hidden_nodes } = report.calls.groups[by].tree;
-  const size = bytes[measure];
+  const size = bytes[at];
   const children = parent.map(() => []);
   for (let node = 1; node < parent.length; node += 1) {
     if (size[node] > 0) children[parent[node]].push(node);
@@ -21,16 +21,29 @@ function forest(by, measure) {
   const below = new Uint32Array(parent.length);
   for (const [node, number] of hidden_nodes) below[node] = number;
   for (let node = parent.length - 1; node > 0; node -= 1) below[parent[node]] += below[node] + (size[node] > 0 ? 1 : 0);
-  const made = { below, children, depth, size, blocks: blocks[measure], hidden: hidden[measure], left: new Map(hidden_nodes), parent };
+  const made = { below, children, depth, size, blocks: blocks[at], hidden: hidden[at], left: new Map(hidden_nodes), parent };
   forests.set(key, made);
   return made;
 }
 
+/** The tree that is shown. */
+function shownForest() {
+  return forest(state.by, column(state.by));
+}
+
+/** Of two captures: what a node had before, has after, and the difference. */
+function changeOf(node) {
+  const { bytes, blocks } = report.calls.groups[state.by].tree;
+  const of = (side, list) => list[column(state.by, side)][node];
+  const [after, before] = [of(0, bytes), of(1, bytes)];
+  return { after, before, more: after - before, blocks: of(0, blocks) - of(1, blocks) };
+}
+
 /** Which nodes a search finds, and the bytes below them, each counted once. */
-function searched(by, measure) {
+function searched(by, at) {
   if (!state.query) return null;
   const group = report.calls.groups[by];
-  const { parent, size } = forest(by, measure);
+  const { parent, size } = forest(by, at);
   const names = group.names.map((_, number) => searchable(group, number).includes(state.query));
   const found = new Uint8Array(parent.length);
   const inside = new Uint8Array(parent.length);
@@ -67,7 +80,9 @@ views.push({
     this.note = el("p", { class: "hint" });
     this.focus = 0;
     this.chosen = 0;
-    this.controls = [byChoice(), measureChoice()];
+    this.measures = measureChoice();
+    this.controls = [byChoice(), this.measures];
+    if (report.compared) this.controls.push(choice("Width", SIDES, () => state.side, (index) => change({ side: index })));
     this.shape = "";
     panel.append(el("div", { class: "controls" }, this.controls, el("button", { type: "button", onclick: () => this.zoom(0) }, "Show all of it"), this.hits),
       this.crumbs, this.frame, this.details, this.note);
@@ -78,25 +93,31 @@ views.push({
       const box = this.at(event);
       if (!box || box.node < 0) return;
       this.choose(box.node);
-      this.zoom(box.node === this.focus ? forest(state.by, state.measure).parent[box.node] : box.node);
+      this.zoom(box.node === this.focus ? shownForest().parent[box.node] : box.node);
     });
     this.frame.addEventListener("keydown", (event) => this.pressed(event));
   },
 
   update() {
     this.controls.forEach((control) => control.update());
-    const shape = state.by + ":" + state.measure;
+    this.measures.hidden = report.calls.groups[state.by].only !== undefined;
+    const shape = state.by + ":" + column(state.by);
     if (shape.split(":")[0] !== this.shape.split(":")[0]) this.focus = this.chosen = 0;
     this.shape = shape;
-    const { size } = forest(state.by, state.measure);
+    const { size } = shownForest();
     if (!size[this.focus]) this.focus = this.chosen = 0;
-    this.search = searched(state.by, state.measure);
+    this.search = searched(state.by, column(state.by));
     const group = report.calls.groups[state.by];
     const shownNodes = group.tree.parent.length - 1;
     const words = [];
-    if (!size[0]) words.push("Nothing was " + report.measures[state.measure].name + ".");
+    if (!size[0]) words.push(report.compared ? "Nothing of this kind was " + report.measures[state.measure].name + "." : "Nothing was " + report.measures[measureOf(state.by)].name + ".");
+    const meaning = measureNote(state.by);
+    if (meaning) words.push(meaning);
     if (shownNodes < group.tree.of) words.push("Of " + count(group.tree.of) + " nodes the largest " + count(shownNodes) + " are drawn; what is below a call and too small is added up in a hatched box.");
-    words.push("Colours tell files apart. A box is as wide as its bytes; callers are above what they call.");
+    if (report.compared) words.push("Red boxes have more than before, blue ones less; the stronger, the larger the part of the box. Lines are compared by number: where a file has been edited in between, look by function.");
+    else words.push(state.by === 3 ? "The lowest box of each stack is a type." : "Colours tell files apart.");
+    words.push("A box is as wide as its bytes; callers are above what they call.");
+    if (!report.compared && !report.calls.groups[3]) words.push("For a graph by type, record with wrasse run --heap or wrasse doctor.");
     this.note.textContent = words.join(" ");
     this.hits.textContent = this.search ? plural(this.search.nodes, "box", "boxes") + " match, " + percent(this.search.bytes, size[0]) + " of the bytes" : "";
     this.zoom(this.focus);
@@ -105,7 +126,7 @@ views.push({
   /** Makes a node as wide as the picture. */
   zoom(node) {
     this.focus = node;
-    const { parent } = forest(state.by, state.measure);
+    const { parent } = shownForest();
     const chain = [];
     for (let at = node; at > 0; at = parent[at]) chain.unshift(at);
     const group = report.calls.groups[state.by];
@@ -122,14 +143,14 @@ views.push({
   },
 
   isBelow(node, above) {
-    const { parent } = forest(state.by, state.measure);
+    const { parent } = shownForest();
     for (let at = node; at > 0; at = parent[at]) if (at === above) return true;
     return above === 0;
   },
 
   /** Where each box is that is at least half a pixel wide. */
   layout() {
-    const tree = forest(state.by, state.measure);
+    const tree = shownForest();
     const width = Math.max(200, this.frame.clientWidth);
     const boxes = [];
     const chain = [];
@@ -202,12 +223,14 @@ views.push({
         else if (box.node === 0) pen.fillStyle = colour("--panel-2");
         else {
           const number = group.tree.name[box.node];
-          const [base, pale] = shade(group.names[number][0]);
+          const [file, , , kind] = group.names[number];
+          const [base, pale] = shade(kind ? kind - 1 : file, !!kind);
           // Neighbours of one file differ a little, so that they are seen to be two.
           const hue = base + ((number * 37) % 31) - 15;
           const tone = ((number * 23) % 11) - 5;
           const isFound = this.search && this.search.found[box.node];
           if (isFound) pen.fillStyle = dark ? "#d14fb4" : "#f27fd6";
+          else if (report.compared) pen.fillStyle = changeColour(changeOf(box.node), dark);
           else if (this.search) pen.fillStyle = dark ? `hsl(${hue} 10% 27%)` : `hsl(${hue} 12% 86%)`;
           else pen.fillStyle = dark ? `hsl(${hue} ${pale ? 12 : 42}% ${(pale ? 29 : 36) + tone / 2}%)` : `hsl(${hue} ${pale ? 20 : 70}% ${(pale ? 85 : 78) + tone}%)`;
         }
@@ -222,7 +245,7 @@ views.push({
         }
         if (box.w > 34) {
           let text;
-          if (box.node === 0) text = "everything " + report.measures[state.measure].name + ": " + size(box.of);
+          if (box.node === 0) text = everything() + ": " + size(box.of);
           else if (box.node < 0) text = count(box.smaller) + " smaller: " + size(box.of);
           else text = label(group, group.tree.name[box.node]);
           pen.fillStyle = ink;
@@ -234,7 +257,7 @@ views.push({
 
   isAbove(box) {
     if (box.node < 0 || box.node === this.focus) return false;
-    const { depth } = forest(state.by, state.measure);
+    const { depth } = shownForest();
     return depth[box.node] < depth[this.focus];
   },
 
@@ -253,13 +276,18 @@ views.push({
   },
 
   words(box) {
-    const tree = forest(state.by, state.measure);
+    const tree = shownForest();
     const group = report.calls.groups[state.by];
     if (box.node < 0) {
       return [plural(box.smaller, "box", "boxes") + " too small to be drawn", size(box.of) + " in all"];
     }
     const node = box.node;
-    const lines = [node ? label(group, group.tree.name[node]) : "everything " + report.measures[state.measure].name];
+    const lines = [node ? label(group, group.tree.name[node]) : everything()];
+    if (report.compared) {
+      const { after, before, more, blocks } = changeOf(node);
+      lines.push(signed(more, size) + " in " + signed(blocks, count) + " blocks", "before " + size(before) + ", after " + size(after));
+      if (state.side < 2) return lines;
+    }
     lines.push(size(tree.size[node]) + " in " + plural(tree.blocks[node], "block") + " · " + percent(tree.size[node], tree.size[0]) + " of everything");
     if (node && tree.parent[node]) lines.push(percent(tree.size[node], tree.size[tree.parent[node]]) + " of its caller");
     const below = tree.children[node].reduce((sum, child) => sum + tree.size[child], 0) + tree.hidden[node];
@@ -283,7 +311,7 @@ views.push({
   },
 
   pressed(event) {
-    const tree = forest(state.by, state.measure);
+    const tree = shownForest();
     const up = tree.parent[this.chosen];
     const beside = (step) => {
       const list = tree.children[up];
@@ -315,7 +343,7 @@ views.push({
 
   escape() {
     if (!this.focus) return false;
-    this.zoom(forest(state.by, state.measure).parent[this.focus]);
+    this.zoom(shownForest().parent[this.focus]);
     return true;
   },
 });
@@ -353,14 +381,28 @@ function pattern(pen, colour, dark) {
   return pen.createPattern(tile, "repeat");
 }
 
-/** A hue for a file; libraries and the interpreter's own files are pale. */
+/** What the box above all others is. */
+function everything() {
+  const name = report.measures[measureOf(state.by)].name;
+  return report.compared ? ["everything " + name + ", after", "everything " + name + ", before", "what grew of what was " + name, "what shrank of what was " + name][state.side] : "everything " + name;
+}
+
+/** Red for more, blue for less, by the part of the box that it is. */
+function changeColour({ after, before, more }, dark) {
+  const part = Math.sqrt(Math.abs(more) / Math.max(after, before, 1));
+  const hue = more > 0 ? 8 : 212;
+  if (!more) return dark ? "hsl(40 4% 30%)" : "hsl(40 12% 88%)";
+  return dark ? `hsl(${hue} ${20 + 40 * part}% ${30 + 12 * part}%)` : `hsl(${hue} ${35 + 50 * part}% ${90 - 20 * part}%)`;
+}
+
+/** A hue for a file, or a type; libraries and the interpreter's own files are pale. */
 const shades = new Map();
-function shade(file) {
+function shade(file, isType) {
   if (!shades.has(file)) {
     const path = report.calls.strings[file];
     let sum = 7;
     for (const letter of path) sum = (sum * 31 + letter.codePointAt(0)) >>> 0;
-    const pale = path.startsWith("<") || /\/(site-packages|dist-packages|lib\/python3\.\d+)\//.test(path);
+    const pale = !isType && (path.startsWith("<") || /\/(site-packages|dist-packages|lib\/python3\.\d+)\//.test(path));
     shades.set(file, [Math.round(((sum % 997) / 997) * 330 + 15) % 360, pale]);
   }
   return shades.get(file);

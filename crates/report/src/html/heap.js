@@ -14,6 +14,10 @@ views.push({
   name: "Types",
   build(panel) {
     this.panel = panel;
+    if (report.compared) {
+      this.table = comparedTypes(panel);
+      return;
+    }
     const rows = report.types;
     if (!rows || !rows.length) {
       panel.append(noHeap("No types"));
@@ -41,6 +45,7 @@ views.push({
 
 views.push({
   key: "retained",
+  compared: false,
   name: "Retained",
   build(panel) {
     const root = report.retained;
@@ -126,6 +131,7 @@ views.push({
 
 views.push({
   key: "cycles",
+  compared: false,
   name: "Cycles",
   build(panel) {
     this.list = el("div");

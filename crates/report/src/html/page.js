@@ -1,13 +1,13 @@
 // Puts the views together: tabs, search, light and dark, keys.
 
-const ORDER = ["summary", "findings", "timeline", "flame", "lines", "source", "types", "retained", "cycles"];
+const ORDER = ["summary", "findings", "timeline", "flame", "lines", "tracebacks", "source", "types", "retained", "cycles"];
 views.sort((a, b) => ORDER.indexOf(a.key) - ORDER.indexOf(b.key));
 
 const KEYS = [
   ["1 … 9", "show a view"],
   ["/", "search"],
-  ["m", "the next measure (peak, live, allocated, temporary)"],
-  ["b", "by line, function, file"],
+  ["m", "the next measure (peak, end, allocated, temporary, growing)"],
+  ["b", "by line, function, file, type"],
   ["t", "light or dark"],
   ["arrows, Enter", "move in the timeline, the flame graph, the tree and the tabs"],
   ["Escape", "one step back in what was enlarged; empties the search"],
@@ -95,7 +95,7 @@ function onKey(event) {
     change({ measure: (state.measure + 1) % report.measures.length });
     say(report.measures[state.measure].name);
   } else if (event.key === "b") {
-    change({ by: (state.by + 1) % 3 });
+    change({ by: (state.by + 1) % report.calls.groups.length });
     say("by " + report.calls.groups[state.by].by);
   } else {
     return;
@@ -116,14 +116,19 @@ function onTabKey(event) {
 function assemble() {
   document.getElementById("title").textContent = shown(report.title);
   const facts = report.facts;
-  document.getElementById("subtitle").textContent = shown([facts.host, duration(facts.seconds), "peak " + size(facts.peak_bytes), facts.ending].join(" · "));
+  document.getElementById("subtitle").textContent = shown((report.compared ? comparedSubtitle() : [facts.host, duration(facts.seconds), "peak " + size(facts.peak_bytes), facts.ending]).join(" · "));
+  // Some views are of one capture, some of two.
+  const isCompared = !!report.compared;
+  const fitting = views.filter((view) => view.compared === undefined || view.compared === isCompared);
+  views.splice(0, views.length, ...fitting);
   const tabs = document.getElementById("tabs");
   const panels = document.getElementById("panels");
   panels.replaceChildren();
   views.forEach((view, index) => {
     view.node = el("section", { role: "tabpanel", id: "view-" + view.key, "aria-labelledby": "tab-" + view.key, hidden: true, class: "panel" });
     view.tab = el("button", { role: "tab", type: "button", id: "tab-" + view.key, "aria-controls": "view-" + view.key, title: view.name + " (" + (index + 1) + ")", onclick: () => change({ view: view.key }) }, view.name);
-    const badge = { findings: report.findings && report.findings.length, cycles: report.cycles && report.cycles.length }[view.key];
+    const all = report.compared ? report.compared.findings && report.compared.findings.new : report.findings;
+    const badge = { findings: all && all.length, cycles: report.cycles && report.cycles.length }[view.key];
     if (badge) view.tab.append(el("span", { class: "badge" }, String(badge)));
     tabs.append(view.tab);
     panels.append(view.node);

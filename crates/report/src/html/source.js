@@ -66,6 +66,11 @@ views.push({
     const rows = this.lines.get(file) || new Map();
     const source = this.texts.get(file);
     const most = Math.max(1, ...[...rows.values()].map((row) => row.own[now][0]));
+    const before = column(0, 1);
+    const changed = (row) => {
+      const more = row ? row.own[now][0] - row.own[before][0] : 0;
+      return more ? difference(more, size) : "";
+    };
     const made = [];
     const known = new Set();
     const add = (number, text) => {
@@ -77,7 +82,7 @@ views.push({
         el("td", { class: "line" }, String(number)),
         el("td", { class: "number", title: row ? plural(row.own[now][1], "block") + " allocated here" : null }, own ? size(own) : ""),
         el("td", { class: "heat" }, own ? bar(own, most) : ""),
-        el("td", { class: "number calls" }, all > own ? size(all) : ""),
+        el("td", { class: "number calls" }, report.compared ? changed(row) : all > own ? size(all) : ""),
         el("td", { class: "text" }, text === null ? el("i", {}, "source not known") : painted(text))));
     };
     let last = 0;
@@ -99,7 +104,7 @@ views.push({
       el("div", { class: "scroll code-scroll", tabindex: 0, role: "region", "aria-label": "Source of " + shown(path) },
         el("table", { class: "code" },
           el("caption", { class: "hidden" }, "Lines with the bytes " + report.measures[now].name),
-          el("thead", {}, el("tr", {}, ["Line", "Own bytes", "", "With calls", "Text"].map((name) => el("th", { scope: "col" }, name || el("span", { class: "hidden" }, "Part"))))),
+          el("thead", {}, el("tr", {}, ["Line", "Own bytes", "", report.compared ? "Change" : "With calls", "Text"].map((name) => el("th", { scope: "col" }, name || el("span", { class: "hidden" }, "Part"))))),
           el("tbody", {}, made))));
     const largest = [...rows].sort((a, b) => b[1].own[now][0] - a[1].own[now][0])[0];
     const aim = line || (largest ? largest[0] : 0);

@@ -45,7 +45,7 @@ pub fn read(recording: &Recording, calls: &Calls) -> Vec<Source> {
     let mut lines: HashMap<u32, Vec<u32>> = HashMap::new();
     let by_line = &calls.groups[0];
     for row in &by_line.rows {
-        let [file, _, line] = by_line.names[row.name as usize];
+        let [file, _, line, _] = by_line.names[row.name as usize];
         let of_file = lines.entry(file).or_insert_with(|| {
             order.push(file);
             Vec::new()

@@ -4,6 +4,10 @@ views.unshift({
   key: "summary",
   name: "Summary",
   build(panel) {
+    if (report.compared) {
+      this.parts = comparedSummary(panel);
+      return;
+    }
     const facts = report.facts;
     const card = (name, value, note) => el("div", { class: "card" }, el("dt", { text: name }), el("dd", { text: value }), note ? el("dd", { class: "note", text: note }) : null);
     const cards = el("dl", { class: "cards" },
@@ -43,6 +47,10 @@ views.unshift({
     panel.append(...[cards, el("div", { class: "two" }, words, el("div", {}, picture, this.top)), findings, this.threads, about()].filter(Boolean));
   },
   update() {
+    if (this.parts) {
+      this.parts.update();
+      return;
+    }
     const group = report.calls.groups[0];
     const rows = [...group.rows].sort((a, b) => b.own[0][0] - a.own[0][0]).filter((row) => row.own[0][0] > 0).slice(0, 8);
     const whole = report.calls.whole[0][0];
@@ -56,12 +64,16 @@ views.unshift({
   },
 });
 
+function startedAt(facts) {
+  return new Date(facts.started_nanoseconds / 1e6).toISOString().replace("T", " ").slice(0, 19) + " UTC";
+}
+
 function about() {
   const facts = report.facts;
   const rows = [
     ["Command", facts.command.join(" ")],
     ["Process", facts.process + " · " + facts.host + " · wrasse " + facts.wrasse],
-    ["Started", new Date(facts.started_nanoseconds / 1e6).toISOString().replace("T", " ").slice(0, 19) + " UTC"],
+    ["Started", startedAt(facts)],
     ["Tracebacks", count(facts.tracebacks) + " of up to " + plural(facts.frames, "frame")],
     ["Samples", count(report.timeline.samples)],
   ];
@@ -77,6 +89,10 @@ views.push({
     panel.append(this.list);
   },
   update() {
+    if (report.compared) {
+      this.list.replaceChildren(...comparedFindings());
+      return;
+    }
     const all = report.findings;
     if (!all) {
       this.list.replaceChildren(missing("No findings",

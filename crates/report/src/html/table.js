@@ -81,14 +81,41 @@ views.push({
   },
   update() {
     const group = report.calls.groups[state.by];
-    const now = state.measure;
-    const whole = report.calls.whole[now][0];
+    const now = column(state.by, 0);
+    const measure = measureOf(state.by);
+    const [whole, blocks] = report.calls.whole[measure];
     const place = (row) => group.names[row.name];
-    const columns = [{
-      name: group.by === "line" ? "Line" : group.by === "function" ? "Function" : "File",
-      of: (row) => searchable(group, row.name),
-      show: (row) => placeLink(group, row.name),
+    const before = column(state.by, 1);
+    const more = (row, figure) => row.own[now][figure] - row.own[before][figure];
+    const changes = [{
+      name: "Change",
+      note: "in what is allocated there",
+      numeric: true,
+      of: (row) => Math.abs(more(row, 0)),
+      show: (row) => difference(more(row, 0), size),
     }, {
+      name: "Before",
+      numeric: true,
+      of: (row) => row.own[before][0],
+      show: (row) => size(row.own[before][0]),
+    }, {
+      name: "After",
+      numeric: true,
+      of: (row) => row.own[now][0],
+      show: (row) => size(row.own[now][0]),
+    }, {
+      name: "Blocks",
+      numeric: true,
+      of: (row) => Math.abs(more(row, 1)),
+      show: (row) => difference(more(row, 1), count),
+    }, {
+      name: "With calls",
+      note: "the change in what is allocated there and in all that is called from there",
+      numeric: true,
+      of: (row) => Math.abs(row.total[now][0] - row.total[before][0]),
+      show: (row) => difference(row.total[now][0] - row.total[before][0], size),
+    }];
+    const figures = [{
       name: "Own bytes",
       note: "allocated there",
       numeric: true,
@@ -104,41 +131,53 @@ views.push({
       numeric: true,
       of: (row) => row.own[now][1],
       show: (row) => count(row.own[now][1]),
-    }, {
-      name: "With calls",
-      note: "allocated there and in all that was called from there",
-      numeric: true,
-      of: (row) => row.total[now][0],
-      show: (row) => size(row.total[now][0]),
     }];
-    report.measures.forEach((measure, index) => {
-      if (index !== now) {
-        columns.push({
-          name: measure.name[0].toUpperCase() + measure.name.slice(1),
+    const first = {
+      name: { line: "Line", function: "Function", file: "File", type: "Type and line" }[group.by],
+      of: (row) => searchable(group, row.name, true),
+      show: (row) => placeLink(group, row.name),
+    };
+    if (group.only === undefined) {
+      figures.push({
+        name: "With calls",
+        note: "allocated there and in all that was called from there",
+        numeric: true,
+        of: (row) => row.total[now][0],
+        show: (row) => size(row.total[now][0]),
+      });
+      report.measures.forEach((other, index) => {
+        if (index === now) return;
+        figures.push({
+          name: { "live at the peak": "Peak", "live at the end": "End", "allocated in all": "In all" }[other.name] || other.name[0].toUpperCase() + other.name.slice(1),
+          note: other.note || other.name,
           numeric: true,
           of: (row) => row.own[index][0],
           show: (row) => size(row.own[index][0]),
         });
-      }
-    });
+      });
+    }
     const rest = () => {
       const { rows, own } = group.rest;
       if (!rows) return "";
-      const names = { line: "lines", function: "functions", file: "files" }[group.by];
+      const names = { line: "lines", function: "functions", file: "files", type: "types and lines" }[group.by];
       return "And " + count(rows) + " more " + names + " with " + size(own[now][0]) + ".";
     };
     const made = table({
       caption: "What each " + group.by + " allocated",
-      columns,
-      rows: group.rows,
+      columns: [first, ...(report.compared ? changes : figures)],
+      rows: report.compared ? group.rows.filter((row) => row.own[now][0] || row.own[before][0] || more(row, 0)) : group.rows,
       sort: [1, true],
-      search: (row) => searchable(group, row.name),
+      search: (row) => searchable(group, row.name, true),
       rest,
       onrow: (row) => openSource(place(row)[0], place(row)[2]),
     });
+    const name = report.measures[measure].name;
+    const words = report.compared
+      ? signed(whole - report.calls.whole[before][0], size) + ": " + size(report.calls.whole[before][0]) + " before, " + size(whole) + " after, " + name + "."
+      : size(whole) + " in " + count(blocks) + " blocks " + name + ".";
     this.panel.replaceChildren(
-      el("div", { class: "controls" }, byChoice(), measureChoice()),
-      el("p", { class: "hint" }, size(whole) + " in " + count(report.calls.whole[now][1]) + " blocks " + report.measures[now].name + ". Click a row for its source."),
+      el("div", { class: "controls" }, byChoice(), group.only === undefined ? measureChoice() : null),
+      el("p", { class: "hint" }, [words, measureNote(state.by), "Click a row for its source."].filter(Boolean).join(" ")),
       made,
       ...report.missing_measures.map((line) => el("p", { class: "hint", text: line })));
   },
@@ -146,9 +185,9 @@ views.push({
 
 /** A name that leads to its source. */
 function placeLink(group, number) {
-  const [file, fn, line] = group.names[number];
+  const [file, fn, line, kind] = group.names[number];
   const path = report.calls.strings[file];
-  const name = fn ? report.calls.strings[fn - 1] : "";
+  const name = kind ? report.calls.strings[kind - 1] : fn ? report.calls.strings[fn - 1] : "";
   const where = short(path) + (line ? ":" + line : "");
   return el("button", { type: "button", class: "place", title: path + (line ? ":" + line : ""), onclick: () => openSource(file, line) },
     name && group.by !== "file" ? [el("b", { text: name }), " "] : null,

@@ -12,9 +12,15 @@ use wrasse_tracer::{TracebackBuilder, Tracer, View};
 
 use super::tree::{Grouping, Keyed, ROOT, Tree};
 use super::*;
+use crate::stacks::{Column, Stacks};
 
 /// All that there are.
-pub const MEASURES: &[Measure] = &Measure::ALL;
+pub const MEASURES: &[Column<'_>] = &[
+    Column::Of(Measure::Peak),
+    Column::Of(Measure::End),
+    Column::Of(Measure::Allocated),
+    Column::Of(Measure::Temporary),
+];
 
 const VIEW: View = View::Profile;
 const FRAMES: u16 = 4;
@@ -75,6 +81,22 @@ fn recording_with(blocks: &[(Vec<u32>, u64)], finish: impl FnOnce(&mut Writer)) 
     Recording::new(Capture::read(writer.pending().to_vec()).unwrap())
 }
 
+/// Bytes by path, the oldest first, and by every beginning of one.
+fn by_path(recording: &Recording, kind: Measure) -> HashMap<Vec<String>, u64> {
+    let mut paths: HashMap<Vec<String>, u64> = HashMap::new();
+    for row in &recording.rows {
+        let frames = recording.oldest_first(row);
+        let path: Vec<String> = frames
+            .iter()
+            .map(|location| recording.name(*location).label())
+            .collect();
+        for end in 0..=path.len() {
+            *paths.entry(path[..end].to_vec()).or_default() += row.amount(kind).bytes;
+        }
+    }
+    paths
+}
+
 fn page(recording: &Recording) -> String {
     let options = HtmlOptions { sources: true };
     String::from_utf8(html(recording, options).unwrap()).unwrap()
@@ -108,8 +130,6 @@ fn the_page_holds_the_figures() {
     assert_eq!(document["facts"]["timeline"], Value::Array(vec![]));
     assert_eq!(document["calls"]["whole"][1][0], last.live_bytes);
     assert_eq!(document["calls"]["whole"][2][0], last.allocated_bytes);
-    // Five frames, of which four are kept.
-    assert_eq!(document["calls"]["shortened"][1], last.live_bytes);
     assert_eq!(
         document["timeline"]["time"],
         serde_json::json!([1000, 2000])
@@ -132,7 +152,158 @@ fn the_page_holds_the_figures() {
     assert!(said[0].contains("ran for 3.0 ms"), "{said:?}");
     assert!(
         said.iter()
-            .any(|line| line.contains("oldest callers are missing"))
+            // Of five frames four are kept, of every traceback.
+            .any(|line| line.starts_with("100 % ") && line.contains("oldest callers are missing"))
+    );
+}
+
+#[test]
+fn a_comparison_says_what_grew_and_what_shrank() {
+    let types = |count: u64| {
+        let text = format!(
+            r#"[{{"type": "a.B", "count": {count}, "bytes": {}}}, {{"type": "c", "count": 1, "bytes": 7}}]"#,
+            count * 100
+        );
+        text.into_bytes()
+    };
+    let finding = |line: u32, message: &str| {
+        format!(r#"{{"code": "W101", "file": "app.py", "line": {line}, "message": "{message}"}}"#)
+    };
+    // Blocks 0 and 3 are freed before the end.
+    let old = recording_with(
+        &[(vec![1], 9), (vec![2, 1], 1000), (vec![3, 1], 50)],
+        |writer| {
+            writer.section("types", &types(3)).unwrap();
+            let all = format!(
+                "[{}, {}]",
+                finding(3, "12 cycles"),
+                finding(4, "a list of 9 MiB")
+            );
+            writer.section("findings", all.as_bytes()).unwrap();
+        },
+    );
+    let new = recording_with(
+        &[(vec![1], 9), (vec![2, 1], 400), (vec![3, 1], 4050)],
+        |writer| {
+            writer.section("types", &types(5)).unwrap();
+            let all = format!("[{}, {}]", finding(5, "13 cycles"), finding(4, "a cache"));
+            writer.section("findings", all.as_bytes()).unwrap();
+        },
+    );
+    let options = HtmlOptions { sources: false };
+    let page = String::from_utf8(compared_html(&old, &new, options).unwrap()).unwrap();
+    let document = document(&page);
+    let measures = document["measures"].as_array().unwrap().len();
+    assert_eq!(document["calls"]["whole"][1][0], 4450);
+    assert_eq!(document["calls"]["whole"][measures + 1][0], 1050);
+    let tree = &document["calls"]["groups"][0]["tree"]["bytes"];
+    assert_eq!(tree[2 * measures + 1][0], 4000, "what grew");
+    assert_eq!(tree[3 * measures + 1][0], 600, "what shrank");
+    let compared = &document["compared"];
+    assert_eq!(compared["types"].as_array().unwrap().len(), 1);
+    assert_eq!(compared["types"][0]["count"], serde_json::json!([3, 5]));
+    let of = |kind: &str| compared["findings"][kind].as_array().unwrap().len();
+    assert_eq!((of("new"), of("gone"), of("both")), (1, 1, 1));
+    assert_eq!(compared["findings"]["both"][0]["line"], 5);
+    let words: Vec<&str> = document["words"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| line.as_str().unwrap())
+        .collect();
+    assert!(
+        words
+            .iter()
+            .any(|line| line.contains("at the end is 4.3 KiB instead of 1.0 KiB, 3.3 KiB more")),
+        "{words:?}"
+    );
+    assert!(
+        words
+            .iter()
+            .any(|line| line.contains("grew most at the end")
+                && line.contains(":3 (in f0): 3.9 KiB more, from 50 B to 4.0 KiB")),
+        "{words:?}"
+    );
+    assert!(
+        words
+            .iter()
+            .any(|line| line.contains("a.B: from 3 objects to 5, 200 B more")),
+        "{words:?}"
+    );
+    let tracebacks = document["calls"]["tracebacks"].as_array().unwrap();
+    assert_eq!(tracebacks.len(), 2);
+    assert_eq!(tracebacks[0]["own"][1], serde_json::json!([400, 1]));
+    assert_eq!(
+        tracebacks[0]["own"][measures + 1],
+        serde_json::json!([1000, 1])
+    );
+}
+
+#[test]
+fn what_grows_from_quarter_to_quarter_is_growing() {
+    let mut tracer = Tracer::default();
+    tracer.start(VIEW, FRAMES);
+    let mut writer = Writer::new(&Meta {
+        frames: FRAMES,
+        ..Meta::default()
+    })
+    .unwrap();
+    let traceback = |tracer: &mut Tracer, line: u32| {
+        let mut builder = TracebackBuilder::default();
+        builder.reset(FRAMES);
+        let file = tracer.locations_mut().file(b"f.py").unwrap();
+        builder
+            .push(tracer.locations_mut().location(file, line).unwrap())
+            .unwrap();
+        tracer.intern(&builder).unwrap()
+    };
+    let (leak, kept, saw) = (
+        traceback(&mut tracer, 1),
+        traceback(&mut tracer, 2),
+        traceback(&mut tracer, 3),
+    );
+    tracer.record(16, 5000, kept).unwrap();
+    for time in 0..=16_u64 {
+        tracer.record(160 + 16 * time as usize, 100, leak).unwrap();
+        // Up and down: nothing at the third quarter.
+        tracer
+            .record(
+                1600,
+                if time == 12 {
+                    1
+                } else {
+                    10 * (time as usize + 1)
+                },
+                saw,
+            )
+            .unwrap();
+        writer
+            .sample(
+                &tracer,
+                VIEW,
+                Moment {
+                    time: time * 1000,
+                    resident_bytes: 0,
+                },
+            )
+            .unwrap();
+    }
+    let recording = Recording::new(Capture::read(writer.pending().to_vec()).unwrap());
+    let growing = recording.growing().unwrap();
+    let bytes: Vec<u64> = growing.iter().map(|each| each.bytes).collect();
+    let of_line = |line: u32| {
+        let row = recording
+            .rows
+            .iter()
+            .find(|row| recording.name(recording.oldest_first(row)[0]).line == line);
+        bytes[row.unwrap().traceback]
+    };
+    // From the sample at 4 of 16 on: 5 blocks of 17 were there by then.
+    assert_eq!((of_line(1), of_line(2), of_line(3)), (1200, 0, 0));
+    assert_eq!(
+        recording_with(&blocks(), |_| {}).growing(),
+        None,
+        "two samples say nothing"
     );
 }
 
@@ -191,22 +362,66 @@ fn sections_are_passed_on_or_said_to_be_unreadable() {
 
 proptest! {
     #[test]
+    fn changes_add_up(
+        before in proptest::collection::vec(
+            (proptest::collection::vec(0u32..9, 1..6), 1u64..1000), 0..12),
+        after in proptest::collection::vec(
+            (proptest::collection::vec(0u32..9, 1..6), 1u64..1000), 0..12),
+    ) {
+        let (old, new) = (recording(&before), recording(&after));
+        let stacks = Stacks::compared(&old, &new, &Measure::ALL);
+        let tree = Tree::of_lines(&stacks).with_changes();
+        let count = Measure::ALL.len();
+        let name = |place: u32| {
+            let at = stacks.places[place as usize];
+            let function = stacks.string(at.function.unwrap());
+            format!("{function} ({}:{})", stacks.string(at.file), at.line)
+        };
+        for (measure, kind) in Measure::ALL.into_iter().enumerate() {
+            let (before, after) = (by_path(&old, kind), by_path(&new, kind));
+            // What each path has by itself, of which it can have more or less.
+            let own = |paths: &HashMap<Vec<String>, u64>, path: &Vec<String>| {
+                let at = paths.get(path).copied().unwrap_or(0);
+                let below = paths.iter().filter(|(each, _)| each.len() == path.len() + 1 && each.starts_with(path));
+                at - below.map(|(_, bytes)| bytes).sum::<u64>()
+            };
+            for node in 0..tree.len() {
+                let mut path = Vec::new();
+                let mut at = node;
+                while at != ROOT as usize {
+                    path.insert(0, name(tree.keys[at]));
+                    at = tree.parents[at] as usize;
+                }
+                let of = |side: usize| tree.total(node, side * count + measure).bytes;
+                prop_assert_eq!(of(0), after.get(&path).copied().unwrap_or(0));
+                prop_assert_eq!(of(1), before.get(&path).copied().unwrap_or(0));
+                let all: HashSet<&Vec<String>> = before.keys().chain(after.keys())
+                    .filter(|each| each.starts_with(&path)).collect();
+                let grown = |each: &&Vec<String>| own(&after, each).saturating_sub(own(&before, each));
+                let shrunk = |each: &&Vec<String>| own(&before, each).saturating_sub(own(&after, each));
+                prop_assert_eq!(of(2), all.iter().map(grown).sum::<u64>());
+                prop_assert_eq!(of(3), all.iter().map(shrunk).sum::<u64>());
+            }
+        }
+    }
+
+    #[test]
     fn trees_and_tables_agree_with_adding_up(
         blocks in proptest::collection::vec(
             (proptest::collection::vec(0u32..12, 1..6), 1u64..1000), 0..40),
     ) {
         let recording = recording(&blocks);
-        let capture = &recording.capture;
-        let lines = Tree::of_lines(&recording, MEASURES);
-        let by_file = Grouping::of(capture, |at| at.file);
-        let by_line = Grouping::of(capture, |at| (at.file, at.line));
+        let stacks = Stacks::of(&recording, MEASURES);
+        let lines = Tree::of_lines(&stacks);
+        let by_file = Grouping::of(&stacks, |at| at.file);
+        let by_line = Grouping::of(&stacks, |at| (at.file, at.line));
         for (keys, count, folds) in [
             (&by_line.keys, by_line.names.len(), false),
             (&by_file.keys, by_file.names.len(), true),
         ] {
             let tree = lines.merged(|location| keys[location as usize], folds);
-            let [keyed] = Keyed::all(&recording, MEASURES, [(keys, count)]);
-            for (measure, &kind) in MEASURES.iter().enumerate() {
+            let [keyed] = Keyed::all(&stacks, [(keys, count)]);
+            for (measure, kind) in Measure::ALL.into_iter().enumerate() {
                 let mut own = vec![0; count];
                 let mut total = vec![0; count];
                 let mut paths: HashMap<Vec<u32>, u64> = HashMap::new();

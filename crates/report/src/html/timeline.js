@@ -5,8 +5,10 @@ const GENERATIONS = ["youngest", "middle", "full"];
 /** A drawing of the timeline that fits its width; update() draws it anew. */
 function timelinePicture({ height, small }) {
   const line = report.timeline;
+  /** The one of before, where two are compared. */
+  const old = report.compared ? report.compared.timeline : null;
   const box = el("div", { class: "timeline" });
-  let range = [0, Math.max(line.end, line.time[line.time.length - 1] || 0, 1)];
+  let range = [0, Math.max(line.end, line.time[line.time.length - 1] || 0, old ? old.end : 0, 1)];
   const whole = [...range];
   let cursor = -1;
   const left = 74;
@@ -28,6 +30,7 @@ function timelinePicture({ height, small }) {
     if (last < 0) last = line.time.length - 1;
     let highest = 1;
     for (let at = first; at <= last; at += 1) highest = Math.max(highest, line.live[at], line.resident[at]);
+    if (old) old.live.forEach((bytes, at) => { if (old.time[at] >= from && old.time[at] <= to) highest = Math.max(highest, bytes); });
     const y = (bytes) => 8 + (1 - bytes / (highest * 1.05)) * (bottom - 8);
     scale = { x, y, width, from, to, bottom };
     const drawing = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": words(highest) });
@@ -54,7 +57,10 @@ function timelinePicture({ height, small }) {
     clip.append(
       svg("path", { class: "area", d: `${live}L${stop} ${y(0)}L${start} ${y(0)}Z` }),
       svg("path", { class: "curve", d: live }));
-    if (line.resident.some((bytes) => bytes > 0)) clip.append(svg("path", { class: "resident", d: curve(line.resident) }));
+    if (old) {
+      const points = old.time.map((time, at) => [time, old.live[at]]).filter(([time]) => time >= from && time <= to);
+      clip.append(svg("path", { class: "before", d: points.map(([time, bytes], at) => (at ? "L" : "M") + x(time).toFixed(1) + " " + y(bytes).toFixed(1)).join("") }));
+    } else if (line.resident.some((bytes) => bytes > 0)) clip.append(svg("path", { class: "resident", d: curve(line.resident) }));
     drawing.append(clip);
     const peak = line.peak;
     if (peak !== null && line.time[peak] >= from && line.time[peak] <= to) {
@@ -101,20 +107,21 @@ function timelinePicture({ height, small }) {
     return from + Math.min(1, Math.max(0, (place - left) / (width - left - right))) * (to - from);
   }
 
-  function nearest(time) {
+  function nearest(time, times = line.time) {
     let low = 0;
-    let high = line.time.length - 1;
+    let high = times.length - 1;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (line.time[middle] < time) low = middle + 1;
+      if (times[middle] < time) low = middle + 1;
       else high = middle;
     }
-    return low > 0 && time - line.time[low - 1] < line.time[low] - time ? low - 1 : low;
+    return low > 0 && time - times[low - 1] < times[low] - time ? low - 1 : low;
   }
 
   function at(sample) {
     const text = [duration(line.time[sample] / 1e6) + " after the start", "traced " + size(line.live[sample])];
-    if (line.resident[sample]) text.push("resident " + size(line.resident[sample]));
+    if (old) text.push("before " + size(old.live[nearest(line.time[sample], old.time)] || 0));
+    else if (line.resident[sample]) text.push("resident " + size(line.resident[sample]));
     return text;
   }
 
@@ -207,9 +214,9 @@ views.push({
       }
     });
     const legend = el("p", { class: "legend" },
-      el("span", { class: "key area" }), "traced: what Python's allocators have handed out",
-      line.resident.some((bytes) => bytes > 0) ? [el("span", { class: "key resident" }), "resident: physical memory of the whole process"] : " Physical memory was not recorded.",
-      [0, 1, 2].map((generation) => [el("span", { class: "key pause g" + generation }), "pause, " + GENERATIONS[generation] + " generation"]));
+      el("span", { class: "key area" }), "traced: what Python's allocators have handed out" + (report.compared ? ", after" : ""),
+      report.compared ? [el("span", { class: "key before" }), "the same, before"] : line.resident.some((bytes) => bytes > 0) ? [el("span", { class: "key resident" }), "resident: physical memory of the whole process"] : " Physical memory was not recorded.",
+      [0, 1, 2].map((generation) => [el("span", { class: "key pause g" + generation }), "pause, " + GENERATIONS[generation] + " generation" + (report.compared ? ", after" : "")]));
     const reset = el("button", { type: "button", onclick: () => this.picture.zoom() }, "Show all of it");
     panel.append(el("div", { class: "controls" }, reset), legend, this.picture, status);
     if (line.samples > line.time.length) {

@@ -4,18 +4,9 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 
-use wrasse_capture::Capture;
+use wrasse_capture::Amount;
 
-use crate::recording::{Measure, Recording, Row};
-
-/// Bytes and the number of blocks in them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sum {
-    /// Bytes.
-    pub bytes: u64,
-    /// Blocks.
-    pub blocks: u64,
-}
+use crate::stacks::{Place, Stacks};
 
 /// The node above all others.
 pub const ROOT: u32 = 0;
@@ -26,10 +17,10 @@ pub struct Tree {
     pub parents: Vec<u32>,
     /// What each node is: a number by which equal ones are told. [`ROOT`]'s means nothing.
     pub keys: Vec<u32>,
-    /// How many measures there are.
-    width: usize,
+    /// How many columns there are.
+    pub width: usize,
     /// What each node and all that it called allocated, by node and measure.
-    total: Vec<Sum>,
+    total: Vec<Amount>,
 }
 
 /// Mixes one word, which is all that is hashed here; nobody chooses the words to
@@ -52,50 +43,95 @@ impl Hasher for Mixer {
     }
 }
 
-fn amount(row: &Row, measure: Measure) -> Sum {
-    let amount = row.amount(measure);
-    let (bytes, blocks) = (amount.bytes, amount.blocks);
-    Sum { bytes, blocks }
-}
-
-fn add_all(into: &mut [Sum], more: &[Sum]) {
+fn add_all(into: &mut [Amount], more: &[Amount]) {
     for (into, more) in into.iter_mut().zip(more) {
         add(into, *more);
     }
 }
 
-fn add(into: &mut Sum, more: Sum) {
+fn add(into: &mut Amount, more: Amount) {
     into.bytes = into.bytes.saturating_add(more.bytes);
     into.blocks = into.blocks.saturating_add(more.blocks);
 }
 
 impl Tree {
-    /// The nodes of a recording by source line; keys are the capture's locations.
-    pub fn of_lines(recording: &Recording, measures: &[Measure]) -> Self {
-        let capture = &recording.capture;
-        let nodes = capture.nodes();
+    /// The nodes of stacks by source line; keys are the stacks' places.
+    pub fn of_lines(stacks: &Stacks<'_>) -> Self {
+        let (nodes, width) = (&stacks.nodes, stacks.width);
         let mut tree = Tree {
             parents: vec![ROOT; nodes.len() + 1],
             keys: vec![0; nodes.len() + 1],
-            width: measures.len(),
-            total: vec![Sum::default(); (nodes.len() + 1) * measures.len()],
+            width,
+            total: vec![Amount::default(); (nodes.len() + 1) * width],
         };
-        for (at, &(caller, location)) in nodes.iter().enumerate() {
-            (tree.parents[at + 1], tree.keys[at + 1]) = (caller, location);
+        for (at, &(caller, place)) in nodes.iter().enumerate() {
+            (tree.parents[at + 1], tree.keys[at + 1]) = (caller, place);
         }
-        for row in &recording.rows {
-            let first = capture.node(row.traceback) as usize * measures.len();
-            for (place, &measure) in tree.total[first..].iter_mut().zip(measures) {
-                add(place, amount(row, measure));
-            }
+        for (end, amounts) in stacks.rows() {
+            add_all(&mut tree.total[end as usize * width..], amounts);
         }
+        tree.add_to_callers();
+        tree
+    }
+
+    /// What each node has, to all that called it. Linear in the nodes.
+    fn add_to_callers(&mut self) {
+        let tree = self;
         for node in (1..tree.len()).rev() {
             let parent = tree.parents[node] as usize;
             debug_assert!(parent < node, "callers come first");
             let (before, at) = tree.total.split_at_mut(node * tree.width);
             add_all(&mut before[parent * tree.width..], &at[..tree.width]);
         }
-        tree
+    }
+
+    /// What each node has by itself, by node and column.
+    pub fn own(&self) -> Vec<Amount> {
+        let mut own = self.total.clone();
+        for node in 1..self.len() {
+            let parent = self.parents[node] as usize;
+            for column in 0..self.width {
+                let total = self.total(node, column);
+                let above = &mut own[parent * self.width + column];
+                above.bytes = above.bytes.saturating_sub(total.bytes);
+                above.blocks = above.blocks.saturating_sub(total.blocks);
+            }
+        }
+        own
+    }
+
+    /// Of a tree whose second half of columns is what the first half was before:
+    /// the same, and by how much each node itself, and what it called, has more
+    /// than before; then by how much less. Either adds up to the callers.
+    pub fn with_changes(&self) -> Self {
+        debug_assert!(self.width.is_multiple_of(2));
+        let half = self.width / 2;
+        let width = 4 * half;
+        let own = self.own();
+        let mut changed = Tree {
+            parents: self.parents.clone(),
+            keys: self.keys.clone(),
+            width,
+            total: vec![Amount::default(); self.len() * width],
+        };
+        let more = |one: Amount, other: Amount| Amount {
+            bytes: one.bytes.saturating_sub(other.bytes),
+            blocks: one.blocks.saturating_sub(other.blocks),
+        };
+        for (into, own) in changed
+            .total
+            .chunks_mut(width.max(1))
+            .zip(own.chunks(self.width.max(1)))
+        {
+            into[..self.width].copy_from_slice(own);
+            for column in 0..half {
+                let (after, before) = (own[column], own[half + column]);
+                into[2 * half + column] = more(after, before);
+                into[3 * half + column] = more(before, after);
+            }
+        }
+        changed.add_to_callers();
+        changed
     }
 
     /// The same with callers' neighbours of equal keys as one. If `folds`, a call
@@ -122,7 +158,7 @@ impl Tree {
                 merged.parents.push(caller);
                 merged.keys.push(key);
                 let length = merged.total.len() + self.width;
-                merged.total.resize(length, Sum::default());
+                merged.total.resize(length, Amount::default());
                 merged.parents.len() as u32 - 1
             });
             places[node] = place;
@@ -142,7 +178,7 @@ impl Tree {
     }
 
     /// What a node and all that it called allocated.
-    pub fn total(&self, node: usize, measure: usize) -> Sum {
+    pub fn total(&self, node: usize, measure: usize) -> Amount {
         self.total[node * self.width + measure]
     }
 
@@ -180,45 +216,38 @@ impl Tree {
 
 /// What is allocated by key.
 pub struct Keyed {
-    width: usize,
-    own: Vec<Sum>,
-    total: Vec<Sum>,
+    /// How many columns there are.
+    pub width: usize,
+    own: Vec<Amount>,
+    total: Vec<Amount>,
 }
 
 impl Keyed {
-    /// What the rows of a recording allocated, for each of `groups`: the keys of
-    /// their frames' locations, and how many keys there are. Linear in all frames.
-    pub fn all<const N: usize>(
-        recording: &Recording,
-        measures: &[Measure],
-        groups: [(&[u32], usize); N],
-    ) -> [Self; N] {
-        let width = measures.len();
+    /// What the rows of stacks allocated, for each of `groups`: the keys of
+    /// their frames' places, and how many keys there are. Linear in all frames.
+    pub fn all<const N: usize>(stacks: &Stacks<'_>, groups: [(&[u32], usize); N]) -> [Self; N] {
+        let width = stacks.width;
         // Of each group also the last row that met a key: what calls itself again
         // counts once.
         let mut all = groups.map(|(_, count)| {
-            let sums = vec![Sum::default(); count * width];
+            let sums = vec![Amount::default(); count * width];
             let (own, total) = (sums.clone(), sums);
             (Keyed { width, own, total }, vec![usize::MAX; count])
         });
-        let mut amounts = vec![Sum::default(); width];
         let mut frames: Vec<u32> = Vec::new();
-        for (number, row) in recording.rows.iter().enumerate() {
-            for (into, &measure) in amounts.iter_mut().zip(measures) {
-                *into = amount(row, measure);
-            }
+        for (number, (end, amounts)) in stacks.rows().enumerate() {
             frames.clear();
-            frames.extend(recording.capture.frames(row.traceback));
+            frames.extend(stacks.frames(end));
             for ((keyed, met), (keys, _)) in all.iter_mut().zip(groups) {
-                for (depth, &location) in frames.iter().enumerate() {
-                    let key = keys[location as usize] as usize;
-                    let place = key * width..(key + 1) * width;
+                for (depth, &place) in frames.iter().enumerate() {
+                    let key = keys[place as usize] as usize;
+                    let sums = key * width..(key + 1) * width;
                     if depth == 0 {
-                        add_all(&mut keyed.own[place.clone()], &amounts);
+                        add_all(&mut keyed.own[sums.clone()], amounts);
                     }
                     if met[key] != number {
                         met[key] = number;
-                        add_all(&mut keyed.total[place], &amounts);
+                        add_all(&mut keyed.total[sums], amounts);
                     }
                 }
             }
@@ -227,32 +256,31 @@ impl Keyed {
     }
 
     /// Allocated there.
-    pub fn own(&self, key: usize, measure: usize) -> Sum {
+    pub fn own(&self, key: usize, measure: usize) -> Amount {
         self.own[key * self.width + measure]
     }
 
     /// Allocated there and in all that was called from there.
-    pub fn total(&self, key: usize, measure: usize) -> Sum {
+    pub fn total(&self, key: usize, measure: usize) -> Amount {
         self.total[key * self.width + measure]
     }
 }
 
-/// Numbers for what the locations of a capture have in common.
+/// Numbers for what the places of stacks have in common.
 pub struct Grouping<K> {
-    /// By location.
+    /// By place.
     pub keys: Vec<u32>,
     /// By number.
     pub names: Vec<K>,
 }
 
 impl<K: Copy + Eq + Hash> Grouping<K> {
-    /// Locations for which `name` is the same have the same number.
-    pub fn of(capture: &Capture, name: impl Fn(&wrasse_capture::Location) -> K) -> Self {
+    /// Places for which `name` is the same have the same number.
+    pub fn of(stacks: &Stacks<'_>, name: impl Fn(&Place) -> K) -> Self {
         let mut numbers: HashMap<K, u32> = HashMap::new();
         let mut names = Vec::new();
-        let locations = capture.locations().iter();
-        let keys = locations.map(|location| {
-            let name = name(location);
+        let keys = stacks.places.iter().map(|place| {
+            let name = name(place);
             *numbers.entry(name).or_insert_with(|| {
                 names.push(name);
                 names.len() as u32 - 1

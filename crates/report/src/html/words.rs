@@ -4,7 +4,7 @@ use wrasse_capture::Ending;
 
 use super::calls::Calls;
 use crate::look::Looks;
-use crate::recording::Recording;
+use crate::recording::{Recording, Row};
 use crate::text::printable;
 use crate::units::{count, duration, size};
 
@@ -12,11 +12,13 @@ use crate::units::{count, duration, size};
 const PEAK: usize = 0;
 const LIVE: usize = 1;
 
-fn seconds(nanoseconds: u64) -> String {
+/// Nanoseconds, for people.
+pub fn seconds(nanoseconds: u64) -> String {
     duration(nanoseconds as f64 / 1e9)
 }
 
-fn percent(part: u64, whole: u64) -> String {
+/// A part of a whole.
+pub fn percent(part: u64, whole: u64) -> String {
     format!("{:.0} %", part as f64 * 100.0 / whole.max(1) as f64)
 }
 
@@ -125,6 +127,15 @@ fn memory(recording: &Recording, words: &mut Vec<String>) {
     words.push(text);
 }
 
+/// A line, with its function.
+pub fn place(calls: &Calls, [file, function, line, _]: [u32; 4]) -> String {
+    let file = &calls.strings[file as usize];
+    match function.checked_sub(1) {
+        Some(function) => format!("{file}:{line} (in {})", calls.strings[function as usize]),
+        None => format!("{file}:{line}"),
+    }
+}
+
 /// Where most of a measure was allocated.
 fn lines(calls: &Calls, measure: usize, when: &str, words: &mut Vec<String>) {
     let top = calls.top(0, measure);
@@ -132,12 +143,7 @@ fn lines(calls: &Calls, measure: usize, when: &str, words: &mut Vec<String>) {
     let Some((name, bytes)) = top.first() else {
         return;
     };
-    let [file, function, line] = *name;
-    let file = &calls.strings[file as usize];
-    let place = match function.checked_sub(1) {
-        Some(function) => format!("{file}:{line} (in {})", calls.strings[function as usize]),
-        None => format!("{file}:{line}"),
-    };
+    let place = place(calls, *name);
     let mut text = format!(
         "The line that held most {when} is {place}: {}, {}.",
         size(*bytes),
@@ -161,7 +167,13 @@ fn lines(calls: &Calls, measure: usize, when: &str, words: &mut Vec<String>) {
 }
 
 fn shortened(recording: &Recording, calls: &Calls, words: &mut Vec<String>) {
-    let bytes = calls.shortened[PEAK];
+    let cut = |row: &&Row| recording.capture.is_shortened(row.traceback);
+    let bytes: u64 = recording
+        .rows
+        .iter()
+        .filter(cut)
+        .map(|row| row.peak.bytes)
+        .sum();
     if bytes > 0 {
         words.push(format!(
             "{} of the peak come from tracebacks with more than the {} frames that were kept: their oldest callers are missing in the flame graph (wrasse run --trace=N keeps more).",
