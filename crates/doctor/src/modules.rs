@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use wrasse_source::Module;
 
+use crate::observations::Observations;
 use crate::text_file;
 
 thread_local! {
@@ -23,6 +24,21 @@ pub fn read(file: &str) -> Option<Rc<Module>> {
         });
         entry.clone()
     })
+}
+
+/// Does the program read what `function` adds to `container` when all of it has been
+/// added, and only then? See [`wrasse_source::is_result`].
+pub fn is_result(observations: &Observations, container: &str, function: &str) -> bool {
+    let adder = match function.rsplit('.').next() {
+        // A class is called by its own name.
+        Some("__init__") => function.rsplit('.').nth(1).unwrap_or(function),
+        Some(last) => last,
+        None => function,
+    };
+    let files = observations.sources.iter();
+    let modules: Vec<_> = files.filter_map(|file| read(file)).collect();
+    let modules: Vec<&Module> = modules.iter().map(|module| &**module).collect();
+    wrasse_source::is_result(&modules, container, adder)
 }
 
 /// Are both the same file, by whatever path?

@@ -15,12 +15,14 @@ mod w301;
 mod w302;
 mod w303;
 mod w304;
+mod w305;
 mod w401;
 mod w402;
 mod w501;
 mod w502;
 mod w503;
 mod w504;
+mod w505;
 mod w601;
 mod w602;
 mod w603;
@@ -42,12 +44,14 @@ pub const ALL: &[&Rule] = &[
     &w302::RULE,
     &w303::RULE,
     &w304::RULE,
+    &w305::RULE,
     &w401::RULE,
     &w402::RULE,
     &w501::RULE,
     &w502::RULE,
     &w503::RULE,
     &w504::RULE,
+    &w505::RULE,
     &w601::RULE,
     &w602::RULE,
     &w603::RULE,

@@ -5,6 +5,7 @@
 //! the process that started this one.
 
 mod built_lists;
+mod closures;
 mod collections;
 mod garbage;
 pub mod growth;
@@ -16,6 +17,7 @@ mod lines;
 pub mod looks;
 mod shapes;
 mod sources;
+mod tuples;
 mod waste;
 
 use std::path::{Path, PathBuf};

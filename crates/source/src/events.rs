@@ -74,6 +74,8 @@ pub struct Extent {
     pub first_line: u32,
     /// The last line.
     pub last_line: u32,
+    /// It is run over and over.
+    pub is_loop: bool,
 }
 
 /// The blocks that something is in, outermost first.
@@ -92,7 +94,9 @@ pub enum Fate {
     Argument(String, Position),
     /// It is an argument of something else, which may keep or change it.
     Given,
-    /// It is looked at: its length, its truth, an item.
+    /// Its length or its truth is asked for, and nothing else.
+    Measured,
+    /// It is looked at: printed, compared, computed with.
     Read,
     /// Anything else.
     Other,

@@ -17,6 +17,7 @@ mod effects;
 mod events;
 mod lifetimes;
 mod lists;
+mod results;
 mod walk;
 
 use std::collections::{HashMap, HashSet};
@@ -38,6 +39,14 @@ impl std::fmt::Display for Unreadable {
 }
 
 impl std::error::Error for Unreadable {}
+
+/// Is what `adder`, a function, adds to `container` read when all of it has been
+/// added, and not before? The container is a variable or attribute of this name in
+/// one of the program's modules. Then it is what the program is there to compute.
+pub fn is_result(modules: &[&Module], container: &str, adder: &str) -> bool {
+    let all: Vec<&Facts> = modules.iter().map(|module| &module.facts).collect();
+    results::is_result(&all, container, adder)
+}
 
 /// One module's source, read.
 pub struct Module {
@@ -74,6 +83,18 @@ impl Module {
     /// as uses at any time.
     pub fn is_unused_from(&self, first_line: u32, name: &str, line: u32) -> bool {
         lifetimes::is_unused_from(&self.facts, first_line, name, line)
+    }
+
+    /// The same of a variable that functions written in that function use, if none
+    /// of these exists any more: can none be made that uses it again?
+    pub fn is_shared_unused_from(&self, first_line: u32, name: &str, line: u32) -> bool {
+        lifetimes::is_shared_unused_from(&self.facts, first_line, name, line)
+    }
+
+    /// Does the function (or lambda) whose code begins at `first_line` use a variable
+    /// of a function around it only for its length or its truth?
+    pub fn only_measures(&self, first_line: u32, name: &str) -> bool {
+        lifetimes::only_measures(&self.facts, first_line, name)
     }
 
     /// The last line before `line` that uses the variable.

@@ -73,6 +73,62 @@ pub fn is_unused_from(facts: &Facts, first_line: u32, name: &str, line: u32) -> 
     is_bound
 }
 
+/// See [`crate::Module::is_shared_unused_from`].
+pub fn is_shared_unused_from(facts: &Facts, first_line: u32, name: &str, line: u32) -> bool {
+    let Some(scope) = scope_at(facts, first_line).filter(|scope| facts.is_own(*scope, name)) else {
+        return false;
+    };
+    if facts.named_calls.iter().any(|call| call.act == Act::Peeks) {
+        return false;
+    }
+    let mut from = line;
+    for id in loops_around(facts, scope, line) {
+        from = from.min(facts.blocks[id].first_line);
+    }
+    facts.events_of(scope, name).iter().all(|event| {
+        let mut at = event.line;
+        let mut inner = event.scope;
+        // An inner function can be made anew only where it is written.
+        while inner != scope {
+            at = facts.scopes[inner].first_line;
+            match facts.scopes[inner].parent {
+                Some(parent) => inner = parent,
+                None => return false,
+            }
+        }
+        at < from
+    })
+}
+
+/// See [`crate::Module::only_measures`].
+pub fn only_measures(facts: &Facts, first_line: u32, name: &str) -> bool {
+    let is_here = |id: &ScopeId| {
+        let scope = &facts.scopes[*id];
+        *id != 0 && scope.first_line == first_line && !scope.is_class
+    };
+    let mut is_used = false;
+    for id in (0..facts.scopes.len()).filter(is_here) {
+        let owner = facts.owner(id, name);
+        if owner == id || owner == 0 {
+            continue;
+        }
+        for event in facts.events_of(owner, name) {
+            let mut inner = Some(event.scope);
+            while inner.is_some_and(|inner| inner != id) {
+                inner = inner.and_then(|inner| facts.scopes[inner].parent);
+            }
+            if inner.is_none() {
+                continue;
+            }
+            if !event.via.is_empty() || event.what != What::Load(Fate::Measured) {
+                return false;
+            }
+            is_used = true;
+        }
+    }
+    is_used && !facts.named_calls.iter().any(|call| call.act == Act::Peeks)
+}
+
 /// The loops of a scope that a line is in. A loop is the scope's if anything
 /// that the scope does is in it.
 fn loops_around(facts: &Facts, scope: ScopeId, line: u32) -> Vec<usize> {

@@ -189,7 +189,7 @@ impl Search<'_> {
                 found.name = None;
                 Some(found)
             }
-            Fate::Given | Fate::Read | Fate::Other => None,
+            Fate::Given | Fate::Measured | Fate::Read | Fate::Other => None,
         }
     }
 

@@ -132,6 +132,7 @@ impl Walk {
             end: u32::MAX,
             first_line,
             last_line,
+            is_loop: kind == BlockKind::Loop,
         });
         self.path.push(Block { id, kind });
         act(self);

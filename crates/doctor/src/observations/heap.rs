@@ -21,6 +21,8 @@ pub enum HolderKind {
     DefaultArgument,
     /// A `functools.lru_cache` or `functools.cache`.
     Cache,
+    /// A function's variable that functions written in it use.
+    Closure,
 }
 
 /// A name that alone keeps memory alive: without it, the bytes were free.
@@ -50,6 +52,14 @@ pub struct Held {
     /// Of a cache: how often it was asked in vain and with success, and whether it
     /// has a largest size.
     pub cache: Option<CacheUse>,
+    /// Of a closure's variable that only functions hold: the lines at which their
+    /// code begins, how many variables of this name there are, and the path from a
+    /// root to the one that keeps most.
+    pub users: Vec<u32>,
+    /// See `users`.
+    pub count: u64,
+    /// See `users`.
+    pub path: String,
 }
 
 /// How a cache was used.
@@ -82,7 +92,7 @@ pub struct Instances {
     pub slots_bytes: u64,
 }
 
-/// Equal strings that are objects of their own.
+/// Equal strings or tuples that are objects of their own.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Duplicates {
@@ -96,6 +106,14 @@ pub struct Duplicates {
     pub different: u64,
     /// One of them, shortened.
     pub example: String,
+}
+
+impl Duplicates {
+    /// Whether there are many copies of few: else sharing costs as much as it saves.
+    #[must_use]
+    pub fn is_worth_sharing(&self) -> bool {
+        self.count >= 2 * self.different
+    }
 }
 
 /// A container with room for far more than it holds.
@@ -150,6 +168,8 @@ pub struct Heap {
     pub instances: Vec<Instances>,
     /// Copies of strings.
     pub duplicates: Vec<Duplicates>,
+    /// Copies of tuples, with what only they hold.
+    pub tuples: Vec<Duplicates>,
     /// Containers with too much room.
     pub oversized: Vec<Oversized>,
     /// Lists of numbers.

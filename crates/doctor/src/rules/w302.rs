@@ -65,9 +65,11 @@ fn found(observations: &Observations) -> Vec<Found<'_>> {
             continue;
         };
         let found = match held.kind {
-            HolderKind::Global | HolderKind::ClassAttribute => container(held, &module),
+            HolderKind::Global | HolderKind::ClassAttribute => {
+                container(held, &module, observations)
+            }
             HolderKind::Cache => cache(held, &module).map(|finding| (true, finding)),
-            HolderKind::Local | HolderKind::DefaultArgument => None,
+            HolderKind::Local | HolderKind::DefaultArgument | HolderKind::Closure => None,
         };
         all.extend(found.map(|(is_cache, finding)| Found {
             name: short(&held.name),
@@ -79,10 +81,12 @@ fn found(observations: &Observations) -> Vec<Found<'_>> {
 }
 
 /// And whether it is asked before it is added to.
-fn container(held: &Held, module: &Module) -> Option<(bool, Finding)> {
+fn container(held: &Held, module: &Module, observations: &Observations) -> Option<(bool, Finding)> {
     let growing = module.growing();
     let growth = growing.get(&held.name)?;
-    if growth.is_read && !growth.is_cache {
+    if growth.is_read && !growth.is_cache
+        || modules::is_result(observations, short(&held.name), &growth.function)
+    {
         return None;
     }
     let mut finding = RULE.finding(&held.file, growth.added_at);

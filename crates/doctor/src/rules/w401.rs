@@ -3,6 +3,7 @@
 use wrasse_report::units::{count, duration, size};
 
 use crate::finding::Finding;
+use crate::modules;
 use crate::observations::{GrowthPoint, LineGrowth, Observations};
 use crate::quantity::Quantity;
 use crate::rule::Rule;
@@ -48,6 +49,7 @@ fn check(observations: &Observations) -> Vec<Finding> {
             && is_late(&line.bytes, &growth.looks)
             && is_held_for_good(line, observations)
             && !is_cached(line)
+            && !is_result(line, observations)
     });
     lines
         .map(|line| finding(line, &growth.looks, observations))
@@ -67,6 +69,37 @@ fn is_held_for_good(line: &LineGrowth, observations: &Observations) -> bool {
     line.is_global
         && running.first().is_some_and(|function| !is_module(function))
         && line.holders.iter().any(was_there)
+}
+
+/// Whether the program reads what it collects there when all of it is collected, and
+/// only then: growing is what it is for.
+fn is_result(line: &LineGrowth, observations: &Observations) -> bool {
+    let own = observations.own_line(&line.frames);
+    let place = line.frames.iter().position(|frame| Some(frame) == own);
+    let Some(function) = place.and_then(|place| line.functions.get(place)) else {
+        return false;
+    };
+    containers(&line.path)
+        .iter()
+        .any(|name| modules::is_result(observations, name, function))
+}
+
+/// The variables and attributes on a path that have items.
+fn containers(path: &str) -> Vec<&str> {
+    let steps: Vec<&str> = path.split(" → ").collect();
+    let mut found = Vec::new();
+    for (at, step) in steps.iter().enumerate() {
+        let name = step.split(['[', ' ']).next().unwrap_or(step);
+        let is_followed_by_item = steps
+            .get(at + 1)
+            .is_some_and(|next| next.contains(['[', '(']));
+        if let Some((_, last)) = name.rsplit_once('.')
+            && (step.contains('[') || is_followed_by_item)
+        {
+            found.push(last);
+        }
+    }
+    found
 }
 
 /// Whether it grew all the time once start-up was over.
@@ -149,7 +182,21 @@ fn finding(line: &LineGrowth, looks: &[GrowthPoint], observations: &Observations
 
 #[cfg(test)]
 mod tests {
-    use super::is_steady;
+    use super::{containers, is_steady};
+
+    #[test]
+    fn containers_on_a_path_have_names() {
+        assert_eq!(containers("app.index['a b'] → list[0]"), ["index"]);
+        assert_eq!(
+            containers("app.state → App.sessions → dict['x → y'] → Session.user"),
+            ["sessions"]
+        );
+        assert_eq!(
+            containers("Bus.listeners → list[3] → method (self)"),
+            ["listeners"]
+        );
+        assert!(containers("C code").is_empty());
+    }
 
     #[test]
     fn growth_must_go_on_to_the_end() {

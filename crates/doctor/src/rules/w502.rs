@@ -22,7 +22,7 @@ fn check(observations: &Observations) -> Vec<Finding> {
     let needless = costly(observations);
     let mut findings = Vec::new();
     for each in &observations.heap.duplicates {
-        if each.count < 2 * each.different || needless.iter().any(|list| list.is_from(&each.line)) {
+        if !each.is_worth_sharing() || needless.iter().any(|list| list.is_from(&each.line)) {
             continue;
         }
         let mut finding = RULE.finding(&each.line.file, each.line.line);

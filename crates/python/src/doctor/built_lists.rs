@@ -37,7 +37,7 @@ const ITEMS: usize = 24;
 /// Iterators over lists and tuples: how far they are, and over what.
 const ITERATOR: (usize, usize) = (16, 24);
 /// In front of each object that the collector may track.
-const GC_HEAD: usize = 16;
+pub const GC_HEAD: usize = 16;
 /// Variables of a module that are looked at.
 const VARIABLES: usize = 2000;
 /// Shorter tuples are not looked at: most are no collections.

@@ -45,6 +45,7 @@ struct Found {
     held: HashMap<(HolderKind, String, u32, String), Held>,
     instances: HashMap<(String, String), Instances>,
     duplicates: HashMap<Line, Duplicates>,
+    tuples: HashMap<Line, Duplicates>,
     oversized: HashMap<(Line, String), Oversized>,
     numbers: HashMap<Line, (Numbers, usize)>,
 }
@@ -151,6 +152,10 @@ impl Found {
             let old = self.duplicates.entry(each.line.clone()).or_default();
             keep_larger(old, each, |a| a.bytes);
         }
+        for each in waste.tuples {
+            let old = self.tuples.entry(each.line.clone()).or_default();
+            keep_larger(old, each, |a| a.bytes);
+        }
         for each in waste.oversized {
             let key = (each.line.clone(), each.type_name.clone());
             let old = self.oversized.entry(key).or_default();
@@ -172,6 +177,7 @@ impl Found {
             held: self.held.into_values().collect(),
             instances: self.instances.into_values().collect(),
             duplicates: self.duplicates.into_values().collect(),
+            tuples: self.tuples.into_values().collect(),
             oversized: self.oversized.into_values().collect(),
             numbers: self.numbers.into_values().map(|(each, _)| each).collect(),
         };
@@ -180,6 +186,7 @@ impl Found {
         heap.instances
             .sort_by(|a, b| (&a.file, &a.class).cmp(&(&b.file, &b.class)));
         heap.duplicates.sort_by(|a, b| a.line.cmp(&b.line));
+        heap.tuples.sort_by(|a, b| a.line.cmp(&b.line));
         heap.oversized.sort_by(|a, b| a.line.cmp(&b.line));
         heap.numbers.sort_by(|a, b| a.line.cmp(&b.line));
         heap

@@ -1,5 +1,6 @@
 //! Names that alone keep memory alive: variables of modules and functions,
-//! attributes of classes, default values, caches.
+//! attributes of classes, default values, caches, and (`closures.rs`) what functions
+//! share.
 //!
 //! A name alone keeps what its namespace dominates by way of it: nothing else in
 //! the heap leads there.
@@ -13,13 +14,14 @@ use wrasse_doctor::Observations;
 use wrasse_doctor::observations::{CacheUse, Held, HolderKind};
 use wrasse_graph::Dominators;
 
+use super::closures;
 use super::sources;
 use crate::heap_graph::names::{self, each_module, text};
 use crate::heap_graph::stack::Place;
 use crate::heap_graph::{Failure, Picture};
 
 /// Less than this is not told.
-const SMALLEST: u64 = 64 << 10;
+pub const SMALLEST: u64 = 64 << 10;
 
 /// The program's own modules.
 pub struct Owners {
@@ -87,13 +89,17 @@ pub struct Holder {
     cache: *mut PyObject,
 }
 
-struct Search<'a> {
-    picture: &'a mut Picture,
-    owners: &'a Owners,
+/// The search for holders in one picture.
+pub struct Search<'a> {
+    /// The heap.
+    pub picture: &'a mut Picture,
+    /// Who is the program.
+    pub owners: &'a Owners,
+    /// What was found.
+    pub found: Vec<Holder>,
     tree: Dominators,
     places: Vec<u32>,
     retained: Vec<u64>,
-    found: Vec<Holder>,
     traced: u64,
 }
 
@@ -130,6 +136,7 @@ pub unsafe fn find(
             search.module(*dict, file);
         }
         search.locals();
+        closures::find(&mut search)?;
     }
     Ok(search.found)
 }
@@ -141,7 +148,7 @@ impl Search<'_> {
     }
 
     /// The bytes that go if `holder` lets go of `object`.
-    unsafe fn kept(&mut self, holder: Option<*mut PyObject>, object: *mut PyObject) -> u64 {
+    pub unsafe fn kept(&mut self, holder: Option<*mut PyObject>, object: *mut PyObject) -> u64 {
         let above = match holder {
             Some(holder) => self.place(holder).unwrap_or(usize::MAX),
             None => 0,
@@ -158,7 +165,8 @@ impl Search<'_> {
         }
     }
 
-    unsafe fn add(&mut self, mut held: Held, object: *mut PyObject) {
+    /// Takes a holder of `object` in, if it keeps enough.
+    pub unsafe fn add(&mut self, mut held: Held, object: *mut PyObject) {
         if held.bytes < SMALLEST {
             return;
         }
@@ -341,7 +349,7 @@ unsafe fn each_item(dict: *mut PyObject, mut visit: impl FnMut(*mut PyObject, *m
 }
 
 /// The items of a container; 0 of anything else.
-unsafe fn length(object: *mut PyObject) -> u64 {
+pub unsafe fn length(object: *mut PyObject) -> u64 {
     // SAFETY: a live object; these types count without running Python.
     let length = unsafe {
         if PyList_Check(object) != 0 || PyTuple_Check(object) != 0 {
@@ -358,7 +366,7 @@ unsafe fn length(object: *mut PyObject) -> u64 {
 }
 
 /// A number that is a code object's attribute.
-unsafe fn number(code: *mut PyObject, name: &CStr) -> i64 {
+pub unsafe fn number(code: *mut PyObject, name: &CStr) -> i64 {
     // SAFETY: a live code object, whose attributes are read by C functions.
     unsafe {
         let value = PyObject_GetAttrString(code, name.as_ptr());

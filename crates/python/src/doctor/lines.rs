@@ -30,6 +30,12 @@ pub fn of_block(block: usize) -> Option<Line> {
     Some(line(tracer.locations(), *innermost))
 }
 
+/// The traceback of a live block.
+pub fn traceback_of_block(block: usize) -> Option<TracebackId> {
+    let state = hooks::state();
+    Some(state.as_ref()?.tracer.block(block)?.traceback)
+}
+
 fn line(locations: &Locations, location: LocationId) -> Line {
     let (file, line) = locations.resolve(location);
     Line {

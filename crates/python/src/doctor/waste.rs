@@ -1,5 +1,5 @@
-//! Objects that could be smaller: instances with a `__dict__`, equal strings,
-//! containers with too much room, lists of numbers.
+//! Objects that could be smaller: instances with a `__dict__`, equal strings and
+//! tuples, containers with too much room, lists of numbers.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
@@ -10,6 +10,7 @@ use wrasse_graph::{Node, Paths};
 
 use super::held::Owners;
 use super::lines;
+use super::tuples::Tuples;
 use crate::heap_graph::edge::{namespace, values_size};
 use crate::heap_graph::names::short;
 use crate::heap_graph::path::Words;
@@ -42,6 +43,8 @@ pub struct Waste {
     pub instances: Vec<Instances>,
     /// By line.
     pub duplicates: Vec<Duplicates>,
+    /// By line.
+    pub tuples: Vec<Duplicates>,
     /// By line.
     pub oversized: Vec<Oversized>,
     /// Each with what it is recognized by at the next look.
@@ -77,12 +80,17 @@ pub unsafe fn find(picture: &mut Picture, owners: &Owners) -> Result<Waste, Fail
     unsafe {
         INSTANCE.prepare();
         let objects: Vec<_> = search.picture.objects().collect();
+        let mut tuples = Tuples::default();
+        objects.iter().for_each(|object| tuples.add(*object));
+        let (tuples, copies) = tuples.duplicates(search.picture, owners);
         for (node, object) in search.picture.graph.nodes().zip(objects) {
             search.string(object);
+            // What only a needless tuple holds goes with it.
+            let is_copy = copies.binary_search(&(object as usize)).is_ok();
             let (strings, picture) = (&mut search.strings, &*search.picture);
             referents(object, &mut |target| {
                 // Nodes have their own turn.
-                if PyUnicode_CheckExact(target) != 0 && picture.node(target).is_none() {
+                if !is_copy && PyUnicode_CheckExact(target) != 0 && picture.node(target).is_none() {
                     strings.add(target);
                 }
             });
@@ -95,7 +103,9 @@ pub unsafe fn find(picture: &mut Picture, owners: &Owners) -> Result<Waste, Fail
                 search.set(node, object);
             }
         }
-        search.done()
+        let mut waste = search.done()?;
+        waste.tuples = tuples;
+        Ok(waste)
     }
 }
 
@@ -366,7 +376,7 @@ struct Same {
 impl Strings {
     unsafe fn add(&mut self, string: *mut PyObject) {
         // SAFETY: a live `str`.
-        let hash = unsafe { hash(string) };
+        let hash = unsafe { hash_of_text(string) };
         if hash & self.mask != 0 {
             return;
         }
@@ -400,7 +410,7 @@ impl Strings {
                 entry.line = line;
                 entry.count += scale;
                 // SAFETY: a live `str`, whose size its own function tells.
-                entry.bytes += scale * unsafe { size(*string) };
+                entry.bytes += scale * unsafe { size_of_text(*string) };
                 if is_first {
                     entry.different += scale;
                     is_first = false;
@@ -418,7 +428,10 @@ impl Strings {
 }
 
 /// What a string's characters come to.
-unsafe fn hash(string: *mut PyObject) -> u64 {
+///
+/// # Safety
+/// A live `str`; so for its size.
+pub unsafe fn hash_of_text(string: *mut PyObject) -> u64 {
     // SAFETY: a live `str`, all of which have their characters in one block.
     unsafe {
         let length = PyUnicode_GET_LENGTH(string) as usize;
@@ -430,7 +443,7 @@ unsafe fn hash(string: *mut PyObject) -> u64 {
 }
 
 /// As `sys.getsizeof` says.
-unsafe fn size(string: *mut PyObject) -> u64 {
+pub unsafe fn size_of_text(string: *mut PyObject) -> u64 {
     // SAFETY: as above.
     unsafe {
         let length = PyUnicode_GET_LENGTH(string) as u64;

@@ -160,6 +160,9 @@ impl Walk {
             };
             let argument_fate = match role {
                 _ if argument.is_starred_expr() => Fate::Given,
+                Some(Role::Looks) if matches!(full_name.as_deref(), Some("len" | "bool")) => {
+                    Fate::Measured
+                }
                 Some(Role::Looks) => Fate::Read,
                 Some(Role::Passes) => match &fate {
                     Fate::Iterated(consumer) => Fate::Iterated(*consumer),

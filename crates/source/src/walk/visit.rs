@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use ruff_python_ast::visitor::{self, Visitor};
-use ruff_python_ast::{CmpOp, ExceptHandler, Expr, Pattern, Stmt};
+use ruff_python_ast::{CmpOp, ExceptHandler, Expr, Pattern, Stmt, UnaryOp};
 use ruff_text_size::{Ranged, TextRange};
 
 use super::Walk;
@@ -61,17 +61,17 @@ impl<'a> Visitor<'a> for Walk {
                 let end = each.body.last().map_or(each.end(), |last| last.end());
                 let range = TextRange::new(each.start(), end);
                 self.inside(BlockKind::Loop, range, |walk| {
-                    walk.value(&each.test, Fate::Read);
+                    walk.value(&each.test, Fate::Measured);
                     walk.visit_body(&each.body);
                 });
                 self.body(BlockKind::Branch, &each.orelse);
             }
             Stmt::If(each) => {
-                self.value(&each.test, Fate::Read);
+                self.value(&each.test, Fate::Measured);
                 self.body(BlockKind::Branch, &each.body);
                 for clause in &each.elif_else_clauses {
                     if let Some(test) = &clause.test {
-                        self.value(test, Fate::Read);
+                        self.value(test, Fate::Measured);
                     }
                     self.body(BlockKind::Branch, &clause.body);
                 }
@@ -207,7 +207,7 @@ impl<'a> Visitor<'a> for Walk {
             }
             Stmt::Expr(each) => self.value(&each.value, Fate::Read),
             Stmt::Assert(each) => {
-                self.value(&each.test, Fate::Read);
+                self.value(&each.test, Fate::Measured);
                 if let Some(message) = &each.msg {
                     self.value(message, Fate::Read);
                 }
@@ -262,7 +262,7 @@ impl<'a> Visitor<'a> for Walk {
                 });
             }
             Expr::If(each) => {
-                self.value(&each.test, Fate::Read);
+                self.value(&each.test, Fate::Measured);
                 self.inside(BlockKind::Branch, each.body.range(), |walk| {
                     walk.value(&each.body, Fate::Other);
                 });
@@ -281,7 +281,13 @@ impl<'a> Visitor<'a> for Walk {
                     });
                 }
             }
-            Expr::UnaryOp(each) => self.value(&each.operand, Fate::Read),
+            Expr::UnaryOp(each) => {
+                let fate = match each.op {
+                    UnaryOp::Not => Fate::Measured,
+                    _ => Fate::Read,
+                };
+                self.value(&each.operand, fate);
+            }
             Expr::BinOp(each) => {
                 self.value(&each.left, Fate::Read);
                 self.value(&each.right, Fate::Read);
