@@ -136,6 +136,8 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="wrasse-", ignore_cleanup_errors=True) as directory:
         shell = NotebookShell.start(directory, recorder)
         error = _run_cells(notebook, shell, recorder)
+        # IPython forgets all names when it ends.
+        _core.look()
     if output is not None:
         failure = _write(notebook, output)
         if failure is not None:

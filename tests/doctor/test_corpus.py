@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
 import subprocess
 import sys
-import tokenize
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 HERE = Path(__file__).parent
-PROGRAMS = sorted(path for path in HERE.glob("*.py") if path.name != "test_corpus.py")
+NOTEBOOKS = ".cells"
+PROGRAMS = sorted(
+    path
+    for path in HERE.iterdir()
+    if path.suffix in {".py", NOTEBOOKS} and path.name != "test_corpus.py"
+)
 EXPECT = re.compile(r"#\s*expect:\s*(W\d+)(?:\s+(bytes|ms)~=(.+))?$")
 TOLERANCE = 0.10
 
 
 @dataclass(frozen=True)
 class Defect:
-    line: int
+    place: str
     code: str
     kind: str | None
     amount: float
@@ -38,16 +41,55 @@ class Score:
 SCORES: dict[str, Score] = {}
 
 
+def place(cell: int, line: int) -> str:
+    """A line, of a cell where there are cells."""
+    return f"cell {cell}, line {line}" if cell else f"line {line}"
+
+
+def place_of(finding: dict[str, object]) -> str:
+    """Where a finding is."""
+    cell = re.search(r"\.ipynb:cell (\d+)$", str(finding["file"]))
+    return place(int(cell[1]) if cell else 0, int(str(finding["line"])))
+
+
+def notebook(path: Path, directory: Path) -> Path:
+    """The notebook whose cells are in `path`, each behind a line `# %%`."""
+    sources = re.split(r"^# %%\n", path.read_text(), flags=re.MULTILINE)[1:]
+    cells = [
+        {
+            "cell_type": "code",
+            "execution_count": None,
+            "metadata": {},
+            "outputs": [],
+            "source": each,
+        }
+        for each in sources
+    ]
+    made = directory / f"{path.stem}.ipynb"
+    made.write_text(
+        json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 4})
+    )
+    return made
+
+
 def planted(path: Path) -> list[Defect]:
     """The defects that a program's comments name. Names in amounts are the program's own constants."""
     found = []
     text = path.read_text()
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        match = EXPECT.search(token.string) if token.type == tokenize.COMMENT else None
+    cell, above = 0, 0
+    for number, line in enumerate(text.splitlines(), 1):
+        if path.suffix == NOTEBOOKS and line.startswith("# %%"):
+            cell, above = cell + 1, number
+        match = EXPECT.search(line)
         if match:
             code, kind, amount = match.groups()
             found.append(
-                Defect(token.start[0], code, kind, evaluate(amount, text) if amount else 0.0)
+                Defect(
+                    place(cell, number - above),
+                    code,
+                    kind,
+                    evaluate(amount, text) if amount else 0.0,
+                )
             )
     return found
 
@@ -84,6 +126,9 @@ def evaluate(amount: str, text: str) -> float:
 
 def examine(path: Path, tmp_path: Path) -> list[dict[str, object]]:
     result = tmp_path / "findings.json"
+    if path.suffix == NOTEBOOKS:
+        pytest.importorskip("IPython")
+        path = notebook(path, tmp_path)
     environment = {key: value for key, value in os.environ.items() if not key.startswith("WRASSE")}
     command = [
         sys.executable,
@@ -111,10 +156,12 @@ def test_program(path: Path, tmp_path: Path) -> None:
     left = list(findings)
     for defect in expected:
         score = SCORES.setdefault(defect.code, Score())
-        here = [each for each in left if (each["line"], each["code"]) == (defect.line, defect.code)]
+        here = [
+            each for each in left if (place_of(each), each["code"]) == (defect.place, defect.code)
+        ]
         if not here:
             score.missed += 1
-            problems.append(f"line {defect.line}: {defect.code} was not found")
+            problems.append(f"{defect.place}: {defect.code} was not found")
             continue
         left.remove(here[0])
         score.found += 1
@@ -123,11 +170,11 @@ def test_program(path: Path, tmp_path: Path) -> None:
             assert isinstance(measured, (int, float))
             if abs(measured - defect.amount) > TOLERANCE * defect.amount:
                 problems.append(
-                    f"line {defect.line}: {defect.code} says {measured:,}, the truth is {defect.amount:,.0f}"
+                    f"{defect.place}: {defect.code} says {measured:,}, the truth is {defect.amount:,.0f}"
                 )
     for each in left:
         SCORES.setdefault(str(each["code"]), Score()).wrong += 1
-        problems.append(f"line {each['line']}: {each['code']} is no defect: {each['message']}")
+        problems.append(f"{place_of(each)}: {each['code']} is no defect: {each['message']}")
     assert not problems, "\n".join(problems)
 
 

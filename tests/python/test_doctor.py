@@ -46,6 +46,21 @@ def leaky(tmp_path: Path) -> Path:
     return path
 
 
+def notebook(source: str) -> str:
+    """A notebook with these cells, each behind a line `# %%`."""
+    cells = [
+        {
+            "cell_type": "code",
+            "execution_count": None,
+            "metadata": {},
+            "outputs": [],
+            "source": each,
+        }
+        for each in source.split("# %%\n")[1:]
+    ]
+    return json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 4})
+
+
 def findings(
     tmp_path: Path, program: Path, *options: Argument
 ) -> tuple[Result, list[dict[str, Any]]]:
@@ -61,12 +76,15 @@ def findings(
 @pytest.mark.parametrize("code", codes())
 def test_the_examples_of_each_rule_are_true(tmp_path: Path, code: str) -> None:
     text = wrasse("explain", code).out
+    is_notebook = "# %%" in text
+    if is_notebook:
+        pytest.importorskip("IPython")
     before, after = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     # What takes time takes less on a faster machine.
     (tmp_path / "pyproject.toml").write_text("[tool.wrasse.thresholds]\nW6 = '10ms'\n")
     for source, expected in ((before, True), (after, False)):
-        program = tmp_path / "example.py"
-        program.write_text(source)
+        program = tmp_path / ("example.ipynb" if is_notebook else "example.py")
+        program.write_text(notebook(source) if is_notebook else source)
         result, found = findings(tmp_path, program)
         of_rule = [each for each in found if each["code"] == code]
         assert bool(of_rule) is expected, result.err
@@ -74,7 +92,31 @@ def test_the_examples_of_each_rule_are_true(tmp_path: Path, code: str) -> None:
         for finding in of_rule:
             assert finding["bytes"] or finding["milliseconds"]
             assert finding["evidence"] and finding["fix"]
-            assert finding["file"].endswith("example.py")
+            name = finding["file"].rpartition("/")[2]
+            assert name.startswith(program.name), finding["file"]
+
+
+def test_code_of_the_command_line_is_read(tmp_path: Path) -> None:
+    code = """\
+def total(count):
+    return sum([number * 3 for number in range(count)])
+print(total(200_000))
+rows = [str(number) * 3 for number in range(100_000)]
+print(len(rows))
+more = []
+for number in range(200_000):
+    more.append(str(number) + "!")
+print(more[0], more[-1])
+"""
+    target = tmp_path / "findings.json"
+    result = wrasse("doctor", "--json", target, "-c", code)
+    found = json.loads(target.read_text())["findings"]
+    places = {(each["code"], each["file"], each["line"]) for each in found}
+    assert places == {("W201", "<string>", 2), ("W301", "<string>", 4)}, result.err
+    silent = code.replace("(count)])", "(count)])  # wrasse: ignore[W201]")
+    wrasse("doctor", "--json", target, "-c", silent)
+    found = json.loads(target.read_text())["findings"]
+    assert [each["code"] for each in found] == ["W301"]
 
 
 def test_a_finding_names_line_bytes_circle_and_fix(tmp_path: Path, leaky: Path) -> None:

@@ -8,6 +8,7 @@
 //! This crate knows no interpreter, and nothing here measures anything.
 #![forbid(unsafe_code)]
 
+mod cells;
 mod examine;
 mod finding;
 mod modules;
@@ -20,6 +21,7 @@ mod rules;
 mod settings;
 mod text_file;
 
+pub use cells::{CELL, NOTEBOOK};
 pub use examine::examine;
 pub use finding::Finding;
 pub use observations::Observations;

@@ -44,10 +44,22 @@ pub struct Observations {
     pub growth: Growth,
     /// The files of the program's own modules; the one that was started comes first.
     pub sources: Vec<String>,
+    /// Source that is in no file: the code of `-c`, a notebook's cells.
+    pub texts: Vec<Text>,
     /// The largest list that each line of the program made.
     pub lists: Vec<BuiltList>,
     /// What was on the heap near peaks and at the end.
     pub heap: Heap,
+}
+
+/// Source that is in no file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Text {
+    /// How its code objects name their file: `<string>`, `<ipython-input-3-…>`.
+    pub file: String,
+    /// What it says.
+    pub text: String,
 }
 
 /// A source line.

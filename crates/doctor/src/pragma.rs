@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use crate::text_file;
+use crate::{modules, text_file};
 
 /// The source files that were looked into, each read once.
 #[derive(Default)]
@@ -15,11 +15,11 @@ impl Sources {
     /// Whether the line asks not to be told of `code`.
     pub fn ignores(&mut self, file: &str, line: u32, code: &str) -> bool {
         let lines = self.lines.entry(file.to_string()).or_insert_with(|| {
-            let bytes = text_file::read(Path::new(file)).unwrap_or_default();
-            String::from_utf8_lossy(&bytes)
-                .lines()
-                .map(String::from)
-                .collect()
+            let text = modules::text(file).unwrap_or_else(|| {
+                let bytes = text_file::read(Path::new(file)).unwrap_or_default();
+                String::from_utf8_lossy(&bytes).into_owned()
+            });
+            text.lines().map(String::from).collect()
         });
         let index = (line as usize).checked_sub(1);
         index

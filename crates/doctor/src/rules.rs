@@ -16,6 +16,7 @@ mod w302;
 mod w303;
 mod w304;
 mod w305;
+mod w306;
 mod w401;
 mod w402;
 mod w501;
@@ -45,6 +46,7 @@ pub const ALL: &[&Rule] = &[
     &w303::RULE,
     &w304::RULE,
     &w305::RULE,
+    &w306::RULE,
     &w401::RULE,
     &w402::RULE,
     &w501::RULE,

@@ -11,6 +11,7 @@ mod garbage;
 pub mod growth;
 mod heap_looks;
 mod held;
+mod history;
 mod holders;
 mod kept;
 mod lines;

@@ -35,7 +35,7 @@ pub const fn method(
     }
 }
 
-static METHODS: Shared<[PyMethodDef; 19]> = Shared([
+static METHODS: Shared<[PyMethodDef; 20]> = Shared([
     method(
         c"boot",
         METH_O,
@@ -144,6 +144,12 @@ static METHODS: Shared<[PyMethodDef; 19]> = Shared([
         },
         c"allocator_stats($module, /)\n--\n\nReturn what wrasse's allocator holds, as a dict of numbers (see docs/allocator.md).\n\n\
           Raises RuntimeError if it is not on.",
+    ),
+    method(
+        c"look",
+        METH_NOARGS,
+        PyMethodDefPointer { PyCFunction: look },
+        c"look($module, /)\n--\n\nLet the doctor see what the program holds now, if it is examined.",
     ),
     method(
         c"main",
@@ -298,6 +304,14 @@ unsafe extern "C" fn boot_process(module: *mut PyObject, value: *mut PyObject) -
 unsafe extern "C" fn profile_traces(_: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
     // SAFETY: called from Python.
     unsafe { tracemalloc_module::profile_traces() }
+}
+
+unsafe extern "C" fn look(_: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called from Python.
+    unsafe {
+        crate::doctor::looks::now();
+        Py_NewRef(Py_None())
+    }
 }
 
 unsafe extern "C" fn refuse(_module: *mut PyObject, message: *mut PyObject) -> *mut PyObject {

@@ -23,6 +23,8 @@ pub enum HolderKind {
     Cache,
     /// A function's variable that functions written in it use.
     Closure,
+    /// What a notebook keeps of its results.
+    History,
 }
 
 /// A name that alone keeps memory alive: without it, the bytes were free.
@@ -56,7 +58,7 @@ pub struct Held {
     /// code begins, how many variables of this name there are, and the path from a
     /// root to the one that keeps most.
     pub users: Vec<u32>,
-    /// See `users`.
+    /// See `users`. Of a notebook's history the number of the cell, or 0.
     pub count: u64,
     /// See `users`.
     pub path: String,

@@ -182,7 +182,10 @@ impl Needless {
         };
         match pass.consumer_line == pass.line {
             true => what,
-            false => format!("{what} in line {}", pass.consumer_line),
+            false => format!(
+                "{what} in {}",
+                modules::line(&self.file, pass.consumer_line)
+            ),
         }
     }
 }

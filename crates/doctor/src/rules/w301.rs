@@ -61,13 +61,11 @@ fn check(observations: &Observations) -> Vec<Finding> {
             held.name, held.type_name
         );
         if let Some(last) = module.last_use(0, &held.name, from) {
-            finding
-                .evidence
-                .push(format!("used for the last time in line {last}"));
+            finding.evidence.push(modules::last_used(&held.file, last));
         }
         let when = match held.at_line {
             0 => "since the module was imported".to_string(),
-            line => format!("while line {line} was running"),
+            line => format!("while {} was running", modules::line(&held.file, line)),
         };
         finding.evidence.push(format!(
             "only this name kept {} {when}, of {} in all",

@@ -69,7 +69,10 @@ fn found(observations: &Observations) -> Vec<Found<'_>> {
                 container(held, &module, observations)
             }
             HolderKind::Cache => cache(held, &module).map(|finding| (true, finding)),
-            HolderKind::Local | HolderKind::DefaultArgument | HolderKind::Closure => None,
+            HolderKind::Local
+            | HolderKind::DefaultArgument
+            | HolderKind::Closure
+            | HolderKind::History => None,
         };
         all.extend(found.map(|(is_cache, finding)| Found {
             name: short(&held.name),
@@ -97,8 +100,10 @@ fn container(held: &Held, module: &Module, observations: &Observations) -> Optio
         count(held.items)
     );
     finding.evidence.push(format!(
-        "{}() adds to it (line {}); made in line {}; nothing in this file takes from it",
-        growth.function, growth.added_at, growth.made_at
+        "{}() adds to it ({}); made in {}; nothing in this file takes from it",
+        growth.function,
+        modules::line(&held.file, growth.added_at),
+        modules::line(&held.file, growth.made_at)
     ));
     finding
         .evidence

@@ -39,9 +39,9 @@ fn check(observations: &Observations) -> Vec<Finding> {
             count(held.items)
         );
         finding.evidence.push(format!(
-            "{}() (line {}) → default argument '{}': {}",
+            "{}() ({}) → default argument '{}': {}",
             held.function,
-            held.first_line,
+            modules::line(&held.file, held.first_line),
             held.name,
             size(held.bytes)
         ));

@@ -42,13 +42,14 @@ fn check(observations: &Observations) -> Vec<Finding> {
         let mut finding = RULE.finding(&held.file, bound.unwrap_or(0));
         finding.bytes = Some(held.bytes);
         finding.message = format!(
-            "the variable '{}' of {}() is not used any more while line {} runs, and keeps its {} alive",
-            held.name, held.function, held.at_line, held.type_name
+            "the variable '{}' of {}() is not used any more while {} runs, and keeps its {} alive",
+            held.name,
+            held.function,
+            modules::line(&held.file, held.at_line),
+            held.type_name
         );
         if let Some(last) = module.last_use(held.first_line, &held.name, held.at_line) {
-            finding
-                .evidence
-                .push(format!("used for the last time in line {last}"));
+            finding.evidence.push(modules::last_used(&held.file, last));
         }
         finding.evidence.push(format!(
             "only this variable kept {} of {} in all",

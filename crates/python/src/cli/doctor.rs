@@ -14,6 +14,7 @@ use std::process::ExitStatus;
 
 use clap::Args;
 use wrasse_capture::MAGIC;
+use wrasse_doctor::observations::Text;
 use wrasse_doctor::{Finding, Observations, Settings, examine, rule, rules, to_json, to_text};
 use wrasse_report::{clear_destination, write_destination};
 
@@ -117,6 +118,13 @@ pub fn run(
     }
     check_capture(capture.as_deref())?;
     check_start(interpreter)?;
+    let code = match &program {
+        Program::Code(code) => Some(Text {
+            file: "<string>".into(),
+            text: code.to_string_lossy().into_owned(),
+        }),
+        _ => None,
+    };
     let present = std::env::var_os("WRASSE").unwrap_or_default();
     if options::parse(&present).is_err() {
         // wrasse has started in this process too, and has said what is wrong.
@@ -153,6 +161,7 @@ pub fn run(
     observations.program = part[..part.len() - arguments.len()]
         .last()
         .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    observations.texts.extend(code);
     let findings = examine(&observations, &settings);
     if let Some(path) = &capture {
         doctor::keep(path, &observations, &findings)

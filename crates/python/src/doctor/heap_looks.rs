@@ -71,6 +71,16 @@ pub unsafe fn look_if_due() {
     unsafe { look(traced, None) };
 }
 
+/// Looks, whatever it takes.
+///
+/// # Safety
+/// As for [`look_if_due`].
+pub unsafe fn now() {
+    let (traced, _) = profile::totals();
+    // SAFETY: the caller's contract.
+    unsafe { look(traced, None) };
+}
+
 /// The look at the end.
 ///
 /// # Safety

@@ -10,12 +10,12 @@ use std::ffi::{CStr, c_long};
 use std::ptr;
 
 use pyo3_ffi::*;
-use wrasse_doctor::Observations;
 use wrasse_doctor::observations::{CacheUse, Held, HolderKind};
+use wrasse_doctor::{CELL, NOTEBOOK, Observations};
 use wrasse_graph::Dominators;
 
-use super::closures;
 use super::sources;
+use super::{closures, history};
 use crate::heap_graph::names::{self, each_module, text};
 use crate::heap_graph::stack::Place;
 use crate::heap_graph::{Failure, Picture};
@@ -26,8 +26,10 @@ pub const SMALLEST: u64 = 64 << 10;
 /// The program's own modules.
 pub struct Owners {
     observations: Observations,
+    /// The started file, or what stands for it.
+    main: Option<String>,
     /// Namespaces, with the file.
-    modules: HashMap<*mut PyObject, String>,
+    pub modules: HashMap<*mut PyObject, String>,
     /// The files by the modules' names.
     names: HashMap<String, String>,
 }
@@ -41,6 +43,7 @@ impl Owners {
                 libraries,
                 ..Observations::default()
             },
+            main: sources::main(),
             modules: HashMap::new(),
             names: HashMap::new(),
         };
@@ -66,7 +69,11 @@ impl Owners {
 
     /// Is it a file of the program's?
     pub fn is_own(&self, file: &str) -> bool {
-        !file.starts_with('<') && !self.observations.is_library(file)
+        let is_file = match &self.main {
+            Some(main) if main == NOTEBOOK => !file.starts_with('<') || file.starts_with(CELL),
+            main => !file.starts_with('<') || main.as_deref() == Some(file),
+        };
+        is_file && !self.observations.is_library(file)
     }
 
     /// The file of the module that a class says it is from.
@@ -137,14 +144,21 @@ pub unsafe fn find(
         }
         search.locals();
         closures::find(&mut search)?;
+        history::find(&mut search);
     }
     Ok(search.found)
 }
 
 impl Search<'_> {
+    /// Where an object is in the tree of dominators.
     fn place(&self, object: *mut PyObject) -> Option<usize> {
         let node = self.picture.node(object)?;
         Some(self.places[node as usize] as usize)
+    }
+
+    /// The bytes that go with an object.
+    pub fn retained(&self, object: *mut PyObject) -> u64 {
+        self.place(object).map_or(0, |place| self.retained[place])
     }
 
     /// The bytes that go if `holder` lets go of `object`.
@@ -186,9 +200,15 @@ impl Search<'_> {
     unsafe fn module(&mut self, dict: *mut PyObject, file: &str) {
         // SAFETY: a live dict, which does not change; its values are alive.
         unsafe {
-            let at_line = self.line_of_namespace(dict);
+            let is_notebook = file == NOTEBOOK;
+            let (running, at_line) = self.line_of_namespace(dict);
+            // The file of a cell is the cell.
+            let file = running.as_deref().filter(|_| is_notebook).unwrap_or(file);
             each_item(dict, |key, value| {
                 let Some(name) = text(key) else { return };
+                if is_notebook && history::is_name(&name) {
+                    return;
+                }
                 if PyType_Check(value) != 0 {
                     if self
                         .owners
@@ -317,12 +337,17 @@ impl Search<'_> {
     }
 
     /// The line at which a module's own code is.
-    fn line_of_namespace(&self, dict: *mut PyObject) -> u32 {
+    unsafe fn line_of_namespace(&self, dict: *mut PyObject) -> (Option<String>, u32) {
         let stack = &self.picture.stack;
         let mut references = stack.references.iter();
         let found = references
             .find(|reference| reference.place == Place::Namespace && reference.target == dict);
-        found.map_or(0, |reference| stack.frames[reference.frame as usize].line)
+        let Some(reference) = found else {
+            return (None, 0);
+        };
+        // SAFETY: a frame that stands still.
+        let (_, file, line) = unsafe { names::place(&stack.frames[reference.frame as usize]) };
+        (Some(file), line)
     }
 }
 

@@ -58,10 +58,24 @@ pub unsafe fn last(observations: &mut Observations) {
     let _silence = Silence::begin();
     // SAFETY: the caller's contract.
     unsafe {
+        sources::note_main();
         sources::find(observations);
         heap_looks::last(observations);
     }
     observations.lists = built_lists::take();
+}
+
+/// A look at what the program holds now, if it is examined.
+///
+/// # Safety
+/// As for [`start`].
+pub unsafe fn now() {
+    if step() == i64::MAX || PROCESS.load(Ordering::Relaxed) != i64::from(std::process::id()) {
+        return;
+    }
+    let _silence = Silence::begin();
+    // SAFETY: the caller's contract.
+    unsafe { heap_looks::now() };
 }
 
 /// After how many bytes [`due`] wants to be asked.
