@@ -107,7 +107,8 @@ with open(sys.argv[2], "wb") as out:
 def run(program: str, **changes: str) -> Result:
     """Run a program with wrasse's tracer under tracemalloc."""
     source = textwrap.dedent(program)
-    return start(["-X", "faulthandler", "-c", source], None, None, WRASSE="tracemalloc", **changes)
+    changes = {"WRASSE": "tracemalloc", **changes}
+    return start(["-X", "faulthandler", "-c", source], None, None, **changes)
 
 
 def passes(program: str, **changes: str) -> str:
@@ -818,6 +819,57 @@ def test_own_tables_are_counted() -> None:
         grown = tracemalloc.get_tracemalloc_memory() - before
         assert 16 * 100_000 < grown < 64 * 100_000, grown
         """
+    )
+
+
+def test_what_is_known_about_a_block_takes_less_than_five_bytes() -> None:
+    """Where wrasse's allocator serves it, whatever its size."""
+    passes(
+        """
+        import tracemalloc
+        tracemalloc.start()
+        kept = [None] * 400_000
+        before = tracemalloc.get_tracemalloc_memory()
+        for place in range(0, len(kept), 4):
+            kept[place] = bytes(32)
+            kept[place + 1] = bytes(48)
+            kept[place + 2] = bytes(64)
+            kept[place + 3] = bytes(80)
+        grown = tracemalloc.get_tracemalloc_memory() - before
+        assert 4 * len(kept) < grown < 5 * len(kept), grown
+        """,
+        WRASSE="gc,alloc,tracemalloc",
+    )
+
+
+def test_pools_that_come_to_have_other_sizes() -> None:
+    """What was known about a pool's blocks is not taken for what is known of later ones."""
+    passes(
+        """
+        import tracemalloc
+        def fill(kept, size):
+            for place in range(len(kept)):
+                kept[place] = bytes(size)
+        line = fill.__code__.co_firstlineno + 2
+        def check(kept, size):
+            snapshot = tracemalloc.take_snapshot()
+            found = [t.size for t in snapshot.traces if t.traceback[0].lineno == line]
+            assert found == [size + 33] * len(kept), (size, len(found), set(found))
+        # Some are there before, so that their pools are known of in part.
+        before = [bytes(size) for size in (40, 90, 900, 2000, 7000) for _ in range(700)]
+        tracemalloc.start()
+        for size in (40, 900, 91, 2000, 40, 7000, 1000, 90, 3000, 16, 1500) * 2:
+            kept = [None] * 3000
+            fill(kept, size)
+            check(kept, size)
+            del kept[::3], before[::5]
+            check(kept, size)
+            kept.clear()
+            check(kept, size)
+            if size == 7000:
+                tracemalloc.clear_traces()  # also while blocks of before are alive
+        """,
+        WRASSE="gc,alloc,tracemalloc",
     )
 
 

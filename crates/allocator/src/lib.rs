@@ -12,6 +12,8 @@
 //!   sizes kept in a table.
 //! * A [`limit`] on all of it costs nothing where blocks are handed out, because it
 //!   is looked at only when a pool or a large block is taken.
+//! * What a host knows about blocks it keeps in [`words`] beside the region, found as
+//!   quickly as the block's record.
 //!
 //! Handing out and taking back blocks uses neither Rust's own allocator nor code that
 //! unwinds; only making a region uses that allocator.
@@ -27,8 +29,10 @@ pub mod region;
 mod reserve;
 pub mod size_class;
 pub mod stats;
+pub mod words;
 
 pub use heap::Heap;
 pub use pool::BlockIndex;
 pub use region::{Options, Region, Unavailable};
 pub use stats::Stats;
+pub use words::Words;

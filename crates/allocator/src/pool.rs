@@ -83,6 +83,17 @@ pub(crate) struct Pool {
     pub usage: Cell<Use>,
     /// It has had memory before and lost it.
     pub was_decommitted: Cell<bool>,
+    /// A word for each block, kept by whoever keeps some beside the region (`words.rs`);
+    /// leads to [`NOTHING`] from when the pool gets a class until they are there.
+    pub words: AtomicPtr<u32>,
+}
+
+/// Words of blocks for which none are kept. Never written to.
+static NOTHING: [u32; MOST_BLOCKS] = [u32::MAX; MOST_BLOCKS];
+
+/// What the words of a pool lead to for which none are kept.
+pub(crate) const fn nothing() -> *mut u32 {
+    NOTHING.as_ptr().cast_mut()
 }
 
 const _: () = assert!(size_of::<Pool>() == 64);
@@ -126,6 +137,7 @@ impl Pool {
         self.size.store(size as u32, Ordering::Relaxed);
         self.capacity.set((SIZE / size) as u16);
         self.opened.set(0);
+        self.words.store(nothing(), Ordering::Relaxed);
         self.usage.set(Use::Open);
     }
 

@@ -321,6 +321,15 @@ impl Region {
         unsafe { self.locate(address as usize).1 }
     }
 
+    /// No words are kept any more for the blocks of a pool that was taken once.
+    pub(crate) fn forget_words(&self, number: usize) {
+        debug_assert!(number < self.taken.load(Ordering::Relaxed));
+        // SAFETY: its record can be written. Another thread that gives the pool a class
+        // meanwhile stores the same.
+        let record = unsafe { &*self.records.add(number) };
+        record.words.store(pool::nothing(), Ordering::Relaxed);
+    }
+
     pub(crate) fn first_record(&self) -> *mut Pool {
         self.records
     }

@@ -85,6 +85,19 @@ pub unsafe fn decommit(address: *mut u8, bytes: usize) {
     keeping_errno(|| unsafe { libc::madvise(address.cast(), bytes, libc::MADV_DONTNEED) });
 }
 
+/// Makes some memory zero, and gives it back where the system takes it.
+///
+/// # Safety
+/// They are whole pages of what [`reserve`] returned; the contents are not needed.
+pub unsafe fn clear(address: *mut u8, bytes: usize) {
+    // SAFETY: the caller's contract. Locked memory is not taken back.
+    keeping_errno(|| unsafe {
+        if libc::madvise(address.cast(), bytes, libc::MADV_DONTNEED) != 0 {
+            address.write_bytes(0, bytes);
+        }
+    });
+}
+
 /// Puts memory behind addresses that are about to be used, in one step instead
 /// of one page fault at a time. An older system refuses, which harms nothing.
 ///

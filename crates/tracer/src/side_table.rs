@@ -28,13 +28,20 @@ pub trait SideTable {
     /// Where the words of a block are.
     type Place: Copy;
 
-    /// Where the words of the live block at `address` are, if it has some.
+    /// Where the words of the live block at `address` are, if it has some. Until it was
+    /// asked for them by [`SideTable::place_for`] a host may say that it has none.
     fn place(&self, address: usize) -> Option<Self::Place>;
+    /// As [`SideTable::place`], for words that will be set. As long as the block lives
+    /// the answer to both is the same from then on, whatever it is.
+    fn place_for(&mut self, address: usize) -> Option<Self::Place> {
+        self.place(address)
+    }
     /// How many bytes the block at a place has, used or not.
     fn room(&self, place: Self::Place) -> usize;
     /// A block's word.
     fn word(&self, place: Self::Place) -> u32;
-    /// Set it.
+    /// Set it. Where it is [`ELSEWHERE`], only at a place that [`SideTable::place`] or
+    /// [`SideTable::place_for`] has given.
     fn set_word(&mut self, place: Self::Place, word: u32);
     /// A block's second word. Only used where `room` is above [`FINE`].
     fn second(&self, place: Self::Place) -> u32;

@@ -447,7 +447,7 @@ impl<S: SideTable> Tracer<S> {
     /// Put a block in where none is, without a change to any sum.
     #[inline]
     fn put(&mut self, address: usize, block: Block) -> Result<(), Exhausted> {
-        if let Some(place) = self.side.place(address) {
+        if let Some(place) = self.side.place_for(address) {
             let room = self.side.room(place);
             match side_table::pack(block.owner, block.size, room) {
                 Some(word) if !block.is_watched && block.owner != OwnerId::NOBODY => {
@@ -618,7 +618,7 @@ impl<S: SideTable> Tracer<S> {
 
     /// Mark the block at an address so that its release says so.
     pub fn watch(&mut self, address: usize) -> Result<(), Exhausted> {
-        if let Some(place) = self.side.place(address) {
+        if let Some(place) = self.side.place_for(address) {
             match self.side.word(place) {
                 ELSEWHERE => {}
                 UNKNOWN => self.side.set_word(place, ELSEWHERE),

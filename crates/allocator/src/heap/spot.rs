@@ -1,8 +1,10 @@
 //! A block together with its pool's record, found once for several uses: for
 //! callers who keep tables beside the region.
 
+use std::sync::atomic::Ordering;
+
 use super::Heap;
-use crate::pool::{self, Block, BlockIndex, Pool};
+use crate::pool::{self, Block, Pool};
 use crate::region::heap_of;
 use crate::size_class;
 
@@ -10,8 +12,6 @@ use crate::size_class;
 #[derive(Clone, Copy)]
 pub struct Spot<'a> {
     record: &'a Pool,
-    /// The pool's number.
-    number: usize,
     block: *mut Block,
 }
 
@@ -28,12 +28,14 @@ impl Spot<'_> {
         self.record.size()
     }
 
-    /// The block's place among all of the region.
+    /// The word that is kept beside the block; all ones, and not to be written to,
+    /// where none is.
     #[inline(always)]
-    pub fn index(&self) -> BlockIndex {
+    pub(crate) fn word(&self) -> *mut u32 {
         // A pool's memory is aligned to its size.
         let within = self.block as usize & (pool::SIZE - 1);
-        self.record.index(self.number, within)
+        let words = self.record.words.load(Ordering::Relaxed);
+        words.wrapping_add(self.record.slot(within).into())
     }
 }
 
@@ -48,7 +50,6 @@ impl Heap {
         let record = unsafe { &*self.record_of(address) };
         Spot {
             record,
-            number: (address as usize).wrapping_sub(self.base) >> pool::SHIFT,
             block: address.cast(),
         }
     }
@@ -64,11 +65,7 @@ impl Heap {
         // SAFETY: the class is one; a bin always leads to a record.
         let record = unsafe { &*self.bins.get_unchecked(class).first.get() };
         let block = record.free.get();
-        (!block.is_null()).then(|| Spot {
-            record,
-            number: (block as usize).wrapping_sub(self.base) >> pool::SHIFT,
-            block,
-        })
+        (!block.is_null()).then_some(Spot { record, block })
     }
 
     /// Hands out the block of [`Heap::spot_at_hand`].

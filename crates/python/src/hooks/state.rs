@@ -2,7 +2,7 @@
 
 use pyo3_ffi::PyThreadState;
 use wrasse_allocator::heap::Spot;
-use wrasse_tracer::{Exhausted, OwnerId, Released, Tracer, View};
+use wrasse_tracer::{Exhausted, OwnerId, Released, SideTable, Tracer, View};
 
 use super::words::{Place, Words};
 use crate::frame::FrameReader;
@@ -64,8 +64,7 @@ impl State {
     ) -> Result<(), Exhausted> {
         // SAFETY: the caller's contract.
         let owner = unsafe { self.frames.owner(&mut self.tracer, thread)? };
-        // SAFETY: as above.
-        if let Some(place) = unsafe { self.tracer.side_table().place_of(address) }
+        if let Some(place) = self.tracer.side_table_mut().place_for(address)
             && self.tracer.record_at(place, address, size, owner)
         {
             return Ok(());
@@ -84,13 +83,9 @@ impl State {
 
     /// Where all is that is known about a block from a pool of wrasse's allocator,
     /// if it is in one place.
-    ///
-    /// # Safety
-    /// The block is one.
     #[inline(always)]
-    pub unsafe fn place_served(&self, address: usize) -> Option<Place> {
-        // SAFETY: the caller's contract.
-        let place = unsafe { self.tracer.side_table().place_of(address)? };
+    pub fn place_served(&self, address: usize) -> Option<Place> {
+        let place = self.tracer.side_table().place(address)?;
         self.tracer.is_at(place).then_some(place)
     }
 

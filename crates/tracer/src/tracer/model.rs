@@ -1,7 +1,7 @@
 //! The tracer against a model of it: whatever happens, its two views are two
 //! tracers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use proptest::prelude::*;
 
@@ -37,13 +37,26 @@ enum Step {
 #[derive(Default)]
 struct Words {
     words: HashMap<usize, (u32, u32)>,
+    /// Pools that were asked for; no others have places.
+    pools: HashSet<usize>,
+}
+
+/// The pool of a place: there are a few of them.
+fn pool(place: usize) -> usize {
+    place / 4
 }
 
 impl SideTable for Words {
     type Place = usize;
 
     fn place(&self, address: usize) -> Option<usize> {
-        (!(address / 16).is_multiple_of(3)).then_some(address / 16)
+        let place = address / 16;
+        let is_there = !place.is_multiple_of(3) && self.pools.contains(&pool(place));
+        is_there.then_some(place)
+    }
+    fn place_for(&mut self, address: usize) -> Option<usize> {
+        self.pools.insert(pool(address / 16));
+        self.place(address)
     }
     fn room(&self, place: usize) -> usize {
         if place.is_multiple_of(2) { 992 } else { 1280 }
@@ -66,6 +79,7 @@ impl SideTable for Words {
     }
     fn wipe(&mut self) {
         self.words.clear();
+        self.pools.clear();
     }
     fn memory(&self) -> usize {
         0

@@ -1,0 +1,352 @@
+//! A word for each block, beside the region: what a host knows about blocks and the
+//! allocator need not know.
+//!
+//! The words of a pool lie together in a *row*. A pool gets one when the place of a word
+//! is asked for that will be written to, as long as the number of its blocks asks for;
+//! rows are taken from a range of addresses one behind the other, so that they take
+//! no more memory than their words, and the pool's record leads to them. A
+//! pool that comes to have blocks of another size gets another row, and the old one is
+//! there for whoever needs one of its length.
+//!
+//! Blocks above [`FINE`] have a second word. Pools have so few of them that the second
+//! ones lie in the same row, from [`SECOND`] on.
+
+use std::ptr;
+use std::sync::atomic::Ordering;
+
+use crate::heap::Spot;
+use crate::pool::{self, MOST_BLOCKS, SIZE};
+use crate::region::Region;
+use crate::reserve::{clear, reserve, unreserve};
+
+/// The largest blocks that have one word only.
+pub const FINE: usize = 1024;
+
+/// Where in a row the second words begin.
+const SECOND: usize = 64;
+const _: () = assert!(SIZE / FINE <= SECOND && 2 * SECOND <= MOST_BLOCKS);
+
+/// Words in a unit, of which rows are made.
+const UNIT: usize = 64;
+/// The most units of a row.
+const MOST_UNITS: usize = MOST_BLOCKS / UNIT;
+const PAGE: usize = 4096;
+
+/// A pool's words.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Row {
+    /// Null if it has none.
+    words: *mut u32,
+    /// The size of the blocks that they are of. As long as the pool has none of
+    /// another size this holds, with or without words.
+    room: u32,
+    units: u32,
+}
+
+/// The words; see the module. All zero at first.
+///
+/// They may be asked for from any thread, by one at a time. Blocks are to be in use
+/// while they are asked about, and for that short time before they are handed out and
+/// after they were released that [`Spot`] is about.
+pub struct Words {
+    region: &'static Region,
+    /// One for each pool; zeros for those that never had one.
+    rows: *mut Row,
+    /// The range that rows are taken from.
+    words: *mut u32,
+    /// Units taken from it.
+    taken: usize,
+    /// The first free row of each length, which leads to the next: the number of its
+    /// first unit plus one.
+    free: [u32; MOST_UNITS + 1],
+}
+
+// SAFETY: both mappings are the table's own and belong to no thread.
+unsafe impl Send for Words {}
+
+/// The place of a block's words.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    word: *mut u32,
+    room: usize,
+}
+
+impl Place {
+    /// How many bytes the block has.
+    #[inline(always)]
+    pub fn room(self) -> usize {
+        self.room
+    }
+}
+
+/// Units of the row for blocks of a size.
+fn units_for(room: usize) -> usize {
+    let count = SIZE / room;
+    let words = if room > FINE { SECOND + count } else { count };
+    words.div_ceil(UNIT)
+}
+
+impl Words {
+    /// Words for the blocks of a region; nothing where there are no addresses for them.
+    pub fn beside(region: &'static Region) -> Option<Self> {
+        let (rows, words) = Self::bytes(region);
+        let rows = Mapping::reserve(rows)?;
+        let words = Mapping::reserve(words)?;
+        Some(Words {
+            region,
+            rows: rows.keep().cast(),
+            words: words.keep().cast(),
+            taken: 0,
+            free: [0; MOST_UNITS + 1],
+        })
+    }
+
+    /// Bytes of addresses for rows and for words.
+    fn bytes(region: &Region) -> (usize, usize) {
+        let pools = region.range().1 / SIZE;
+        let rows = (pools * size_of::<Row>()).next_multiple_of(PAGE);
+        (rows, pools * MOST_BLOCKS * size_of::<u32>())
+    }
+
+    #[inline]
+    fn row(&self, pool: usize) -> Row {
+        debug_assert!(pool < self.region.range().1 / SIZE);
+        // SAFETY: there is one for each pool, and zeros are a row.
+        unsafe { self.rows.add(pool).read() }
+    }
+
+    /// The place of the words of the block that begins at `address`, if its pool has
+    /// some. Where it has none, nothing was ever written about its blocks.
+    #[inline]
+    pub fn place(&self, address: usize) -> Option<Place> {
+        let (index, room) = self.region.block_at(address as *const u8)?;
+        let row = self.row(index.pool as usize);
+        let is_there = row.room as usize == room && !row.words.is_null();
+        is_there.then(|| Place {
+            word: row.words.wrapping_add(index.slot.into()),
+            room,
+        })
+    }
+
+    /// As [`Words::place`], for words that will be written to. Nothing where there is no
+    /// such block; or no room for words, and then there is none for its whole pool
+    /// as long as that has a block in use.
+    #[inline]
+    pub fn place_for(&mut self, address: usize) -> Option<Place> {
+        let (index, room) = self.region.block_at(address as *const u8)?;
+        let pool = index.pool as usize;
+        let mut row = self.row(pool);
+        if row.room as usize != room {
+            row = self.renew(pool, row, room);
+        }
+        if row.words.is_null() {
+            return None;
+        }
+        // SAFETY: a block of the pool is in use, so its record stays as it is but for
+        // what is written here, by one thread at a time.
+        let record = unsafe { self.region.record_of(address as *const u8) };
+        record.words.store(row.words, Ordering::Relaxed);
+        Some(Place {
+            word: row.words.wrapping_add(index.slot.into()),
+            room,
+        })
+    }
+
+    /// The place of the words of a block that was found already. Where its pool has none
+    /// the first one reads as all ones, and must not be set.
+    #[inline(always)]
+    pub fn at(&self, spot: Spot<'_>) -> Place {
+        Place {
+            word: spot.word(),
+            room: spot.size(),
+        }
+    }
+
+    /// The pool has blocks of another size than it had when it got its row.
+    #[cold]
+    #[inline(never)]
+    fn renew(&mut self, pool: usize, old: Row, room: usize) -> Row {
+        let units = units_for(room);
+        self.give(old);
+        let row = Row {
+            words: self.take(units),
+            room: room as u32,
+            units: units as u32,
+        };
+        // SAFETY: there is one for each pool.
+        unsafe { self.rows.add(pool).write(row) };
+        row
+    }
+
+    /// A row of zeros; null if there is no room for it.
+    fn take(&mut self, units: usize) -> *mut u32 {
+        debug_assert!((1..=MOST_UNITS).contains(&units));
+        let words = match self.free[units].checked_sub(1) {
+            Some(first) => {
+                let words = self.words.wrapping_add(first as usize * UNIT);
+                // SAFETY: a free row of the range, of this length, whose first word
+                // leads to the next one.
+                self.free[units] = unsafe { words.read() };
+                words
+            }
+            None => {
+                let left = self.region.range().1 / SIZE * MOST_UNITS - self.taken;
+                if units > left {
+                    return ptr::null_mut();
+                }
+                let words = self.words.wrapping_add(self.taken * UNIT);
+                self.taken += units;
+                return words;
+            }
+        };
+        // SAFETY: as above. What was left in it is of blocks that are no more.
+        unsafe { words.write_bytes(0, units * UNIT) };
+        words
+    }
+
+    fn give(&mut self, row: Row) {
+        if row.words.is_null() {
+            return;
+        }
+        let first = (row.words as usize - self.words as usize) / (UNIT * size_of::<u32>());
+        // SAFETY: a row of the range that no pool has any more.
+        unsafe { row.words.write(self.free[row.units as usize]) };
+        // There are fewer than 2^26 units.
+        self.free[row.units as usize] = first as u32 + 1;
+    }
+
+    /// A block's word.
+    #[inline(always)]
+    pub fn word(&self, place: Place) -> u32 {
+        // SAFETY: within a row, or of those that are all ones.
+        unsafe { place.word.read() }
+    }
+
+    /// Set it.
+    ///
+    /// # Safety
+    /// Not at a place of [`Words::at`] whose word is all ones.
+    #[inline(always)]
+    pub unsafe fn set_word(&mut self, place: Place, word: u32) {
+        debug_assert!(self.has(place.word));
+        // SAFETY: within a row.
+        unsafe { place.word.write(word) };
+    }
+
+    /// A block's second word.
+    ///
+    /// # Safety
+    /// The block is above [`FINE`], and this is no place of [`Words::at`] whose word is all
+    /// ones.
+    #[inline(always)]
+    pub unsafe fn second(&self, place: Place) -> u32 {
+        debug_assert!(place.room > FINE && self.has(place.word));
+        // SAFETY: within a row of a pool that has second words.
+        unsafe { place.word.add(SECOND).read() }
+    }
+
+    /// Set it.
+    ///
+    /// # Safety
+    /// As for [`Words::second`].
+    #[inline(always)]
+    pub unsafe fn set_second(&mut self, place: Place, word: u32) {
+        debug_assert!(place.room > FINE && self.has(place.word));
+        // SAFETY: as in `second`.
+        unsafe { place.word.add(SECOND).write(word) };
+    }
+
+    fn has(&self, word: *mut u32) -> bool {
+        let number = (word as usize).wrapping_sub(self.words as usize) / size_of::<u32>();
+        number < self.taken * UNIT
+    }
+
+    /// Calls `visit` with every place whose word is not 0.
+    ///
+    /// A pool that another thread takes or gives back meanwhile has no block in use that
+    /// anything was written about; so its row, if it has one, is all zeros, whatever the
+    /// size of its blocks is by now.
+    pub fn for_each(&self, visit: &mut dyn FnMut(Place)) {
+        for pool in 0..self.pools() {
+            let row = self.row(pool);
+            if row.words.is_null() {
+                continue;
+            }
+            let room = row.room as usize;
+            for slot in 0..SIZE / room {
+                let word = row.words.wrapping_add(slot);
+                let place = Place { word, room };
+                if self.word(place) != 0 {
+                    visit(place);
+                }
+            }
+        }
+    }
+
+    /// Pools that were ever taken.
+    fn pools(&self) -> usize {
+        self.region.taken() / SIZE
+    }
+
+    /// Makes all words 0 and gives their memory back.
+    pub fn wipe(&mut self) {
+        for pool in 0..self.pools() {
+            if !self.row(pool).words.is_null() {
+                self.region.forget_words(pool);
+            }
+        }
+        let rows = (self.pools() * size_of::<Row>()).next_multiple_of(PAGE);
+        let words = (self.taken * UNIT * size_of::<u32>()).next_multiple_of(PAGE);
+        // SAFETY: the fronts of both mappings. Records do not lead there any more, and
+        // nobody asks about a block meanwhile.
+        unsafe {
+            clear(self.rows.cast(), rows);
+            clear(self.words.cast(), words);
+        }
+        self.taken = 0;
+        self.free = [0; MOST_UNITS + 1];
+    }
+
+    /// Bytes held, about.
+    pub fn memory(&self) -> usize {
+        self.taken * UNIT * size_of::<u32>() + self.pools() * size_of::<Row>()
+    }
+}
+
+impl Drop for Words {
+    fn drop(&mut self) {
+        for pool in 0..self.pools() {
+            self.region.forget_words(pool);
+        }
+        let (rows, words) = Self::bytes(self.region);
+        // SAFETY: what was reserved; no record leads there any more.
+        unsafe {
+            unreserve(self.rows.cast(), rows);
+            unreserve(self.words.cast(), words);
+        }
+    }
+}
+
+/// Reserved addresses, given back unless they are kept.
+struct Mapping(*mut u8, usize);
+
+impl Mapping {
+    fn reserve(bytes: usize) -> Option<Self> {
+        let address = reserve(bytes);
+        (!address.is_null()).then_some(Mapping(address, bytes))
+    }
+
+    fn keep(self) -> *mut u8 {
+        std::mem::ManuallyDrop::new(self).0
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: just reserved, and unused.
+        unsafe { unreserve(self.0, self.1) };
+    }
+}
+
+const _: () = assert!(pool::SIZE.is_multiple_of(PAGE));
