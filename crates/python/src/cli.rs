@@ -482,6 +482,11 @@ fn check_program(program: &Program) -> Result<(), String> {
         io::ErrorKind::NotFound => format!("no such file: {shown}"),
         _ => format!("cannot read {shown}: {}", reason(&error)),
     })?;
+    if doctor::is_capture(path) {
+        return Err(format!(
+            "{shown} is a capture, not a program: 'wrasse stats {shown}' says what is in it"
+        ));
+    }
     if found.is_dir() {
         let has_main = ["__main__.py", "__main__.pyc"]
             .iter()

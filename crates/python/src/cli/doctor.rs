@@ -4,7 +4,7 @@
 //! which measures and leaves behind what it saw ([`crate::doctor`]); the rules
 //! are asked here, when its memory is gone.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -98,7 +98,10 @@ pub fn run(
 ) -> Result<i32, String> {
     let (program, arguments) =
         program(part).map_err(|error| error.replace("run --help", "doctor --help"))?;
-    check_program(&program)?;
+    let recorded = program.file().filter(|path| is_capture(path));
+    if recorded.is_none() {
+        check_program(&program)?;
+    }
     let json = destination(options.json.as_deref())?;
     let capture = destination(options.capture.as_deref())?;
     check_apart(
@@ -106,7 +109,7 @@ pub fn run(
         &[("--json", json.as_deref()), ("-o", capture.as_deref())],
     )?;
     let settings = settings(options, &program)?;
-    if let Some(path) = program.file().filter(|path| is_capture(path)) {
+    if let Some(path) = recorded {
         if options.capture.is_some() {
             return Err("-o is for a program: this is a capture already".into());
         }
@@ -191,13 +194,17 @@ fn settings(options: &DoctorOptions, program: &Program) -> Result<Settings, Stri
     Ok(settings)
 }
 
-/// Does a file begin as captures do?
+/// Is a file called a capture, or does it begin as captures do?
 pub fn is_capture(path: &Path) -> bool {
-    let mut head = [0; MAGIC.len()];
-    path.is_file()
-        && File::open(path)
-            .and_then(|mut file| file.read_exact(&mut head))
-            .is_ok_and(|()| head == MAGIC)
+    let begins_as_one = || {
+        let mut head = [0; MAGIC.len()];
+        path.is_file()
+            && File::open(path)
+                .and_then(|mut file| file.read_exact(&mut head))
+                .is_ok_and(|()| head == MAGIC)
+    };
+    let is_called_one = path.extension() == Some(OsStr::new("wrasse")) && !path.is_dir();
+    is_called_one || begins_as_one()
 }
 
 fn exit_code(options: &DoctorOptions, findings: &[Finding], program: i32) -> i32 {

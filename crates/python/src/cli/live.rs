@@ -92,8 +92,7 @@ pub fn run(
     };
     let number = process_number(first);
     let path = Path::new(first);
-    let is_file = path.extension() == Some(OsStr::new("wrasse")) || is_capture(path);
-    if number.is_none() && !is_file {
+    if number.is_none() && !is_capture(path) {
         return run_program(&options, part, interpreter);
     }
     let options = match rest {

@@ -11,6 +11,7 @@ use pyo3_ffi::*;
 use wrasse_report::{LineTable, lines_to_json, write_destination};
 
 use super::{all_lines, show};
+use crate::cli::string_of;
 use crate::{boot as start, hooks, run};
 
 /// Environment variable that marks the process whose lines are measured.
@@ -146,11 +147,38 @@ unsafe extern "C" fn report(_module: *mut PyObject, _none: *mut PyObject) -> *mu
                 }
                 None => {
                     if !show::write(ptr::null_mut(), &content) {
-                        return ptr::null_mut();
+                        unwritten();
                     }
                 }
             }
         }
         Py_NewRef(Py_None())
+    }
+}
+
+/// Says why the tables could not be written, which is no error where their reader
+/// has seen enough. No exception is set afterwards.
+///
+/// # Safety
+/// The GIL is held and an exception is set.
+#[allow(deprecated, reason = "what is to be used instead came with 3.12")]
+unsafe fn unwritten() {
+    // SAFETY: as promised by the caller; each reference is released.
+    unsafe {
+        let is_unheard = PyErr_ExceptionMatches(PyExc_BrokenPipeError) != 0;
+        let (mut kind, mut value, mut traceback) =
+            (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+        PyErr_Fetch(&mut kind, &mut value, &mut traceback);
+        PyErr_NormalizeException(&mut kind, &mut value, &mut traceback);
+        if !is_unheard {
+            let text = PyObject_Str(value);
+            let reason = string_of(text).unwrap_or_default();
+            Py_XDECREF(text);
+            start::say(&format!("cannot write the tables: {}", reason.display()));
+        }
+        for each in [kind, value, traceback] {
+            Py_XDECREF(each);
+        }
+        PyErr_Clear();
     }
 }
