@@ -7,6 +7,7 @@ import gzip
 import json
 import os
 import struct
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -380,6 +381,87 @@ def test_a_look_at_the_heap(looked: Path) -> None:
     ]
     assert sorted(edge["name"][0] for edge in cycle["edges"]) == [".", ".", "["]
     assert {".parent", ".children"} < {edge["name"] for edge in cycle["edges"]}
+
+
+def typed(page: Path) -> dict[tuple[str, int], tuple[int, int]]:
+    """Bytes and blocks at the end by type and line of the program."""
+    found = document(page)
+    strings = found["calls"]["strings"]
+    [group] = [group for group in found["calls"]["groups"] if group["by"] == "type"]
+    sums: dict[tuple[str, int], tuple[int, int]] = {}
+    for row in group["rows"]:
+        file, _, line, kind = group["names"][row["name"]]
+        assert kind > 0
+        if strings[file].endswith("app.py"):
+            size, blocks = row["own"][0]
+            sums[strings[kind - 1], line] = (size, blocks)
+    return sums
+
+
+def test_memory_at_the_end_is_told_apart_by_type(looked: Path) -> None:
+    found = document(looked)
+    [group] = [group for group in found["calls"]["groups"] if group["by"] == "type"]
+    end = group["only"]
+    assert found["measures"][end]["name"] == "live at the end"
+    # All of it, each block once.
+    whole = found["calls"]["whole"][end]
+    rows = [row["own"][0] for row in group["rows"]]
+    assert group["rest"]["rows"] == 0
+    assert [sum(size for size, _ in rows), sum(blocks for _, blocks in rows)] == whole
+    assert group["tree"]["bytes"][0][0] == whole[0]
+    sums = typed(looked)
+    empty = sys.getsizeof(b"")
+    assert sums["bytes", KEEP] == (3000 * (1000 + empty), 3000)
+    # The list's table of items was allocated where it grew.
+    assert sums["list", KEEP][0] > 3000 * 8 and sums["list", KEEP][1] == 1
+    # Of every Session the list of a hundred texts is left, those that wait for the collector too.
+    [log] = [line for kind, line in sums if kind == "str" and sums[kind, line][1] == 9 * 100]
+    assert sums["list", log][0] > 9 * 100 * 8
+    # All but next to nothing is some object's.
+    rest = sum(
+        row["own"][0][0]
+        for row in group["rows"]
+        if found["calls"]["strings"][group["names"][row["name"]][3] - 1].startswith("(no object")
+    )
+    assert rest < whole[0] / 4, (rest, whole)
+
+
+BLOCKS = """
+class Plain:
+    def __init__(self, number):
+        self.number = number
+        self.name = None
+
+class Slotted:
+    __slots__ = ("number",)
+
+def plain(): return [Plain(complex(number)) for number in range(500)]
+def slotted(): return [Slotted() for _ in range(500)]
+def dicts(): return [dict(zip("abcdefgh", range(8))) for _ in range(500)]
+def sets(): return [set(range(50)) for _ in range(500)]
+def lent(): return [vars(each) for each in kept[0]]
+kept = [plain(), slotted(), dicts(), sets()]
+kept.append(lent())
+"""
+
+
+def test_each_block_is_of_its_object(tmp_path: Path) -> None:
+    _, page = make(tmp_path, BLOCKS, "--heap")
+    by_type: dict[str, tuple[int, int]] = {}
+    for (kind, _), (size, blocks) in typed(page).items():
+        before = by_type.get(kind, (0, 0))
+        by_type[kind] = (before[0] + size, before[1] + blocks)
+    size, blocks = by_type["__main__.Slotted"]
+    assert (size, blocks) == (500 * (16 + 8 + 16), 500)
+    # Attributes are in the object's block since 3.13, in one that its dict has before.
+    assert 500 <= by_type["__main__.Plain"][1] <= 1000
+    assert by_type["complex"] == (500 * sys.getsizeof(1j), 500)
+    # Dicts and their tables, but for some dicts from the free list, which have its lines.
+    table = sys.getsizeof(dict(zip("abcdefgh", range(8), strict=True))) - sys.getsizeof({})
+    assert by_type["dict"][0] > 500 * table
+    assert by_type["set"][0] > 500 * sys.getsizeof(set(range(50))) - 32 * 500
+    rest = sum(size for kind, (size, _) in by_type.items() if kind.startswith("(no object"))
+    assert rest < 30_000, by_type
 
 
 def test_a_look_needs_a_capture_to_be_written_to(tmp_path: Path) -> None:

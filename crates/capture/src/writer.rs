@@ -152,6 +152,16 @@ impl Writer {
         self.write_peak(live)
     }
 
+    /// The number that one of the tracer's tracebacks has in the file; nothing if it
+    /// is not in it yet.
+    pub fn number_of(&self, tracer: &Tracer<impl SideTable>, id: TracebackId) -> Option<u32> {
+        let known = self.known_tracebacks.get(id.0 as usize);
+        let is_of_this_epoch = self.epoch == tracer.epoch();
+        known
+            .copied()
+            .filter(|number| is_of_this_epoch && *number != UNSEEN)
+    }
+
     fn write_peak(&mut self, mut live: Vec<(u32, Amount)>) -> Result<(), Exhausted> {
         live.sort_unstable_by_key(|(number, _)| *number);
         self.payload.number(live.len() as u64)?;

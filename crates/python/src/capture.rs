@@ -22,7 +22,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use wrasse_capture::{Ending, Meta, Moment, Pause, Writer};
 use wrasse_collector::Outcome;
-use wrasse_tracer::View;
+use wrasse_tracer::{TracebackId, View};
 
 use crate::doctor::{growth, looks};
 use crate::process::{self, Errno};
@@ -223,6 +223,21 @@ pub fn section(name: &str, json: &[u8]) -> bool {
         Ok(())
     });
     is_written
+}
+
+/// The numbers by which the capture of this process knows tracebacks; none of those
+/// that are not in it yet. The caller holds a GIL and no lock of ours.
+pub fn numbers_of(tracebacks: &[TracebackId]) -> Vec<Option<u32>> {
+    let mut numbers = Vec::new();
+    with_running(|running| {
+        if let Some(state) = hooks::state().as_ref() {
+            let number = |id: &TracebackId| running.writer.number_of(&state.tracer, *id);
+            numbers = tracebacks.iter().map(number).collect();
+        }
+        Ok(())
+    });
+    numbers.resize(tracebacks.len(), None);
+    numbers
 }
 
 /// The end of the process, which nothing follows.

@@ -25,6 +25,7 @@ pub mod sizes;
 pub mod stack;
 mod table;
 mod tracked;
+mod typed_blocks;
 mod why_alive;
 
 use std::cmp::Reverse;

@@ -34,7 +34,7 @@ use timeline::Timeline;
 const SCHEMA: u32 = 2;
 
 /// What blocks are called that belong to no object, as far as is known.
-const NO_TYPE: &str = "no object's, or not known";
+const NO_TYPE: &str = "(no object, or not known)";
 
 const PAGE: &str = include_str!("html/page.html");
 const STYLE: &str = include_str!("html/page.css");

@@ -138,7 +138,9 @@ pub fn run(
 
     let exchange = Exchange::new()?;
     let status = spawn(|| {
-        let mark = run::Mark::of_this_process(true, None, capture.clone()).to_environment();
+        let mark = run::Mark::of_this_process(true, None, capture.clone())
+            .with_heap(true)
+            .to_environment();
         replace_process(
             &command,
             &[

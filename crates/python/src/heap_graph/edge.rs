@@ -134,31 +134,39 @@ unsafe fn inline_values(object: *mut PyObject) -> *const u8 {
     }
 }
 
-/// The bytes of an object's attributes that are in a block of their own, which no
-/// `__sizeof__` counts; 0 where there is none, or where it was not traced.
-pub unsafe fn values_size(object: *mut PyObject) -> u64 {
+/// The block of an object's attributes, where that is one of its own.
+///
+/// # Safety
+/// The object is alive.
+pub unsafe fn values_block(object: *mut PyObject) -> Option<usize> {
     #[cfg(not(Py_3_13))]
     // SAFETY: the caller's contract. The byte before the values is the distance
     // to the beginning of their block.
     unsafe {
         let kind = Py_TYPE(object);
         if (*kind).tp_flags & MANAGED == 0 || (*kind).tp_flags & Py_TPFLAGS_HEAPTYPE == 0 {
-            return 0;
+            return None;
         }
         let values = inline_values(object);
-        if values.is_null() {
-            return 0;
-        }
-        let block = values.sub(usize::from(*values.sub(1))) as usize;
-        let state = crate::hooks::state();
-        let block = state.as_ref().and_then(|state| state.tracer.block(block));
-        block.map_or(0, |block| block.size as u64)
+        (!values.is_null()).then(|| values.sub(usize::from(*values.sub(1))) as usize)
     }
     #[cfg(Py_3_13)]
     {
         let _ = object;
-        0
+        None
     }
+}
+
+/// The bytes of that block, which no `__sizeof__` counts; 0 where there is none, or
+/// where it was not traced.
+pub unsafe fn values_size(object: *mut PyObject) -> u64 {
+    // SAFETY: the caller's contract.
+    let Some(block) = (unsafe { values_block(object) }) else {
+        return 0;
+    };
+    let state = crate::hooks::state();
+    let block = state.as_ref().and_then(|state| state.tracer.block(block));
+    block.map_or(0, |block| block.size as u64)
 }
 
 /// The key under which a dict has a value, borrowed; null if it has not.

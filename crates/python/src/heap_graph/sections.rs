@@ -1,5 +1,5 @@
-//! The heap at the end of a run, for its capture file: types, what retains what,
-//! cycles. Cut to its largest parts; the rest is there by type, added up.
+//! The heap at the end of a run, for its capture file: types, whose memory is of
+//! which, what retains what, cycles. Cut to its largest parts; the rest is there by type, added up.
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
@@ -10,7 +10,7 @@ use wrasse_report::{Cycle, CycleEdge, CycleNode, RetainedNode, TypeRow, to_secti
 
 use super::edge::{Access, access, namespace};
 use super::path::Words;
-use super::{Failure, Picture, cycles, names, table};
+use super::{Failure, Picture, cycles, names, table, typed_blocks};
 use crate::{capture, census};
 
 /// Objects with a line of their own.
@@ -60,7 +60,7 @@ pub unsafe fn write_sections() -> Result<(), String> {
 
 /// # Safety
 /// Called while the picture stands.
-unsafe fn sections(picture: &mut Picture) -> Result<[(&'static str, Vec<u8>); 3], Failure> {
+unsafe fn sections(picture: &mut Picture) -> Result<[(&'static str, Vec<u8>); 4], Failure> {
     // SAFETY: the caller's contract.
     unsafe {
         let mut roots = picture.named.clone();
@@ -87,10 +87,12 @@ unsafe fn sections(picture: &mut Picture) -> Result<[(&'static str, Vec<u8>); 3]
         drop((dominators, retained));
         picture.graph.set_roots(Vec::new());
         let found = found_cycles(picture)?;
+        let typed = typed_blocks::find(picture)?;
         Ok([
             ("types", to_section(&types)),
             ("retained", to_section(&tree)),
             ("cycles", to_section(&found)),
+            ("typed_blocks", to_section(&typed)),
         ])
     }
 }

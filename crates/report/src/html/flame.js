@@ -149,7 +149,7 @@ views.push({
   },
 
   /** Where each box is that is at least half a pixel wide. */
-  layout() {
+  layout(again) {
     const tree = shownForest();
     const width = Math.max(200, this.frame.clientWidth);
     const boxes = [];
@@ -192,6 +192,8 @@ views.push({
     const tall = Math.min(Math.max(rows * ROW + 2, 120), Math.max(240, innerHeight - 330));
     this.frame.style.height = tall + "px";
     this.space.style.height = Math.max(0, rows * ROW + 2 - tall) + "px";
+    // A scrollbar that has come takes room.
+    if (!again && Math.max(200, this.frame.clientWidth) !== width) this.layout(true);
   },
 
   draw() {
