@@ -23,7 +23,9 @@ impl Effects {
         let by = |act: Act| {
             let calls = facts.named_calls.iter();
             calls
-                .filter(move |call| call.act == act)
+                .filter(move |call| {
+                    call.act == act && (act != Act::Starts || facts.is_at_work(call))
+                })
                 .map(|call| call.scope)
         };
         let binding = (0..facts.scopes.len()).filter(|id| {
@@ -45,8 +47,8 @@ impl Effects {
     }
 
     /// Must a call be done when and where it is written?
-    pub fn acts(&self, call: &NamedCall) -> bool {
-        call.act == Act::Starts
+    pub fn acts(&self, facts: &Facts, call: &NamedCall) -> bool {
+        call.act == Act::Starts && facts.is_at_work(call)
             || self.starting.contains(&call.name)
             || self.binding.contains(&call.name)
     }

@@ -325,6 +325,24 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// Does a call start something, or wait for it, as its name says? `start` is a
+    /// method of what a pattern has matched, too.
+    pub fn is_at_work(&self, call: &NamedCall) -> bool {
+        let of_match = |other: &NamedCall| {
+            other.scope == call.scope
+                && other.root == call.root
+                && matches!(
+                    other.name.as_str(),
+                    "group" | "groups" | "groupdict" | "span" | "end"
+                )
+        };
+        let is_match = || call.root.is_some() && self.named_calls.iter().any(of_match);
+        match call.act {
+            Act::Starts | Act::Waits => call.name != "start" || !is_match(),
+            _ => false,
+        }
+    }
+
     /// Is `name` a variable of this very scope?
     pub fn is_own(&self, scope: ScopeId, name: &str) -> bool {
         let scope = &self.scopes[scope];

@@ -103,7 +103,7 @@ impl Search<'_> {
             return None;
         }
         let calls = &self.facts.named_calls[build.calls.clone()];
-        if calls.iter().any(|call| self.effects.acts(call)) {
+        if calls.iter().any(|call| self.effects.acts(self.facts, call)) {
             return None;
         }
         let origin = Origin {
@@ -480,7 +480,7 @@ impl Search<'_> {
         let is_in_loop = |call: &NamedCall| call.time >= extent.start;
         if calls
             .iter()
-            .any(|call| is_in_loop(call) && self.effects.acts(call))
+            .any(|call| is_in_loop(call) && self.effects.acts(self.facts, call))
         {
             return None;
         }

@@ -194,3 +194,21 @@ fn names_that_are_computed_may_be_any() {
         assert!(!module.is_unused_from(0, "table", 3), "in\n{source}");
     }
 }
+
+#[test]
+fn a_match_starts_nothing() {
+    let source = "\
+def tokens(text):
+    found = []
+    for match in PATTERN.finditer(text):
+        found.append((match.start(), match.group()))
+    return found
+for place, token in tokens('a'):
+    print(place, token)
+";
+    let module = Module::read(source).unwrap();
+    assert_eq!(module.single_passes(&HashSet::new()).len(), 1);
+    let threads = source.replace("match.group()", "match.name()");
+    let module = Module::read(&threads).unwrap();
+    assert!(module.single_passes(&HashSet::new()).is_empty());
+}

@@ -47,8 +47,13 @@ pub struct Held {
     pub type_name: String,
     /// How many items that has.
     pub items: u64,
-    /// The bytes that only this name kept, at most.
+    /// The bytes that only this name kept, at most: while its code ran, if it was seen
+    /// then.
     pub bytes: u64,
+    /// The same at any time, and how many items there were then.
+    pub most_bytes: u64,
+    /// See `most_bytes`.
+    pub most_items: u64,
     /// The most that was traced at that moment.
     pub traced_bytes: u64,
     /// Of a cache: how often it was asked in vain and with success, and whether it

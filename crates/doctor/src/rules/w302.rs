@@ -93,11 +93,13 @@ fn container(held: &Held, module: &Module, observations: &Observations) -> Optio
         return None;
     }
     let mut finding = RULE.finding(&held.file, growth.added_at);
-    finding.bytes = Some(held.bytes);
+    // Captures from before have one amount only.
+    let (bytes, items) = (held.bytes, held.items).max((held.most_bytes, held.most_items));
+    finding.bytes = Some(bytes);
     finding.message = format!(
         "'{}' grows with each new item and is never emptied: {} items",
         held.name,
-        count(held.items)
+        count(items)
     );
     finding.evidence.push(format!(
         "{}() adds to it ({}); made in {}; nothing in this file takes from it",
@@ -107,7 +109,7 @@ fn container(held: &Held, module: &Module, observations: &Observations) -> Optio
     ));
     finding
         .evidence
-        .push(format!("only this name kept {}", size(held.bytes)));
+        .push(format!("only this name kept {}", size(bytes)));
     finding.fix = if growth.is_cache {
         "give it a bound: functools.lru_cache(maxsize=…) on the function, or remove the oldest entry when there are too many".into()
     } else {

@@ -109,7 +109,14 @@ fn is_steady(bytes: &[u64]) -> bool {
     }
     let last = bytes[bytes.len() - 1] as f64;
     let highest = bytes.iter().copied().max().unwrap_or(0) as f64;
-    let rest = &bytes[bytes.len() / START_UP..];
+    // Imports alone may be more than that: what begins in the first half counts from
+    // there.
+    let begun = bytes.iter().position(|bytes| *bytes > 0).unwrap_or(0);
+    let start_up = match begun <= bytes.len() / 2 {
+        true => begun.max(bytes.len() / START_UP),
+        false => bytes.len() / START_UP,
+    };
+    let rest = &bytes[start_up..];
     let growth = last - rest[0] as f64;
     if last < NEAR_THE_TOP * highest || growth <= 0.0 {
         return false;
@@ -203,6 +210,8 @@ mod tests {
         let line = |value: fn(u64) -> u64| (0..40).map(value).collect::<Vec<_>>();
         assert!(is_steady(&line(|look| look * 1000)));
         assert!(is_steady(&line(|look| look / 3 * 1000)));
+        assert!(is_steady(&line(|look| look.saturating_sub(18) * 1000)));
+        assert!(!is_steady(&line(|look| look.saturating_sub(30) * 1000)));
         assert!(!is_steady(&line(|look| look.min(20) * 1000)));
         assert!(!is_steady(&line(|look| look % 10 * 1000 + look)));
         assert!(!is_steady(&line(|_| 1000)));

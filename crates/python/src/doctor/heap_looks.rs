@@ -144,12 +144,14 @@ impl Found {
             );
             let old = self.held.entry(key).or_default();
             let cache = each.cache.clone().or(old.cache.take());
+            let most = (each.bytes, each.items).max((old.most_bytes, old.most_items));
             // What was still running says more than what has come to its end.
             let is_after = each.at_line == 0 && old.at_line != 0;
             if each.bytes >= old.bytes && !is_after {
                 *old = each;
             }
             old.cache = cache;
+            (old.most_bytes, old.most_items) = most;
         }
     }
 

@@ -88,7 +88,7 @@ impl Walk {
             |call: &NamedCall| call.root.as_ref().is_some_and(|root| items.contains(root));
         self.facts.consumers[consumer].waits |= self.facts.named_calls[first_call..]
             .iter()
-            .any(|call| is_item(call) && matches!(call.act, Act::Waits | Act::Starts));
+            .any(|call| is_item(call) && self.facts.is_at_work(call));
     }
 
     /// Notes the names of a target that is made from a file.
