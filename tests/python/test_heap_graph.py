@@ -53,6 +53,28 @@ def empty_cache():
 # --- explain ---
 
 
+def test_a_namespace_that_shares_its_attributes_is_held_by_its_object():
+    owner = Plain()
+    owner.name = ["value"]
+    found = wrasse.explain(vars(owner)).to_dict()
+    assert found["from_c"] == 0
+    assert [holder["text"] for holder in found["holders"]] == ["Plain.__dict__"]
+
+
+def test_the_table_of_subclasses_is_held_by_its_class():
+    class Child(Plain):
+        pass
+
+    (table,) = (
+        each
+        for each in gc.get_objects()
+        if type(each) is dict and any(key == id(Child) for key in each)
+    )
+    holders = wrasse.explain(table).to_dict()
+    assert holders["from_c"] == 0
+    assert any("Plain" in holder["text"] for holder in holders["holders"])
+
+
 def test_a_local_variable_is_named_with_function_file_and_line():
     target = []
     (holder,) = wrasse.explain(target).to_dict()["holders"]

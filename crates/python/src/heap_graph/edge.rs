@@ -80,6 +80,22 @@ pub unsafe fn namespace(object: *mut PyObject) -> *mut PyObject {
     }
 }
 
+/// The `__dict__` of an object that keeps its attributes beside it all the same: the
+/// dict shares them. Whether `tp_traverse` tells of it depends on the patch release.
+/// Null where there is none.
+#[inline]
+pub unsafe fn dict_beside_values(object: *mut PyObject) -> *mut PyObject {
+    #[cfg(Py_3_13)]
+    // SAFETY: the caller's contract; such types have both.
+    unsafe {
+        if (*Py_TYPE(object)).tp_flags & INLINE_VALUES != 0 && !inline_values(object).is_null() {
+            return *object.cast::<*mut PyObject>().offset(MANAGED_DICT);
+        }
+    }
+    let _ = object;
+    ptr::null_mut()
+}
+
 /// The attribute whose value is `target`, of an object that keeps attributes
 /// without a dict.
 pub unsafe fn inline_attribute(object: *mut PyObject, target: *mut PyObject) -> Option<Access> {

@@ -3,7 +3,8 @@
 //! `tp_traverse` is what the cycle collector needs to know, which is less than
 //! all: it leaves out what cannot be part of a cycle. Code objects and the
 //! types that are no heap objects have none; dicts leave out keys that are
-//! strings. These are read here.
+//! strings, types the table of their subclasses, and instances of some releases
+//! of 3.13 a `__dict__` that shares their values. These are read here.
 
 use std::ffi::{CStr, c_void};
 use std::sync::OnceLock;
@@ -11,10 +12,14 @@ use std::{mem, ptr};
 
 use pyo3_ffi::*;
 
+use super::edge;
 use super::layout::CODE_REFERENCES;
 use crate::layout::{DICT, load};
 use crate::list::{has_link, link_of};
 use crate::symbols;
+
+/// `_Py_TPFLAGS_STATIC_BUILTIN`.
+const STATIC_BUILTIN: std::ffi::c_ulong = 1 << 1;
 
 /// Whether `object` is a type that was not made at run time.
 ///
@@ -62,7 +67,10 @@ pub unsafe fn may_refer(object: *mut PyObject) -> bool {
     // SAFETY: the caller's contract.
     unsafe {
         let kind = Py_TYPE(object);
-        kind == &raw mut PyCode_Type || has_link(object) || is_static_type(object)
+        kind == &raw mut PyCode_Type
+            || has_link(object)
+            || (*kind).tp_dictoffset > 0
+            || is_static_type(object)
     }
 }
 
@@ -87,9 +95,17 @@ pub unsafe fn referents<F: FnMut(*mut PyObject)>(object: *mut PyObject, visit: &
             some((*kind).tp_bases, visit);
             some((*kind).tp_mro, visit);
             with_type_dict(kind, |dict| some(dict, visit));
+            // Of the interpreter's own since 3.12 it is no address.
+            if cfg!(not(Py_3_12)) || (*kind).tp_flags & STATIC_BUILTIN == 0 {
+                some((*kind).tp_subclasses.cast(), visit);
+            }
             return;
         }
         if !has_link(object) {
+            // A type that the collector does not know may keep a namespace.
+            if (*kind).tp_dictoffset > 0 {
+                some(edge::namespace(object), visit);
+            }
             return;
         }
         let whole = (*link_of(object)).next != 0
@@ -102,11 +118,36 @@ pub unsafe fn referents<F: FnMut(*mut PyObject)>(object: *mut PyObject, visit: &
         if !whole {
             return;
         }
-        traverse(object, trampoline::<F>, ptr::from_mut(visit).cast());
+        let shared = edge::dict_beside_values(object);
+        if shared.is_null() {
+            ask(traverse, object, visit);
+        } else {
+            let mut is_told = false;
+            let mut both = |target: *mut PyObject| {
+                is_told |= target == shared;
+                visit(target);
+            };
+            ask(traverse, object, &mut both);
+            if !is_told {
+                visit(shared);
+            }
+        }
         if PyDict_Check(object) != 0 {
             keys(object, visit);
+        } else if PyType_Check(object) != 0 {
+            some((*object.cast::<PyTypeObject>()).tp_subclasses.cast(), visit);
         }
     }
+}
+
+/// `tp_traverse` with a closure.
+unsafe fn ask<F: FnMut(*mut PyObject)>(
+    traverse: traverseproc,
+    object: *mut PyObject,
+    visit: &mut F,
+) {
+    // SAFETY: the caller passes a live object and the function of its type.
+    unsafe { traverse(object, trampoline::<F>, ptr::from_mut(visit).cast()) };
 }
 
 extern "C" fn trampoline<F: FnMut(*mut PyObject)>(
