@@ -47,6 +47,9 @@ pub struct HeldException {
     pub kind: String,
     /// The local variable; empty where the reference has no name.
     pub variable: String,
+    /// The attribute that refers to the exception, as `Class.attribute`; empty where
+    /// the variable itself does, or nothing with such a name.
+    pub keeper: String,
     /// The function of the frame.
     pub function: String,
     /// The line at which the frame stands.

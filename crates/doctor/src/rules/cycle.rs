@@ -1,5 +1,7 @@
 //! What the rules about cycles share: how one is drawn, and where to break it.
 
+use std::path::Path;
+
 use wrasse_report::units::{count, duration, size};
 
 use crate::finding::Finding;
@@ -141,8 +143,41 @@ fn weakest(cycles: &Cycles) -> Option<usize> {
     })
 }
 
-/// What to write instead.
-pub fn suggestion(cycles: &Cycles) -> String {
+/// What to write instead, and by whom: circles of a library's own objects are made by
+/// its code.
+pub fn suggestion(cycles: &Cycles, observations: &Observations) -> String {
+    let there = suggestion_there(cycles);
+    match library(cycles, observations) {
+        Some(package) => format!(
+            "{package} makes the circle, not this program. There: {there}. Here: make fewer of these objects, use them again, or close them if {package} has a way to"
+        ),
+        None => there,
+    }
+}
+
+/// The package whose objects the circle is made of, if nothing in it is the program's:
+/// neither a class nor a function, nor the line that allocated it.
+fn library(cycles: &Cycles, observations: &Observations) -> Option<String> {
+    let inner = cycles.frames.first()?;
+    if !observations.is_library(&inner.file) {
+        return None;
+    }
+    let mut modules = cycles.nodes.iter().filter_map(|name| name.rsplit_once('.'));
+    let (module, _) = modules.clone().next()?;
+    let is_own = modules.any(|(module, _)| {
+        let path = module.replace('.', "/");
+        let is_its = |file: &String| {
+            let file = file.strip_suffix(".py").unwrap_or(file);
+            let file = file.strip_suffix("/__init__").unwrap_or(file);
+            Path::new(file).ends_with(&path)
+        };
+        module == "__main__" || observations.sources.iter().any(is_its)
+    });
+    let package = module.split('.').next().unwrap_or(module);
+    (!is_own).then(|| package.to_string())
+}
+
+fn suggestion_there(cycles: &Cycles) -> String {
     if cycles.nodes.iter().any(|name| name == "type") {
         return "a class is a cycle by itself: make it once, in the module, and not in each call"
             .into();

@@ -26,6 +26,6 @@ fn check(observations: &Observations) -> Vec<Finding> {
 fn finding(observations: &Observations, cycles: &Cycles) -> Finding {
     let mut finding = of_cycles(&RULE, observations, cycles);
     finding.message = format!("{} only the collector could free", counted(cycles));
-    finding.fix = suggestion(cycles);
+    finding.fix = suggestion(cycles, observations);
     finding
 }

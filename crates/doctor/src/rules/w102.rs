@@ -29,7 +29,7 @@ fn check(observations: &Observations) -> Vec<Finding> {
             );
             finding.fix = format!(
                 "{}; or release what __del__ releases in a close() or with a context manager",
-                suggestion(cycles)
+                suggestion(cycles, observations)
             );
             finding
         })

@@ -27,7 +27,7 @@ fn check(observations: &Observations) -> Vec<Finding> {
             finding.message = format!("{} the collector found but did not free", counted(cycles));
             finding.fix = format!(
                 "take gc.DEBUG_SAVEALL (or gc.DEBUG_LEAK) out, if the program sets it; else {}",
-                suggestion(cycles)
+                suggestion(cycles, observations)
             );
             finding
         })

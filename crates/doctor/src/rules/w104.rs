@@ -29,6 +29,10 @@ fn check(observations: &Observations) -> Vec<Finding> {
             "" => "exception",
             kind => kind,
         };
+        let article = match kind.starts_with(['A', 'E', 'I', 'O', 'a', 'e', 'i', 'o']) {
+            true => "an",
+            false => "a",
+        };
         let function = &held.function;
         let mut finding = of_cycles(&RULE, observations, cycles);
         let times = match cycles.count {
@@ -40,9 +44,15 @@ fn check(observations: &Observations) -> Vec<Finding> {
             name => format!("its variable '{name}'"),
         };
         finding.message = format!(
-            "{function}() keeps a {kind} in {variable}, and the traceback keeps the function's variables: only the collector could free them{times}"
+            "{function}() keeps {article} {kind} in {variable}, and the traceback keeps the function's variables: only the collector could free them{times}"
         );
         finding.fix = match held.variable.as_str() {
+            _ if !held.keeper.is_empty() => {
+                let keeper = &held.keeper;
+                format!(
+                    "set {keeper} to None when the {kind} has been dealt with, or keep it there without its traceback: error.with_traceback(None)"
+                )
+            }
             "" => format!(
                 "clear what keeps the {kind} before {function}() returns, or keep only its text"
             ),

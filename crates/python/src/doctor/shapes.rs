@@ -382,6 +382,30 @@ unsafe fn has_finalizer(kind: *mut PyTypeObject) -> bool {
     }
 }
 
+/// The attribute of an instance by which the object at `index` of a circle refers to
+/// the next one. What an exception keeps of another (`__context__`) is none.
+unsafe fn keeper(objects: &[*mut PyObject], index: usize) -> Option<String> {
+    // SAFETY: as for `describe`.
+    unsafe {
+        let count = objects.len();
+        let (holder, target) = (objects[index], objects[(index + 1) % count]);
+        let above = objects[(index + count - 1) % count];
+        let (owner, access) = match count > 2 && edge::namespace(above) == holder {
+            true => (above, edge::attribute(holder, target)?),
+            false => (holder, edge::access(holder, target)),
+        };
+        let is_exception = (*Py_TYPE(owner)).tp_flags & Py_TPFLAGS_BASE_EXC_SUBCLASS != 0;
+        match access {
+            Access::Attribute(name) if !is_exception && !name.starts_with("__") => {
+                let class = census::name_of(Py_TYPE(owner));
+                let class = class.rsplit('.').next().unwrap_or(&class);
+                Some(format!("{class}.{name}"))
+            }
+            _ => None,
+        }
+    }
+}
+
 /// Who holds the exception whose traceback is in the circle.
 unsafe fn held_exception(
     objects: &[*mut PyObject],
@@ -412,6 +436,7 @@ unsafe fn held_exception(
             let next = objects[(index + 1) % objects.len()];
             if (*Py_TYPE(next)).tp_flags & Py_TPFLAGS_BASE_EXC_SUBCLASS != 0 {
                 held.kind = census::name_of(Py_TYPE(next));
+                held.keeper = keeper(objects, index).unwrap_or_default();
             }
             if object == frame
                 && let Access::Words(words) = edge::access(object, next)

@@ -287,15 +287,28 @@ unsafe fn class_of(kind: *mut PyTypeObject, owners: &Owners) -> Option<Instances
     const MANAGED_DICT: std::ffi::c_ulong = 1 << 4;
     // SAFETY: a live type and its bases.
     unsafe {
-        if (*kind).tp_flags & MANAGED_DICT == 0 && (*kind).tp_dictoffset == 0 {
+        let has_namespace = |kind: *mut PyTypeObject| {
+            (*kind).tp_flags & MANAGED_DICT != 0 || (*kind).tp_dictoffset != 0
+        };
+        if !has_namespace(kind) {
             return None;
         }
-        let mut base = kind;
-        while base != &raw mut PyBaseObject_Type {
-            if base.is_null() || (*base).tp_flags & Py_TPFLAGS_HEAPTYPE == 0 {
+        let order = (*kind).tp_mro;
+        if order.is_null() || PyTuple_CheckExact(order) == 0 {
+            return None;
+        }
+        // Each class above must be able to do without: a library's is not the
+        // program's to change.
+        for index in 0..PyTuple_GET_SIZE(order) {
+            let base: *mut PyTypeObject = PyTuple_GET_ITEM(order, index).cast();
+            if base == &raw mut PyBaseObject_Type {
+                continue;
+            }
+            if (*base).tp_flags & Py_TPFLAGS_HEAPTYPE == 0
+                || has_namespace(base) && owners.of_class(base).is_none()
+            {
                 return None;
             }
-            base = (*base).tp_base;
         }
         let file = owners.of_class(kind)?;
         if PyType_IsSubtype(kind, &raw mut PyType_Type) != 0 {
