@@ -4,11 +4,13 @@
 //! doctor leaves what it saw here, and it is written to a file at the end, for
 //! the process that started this one.
 
+mod budget;
 mod built_lists;
 mod closures;
 mod collections;
 mod garbage;
 pub mod growth;
+mod heads;
 mod heap_looks;
 mod held;
 mod history;
@@ -104,17 +106,16 @@ pub fn at_exit() {
     let Some(observations) = observations.as_mut() else {
         return;
     };
-    // SAFETY: the interpreter calls this at exit, with the GIL and no exception.
-    unsafe { looks::last(observations) };
     observations.wall_seconds = session.begun.elapsed().as_secs_f64();
-    observations.cpu_seconds = (cpu_seconds - collections::watching().as_secs_f64()).max(0.0);
+    observations.cpu_seconds = cpu_seconds;
+    let mut behind = Vec::new();
     if profile::is_active() {
         observations.peak_bytes = profile::totals().1;
-        let behind = growth::finish(observations, cpu_seconds);
-        // SAFETY: as above; what the program runs at exit has run or comes later, on
-        // this thread.
-        unsafe { holders::find(observations, &behind) };
+        behind = growth::finish(observations, cpu_seconds);
     }
+    // SAFETY: the interpreter calls this at exit, with the GIL and no exception; what
+    // the program runs at exit has run or comes later, on this thread.
+    unsafe { looks::last(observations, &behind) };
 }
 
 /// Leaves behind what was seen. No Python from here on.
@@ -161,8 +162,8 @@ unsafe fn libraries() -> Vec<String> {
     directories
 }
 
-/// The processor's time without what looks at the heap took, which the program did
-/// not. Takes no lock: asked from inside a hook.
+/// The processor's time without what looks took, which the program did not. Takes no
+/// lock: asked from inside a hook.
 fn own_time() -> Duration {
-    process::cpu_time().saturating_sub(heap_looks::spent())
+    process::cpu_time().saturating_sub(budget::all_spent())
 }

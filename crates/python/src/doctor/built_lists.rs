@@ -9,39 +9,27 @@
 use std::collections::HashMap;
 use std::ffi::c_int;
 use std::ptr;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use pyo3_ffi::*;
 use wrasse_doctor::observations::{BuiltList, Line};
 
+use super::budget::{self, Kind};
+use super::heads::{GC_HEAD, Head, ITEMS, ITERATOR};
 use super::{lines, looks, observations};
 use crate::frame::{current_thread, top_frame};
 use crate::heap_graph::{CODE_STACK, Exclusive, Tracked};
 use crate::layout::{CODE_LOCALS, FRAME, FRAME_LOCALS, OWNED_BY_C_STACK, load};
-use crate::{hooks, process};
+use crate::process;
 
 /// Frames looked at.
 const FRAMES: usize = 50;
 /// Items looked at for an average.
 const SAMPLE: usize = 200;
-/// The share of the thread's time that searches for lists may take.
-const SEARCH_SHARE: u32 = 20;
-/// And what they may take besides.
-const SEARCH_CREDIT: Duration = Duration::from_millis(20);
 /// Smaller lists with smaller items than this are of no interest.
 const SMALLEST: u64 = 32 << 10;
-/// `PyListObject`: the items; `PyTupleObject`: the first one.
-const ITEMS: usize = 24;
-/// Iterators over lists and tuples: how far they are, and over what.
-const ITERATOR: (usize, usize) = (16, 24);
-/// In front of each object that the collector may track.
-pub const GC_HEAD: usize = 16;
 /// Variables of a module that are looked at.
 const VARIABLES: usize = 2000;
-/// Shorter tuples are not looked at: most are no collections.
-const SHORTEST_TUPLE: usize = 500;
 
 #[derive(Default)]
 struct Seen {
@@ -232,7 +220,6 @@ unsafe fn variables_of(names: *mut PyObject, found: &mut Vec<Found>) {
 /// whose items are in a block that was made large lately. Objects that the
 /// collector knows are searched for them, as long as that takes little of the time.
 unsafe fn filled_by_c(found: &mut Vec<Found>) {
-    static SEARCHING: AtomicU64 = AtomicU64::new(0);
     /// Those found before, which may have been freed since.
     static FILLING: Mutex<Vec<usize>> = Mutex::new(Vec::new());
     let mut filling = FILLING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -263,9 +250,8 @@ unsafe fn filled_by_c(found: &mut Vec<Found>) {
         }
         is_wanted
     });
-    let spent = Duration::from_nanos(SEARCHING.load(Ordering::Relaxed));
     let begun = process::thread_time();
-    if blocks.is_empty() || spent > SEARCH_CREDIT + begun / SEARCH_SHARE {
+    if blocks.is_empty() || budget::left(Kind::Search).is_zero() {
         return;
     }
     // SAFETY: the GIL is held; nothing is freed while the objects are searched.
@@ -295,88 +281,8 @@ unsafe fn filled_by_c(found: &mut Vec<Found>) {
             position: None,
         }));
     }
-    let spent = spent + process::thread_time().saturating_sub(begun);
-    SEARCHING.store(spent.as_nanos() as u64, Ordering::Relaxed);
-}
-
-/// The first words of what may be an object.
-struct Head {
-    words: [usize; 4],
-}
-
-impl Head {
-    /// Reads them, where there is memory.
-    unsafe fn read(object: *mut PyObject, is_live: bool) -> Option<Self> {
-        let mut words = [0; 4];
-        if object.is_null() {
-            return None;
-        }
-        if is_live {
-            // SAFETY: an object has two words at least; a list, a tuple and their
-            // iterators have four, of others no more is looked at.
-            unsafe {
-                words[0] = object.cast::<usize>().read();
-                words[1] = object.cast::<usize>().add(1).read();
-            }
-            let head = Self { words };
-            if !head.is_iterator() && !head.is_list_type() {
-                return None;
-            }
-            // SAFETY: now it is known to be one of them.
-            words[2] = unsafe { object.cast::<usize>().add(2).read() };
-            if head.is_iterator() || words[2] > 0 {
-                // SAFETY: as above, and not an empty tuple, which has three.
-                words[3] = unsafe { object.cast::<usize>().add(3).read() };
-            }
-            return Some(Self { words });
-        }
-        let local = libc::iovec {
-            iov_base: words.as_mut_ptr().cast(),
-            iov_len: size_of_val(&words),
-        };
-        let remote = libc::iovec {
-            iov_base: object.cast(),
-            iov_len: size_of_val(&words),
-        };
-        // SAFETY: copies from this very process; what is not mapped is an error.
-        let read = unsafe {
-            libc::process_vm_readv(libc::getpid(), &raw const local, 1, &raw const remote, 1, 0)
-        };
-        let head = Self { words };
-        (read == size_of_val(&words) as isize && head.words[0] as u32 > 0).then_some(head)
-    }
-
-    fn kind(&self) -> *mut PyTypeObject {
-        self.words[1] as *mut PyTypeObject
-    }
-
-    fn is_iterator(&self) -> bool {
-        [&raw mut PyListIter_Type, &raw mut PyTupleIter_Type].contains(&self.kind())
-    }
-
-    fn is_list_type(&self) -> bool {
-        [&raw mut PyList_Type, &raw mut PyTuple_Type].contains(&self.kind())
-    }
-
-    /// Is it a list, or a long tuple, whose items are live blocks?
-    fn is_list(&self, object: *mut PyObject) -> bool {
-        if !self.is_list_type() || self.words[0] as u32 == 0 {
-            return false;
-        }
-        let is_tuple = self.kind() == &raw mut PyTuple_Type;
-        let length = self.words[2];
-        if length == 0 || is_tuple && length < SHORTEST_TUPLE {
-            return false;
-        }
-        let block = match is_tuple {
-            true => object as usize - GC_HEAD,
-            false => self.words[3],
-        };
-        let state = hooks::state();
-        let known = state.as_ref().and_then(|state| state.tracer.block(block));
-        let head = if is_tuple { GC_HEAD + ITEMS } else { 0 };
-        known.is_some_and(|known| known.size >= head + 8 * length)
-    }
+    let spent = process::thread_time().saturating_sub(begun);
+    budget::pay(Kind::Search, spent);
 }
 
 /// Where the items are.

@@ -157,13 +157,6 @@ impl Seen {
     }
 }
 
-/// What looking has taken so far.
-pub fn watching() -> Duration {
-    seen()
-        .as_ref()
-        .map_or(Duration::ZERO, |seen| seen.watch.spent)
-}
-
 /// The process ends at once: garbage stays as it is, and its finalizers do not run.
 pub fn skip_garbage() {
     if let Some(seen) = seen().as_mut() {

@@ -1,7 +1,7 @@
 //! Looks at what a collection found, before any of it is finalized or cleared.
 //!
 //! Nothing foreign may run here, and nothing is changed. All objects of a set are
-//! looked at as long as that takes no more than a part of the program's own time;
+//! looked at as long as that takes no more than a part of the program's own time ([`budget`]);
 //! of larger sets so many as that allows, with all that they reach, and the
 //! figures are scaled up. How many objects there were is always exact.
 
@@ -12,6 +12,7 @@ use std::time::Duration;
 use pyo3_ffi::*;
 use wrasse_graph::{Builder, Graph, Node, components};
 
+use super::budget::{self, Kind};
 use super::shapes::{self, Found, Shapes};
 use crate::heap_graph::Failure;
 use crate::heap_graph::edge;
@@ -21,10 +22,6 @@ use crate::hooks::{self, Silence};
 use crate::list::{CANDIDATE, has_link, link_of};
 use crate::process;
 
-/// The part of the processor's time so far that all looks together may take, as
-/// a divisor, and what they may take besides.
-const SHARE: u32 = 20;
-const CREDIT: Duration = Duration::from_millis(100);
 /// Objects looked at in any case, and at most at one time.
 const FEWEST: usize = 256;
 const MOST: usize = 200_000;
@@ -87,14 +84,14 @@ impl Watch {
         let looked_at = unsafe { self.look_at(count, each, limit, is_final, waited) };
         let spent = process::thread_time().saturating_sub(begin);
         self.spent += spent;
+        budget::pay(Kind::Cycles, spent);
         self.looked_at += looked_at.unwrap_or(0) as u64;
         spent
     }
 
     /// How many objects may be looked at now.
     fn allowed(&self) -> usize {
-        let allowance = process::cpu_time() / SHARE + CREDIT;
-        let left = allowance.saturating_sub(self.spent).as_secs_f64();
+        let left = budget::left(Kind::Cycles).as_secs_f64();
         let cost = if self.looked_at < 1000 {
             FIRST_GUESS
         } else {

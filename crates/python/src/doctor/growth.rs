@@ -9,12 +9,13 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use wrasse_doctor::Observations;
 use wrasse_doctor::observations::{GrowthPoint, Line, LineGrowth};
 use wrasse_tracer::{Totals, TracebackId, View};
 
+use super::budget::{self, Kind};
 use super::lines;
 use crate::{capture, hooks, process};
 
@@ -22,10 +23,6 @@ use crate::{capture, hooks, process};
 const MOST_LOOKS: usize = 64;
 /// Tracebacks with less than this are left out of a look.
 const LEAST_BYTES: u64 = 1 << 10;
-/// The part of the processor's time that looks may take, and what they may
-/// take besides.
-const SHARE: u32 = 50;
-const CREDIT: Duration = Duration::from_millis(5);
 /// Lines of which is told, at most, and what they must have grown by.
 const MOST_LINES: usize = 20;
 const LEAST_GROWTH: u64 = 16 << 10;
@@ -41,7 +38,6 @@ struct Looks {
     /// Bytes allocated between two looks, and since the last.
     distance: u64,
     since: u64,
-    spent: Duration,
     totals: Vec<Totals>,
 }
 
@@ -65,7 +61,6 @@ pub fn begin(begun: Instant) {
         taken: Vec::new(),
         distance: capture::STEP,
         since: 0,
-        spent: Duration::ZERO,
         totals: Vec::new(),
     });
     IS_ON.store(true, Ordering::Relaxed);
@@ -100,7 +95,7 @@ impl Looks {
         }
         self.since = 0;
         let begin = process::thread_time();
-        if self.spent > process::cpu_time() / SHARE + CREDIT {
+        if budget::left(Kind::Growth).is_zero() {
             return;
         }
         self.look();
@@ -112,7 +107,7 @@ impl Looks {
             });
             self.distance *= 2;
         }
-        self.spent += process::thread_time().saturating_sub(begin);
+        budget::pay(Kind::Growth, process::thread_time().saturating_sub(begin));
     }
 
     fn look(&mut self) {

@@ -11,9 +11,11 @@ use wrasse_doctor::Observations;
 use wrasse_doctor::observations::{
     Duplicates, Heap, Held, HolderKind, Instances, Line, Numbers, Oversized,
 };
+use wrasse_tracer::TracebackId;
 
+use super::budget::{self, Kind};
 use super::held::{self, Owners};
-use super::waste;
+use super::{holders, waste};
 use crate::heap_graph::Picture;
 use crate::{process, profile};
 
@@ -21,22 +23,12 @@ use crate::{process, profile};
 const GROWTH: u64 = 4;
 /// Smaller programs are only looked at in the end.
 const SMALLEST: u64 = 4 << 20;
-/// The part of the processor's time that looks may take.
-const SHARE: u32 = 8;
-/// And what they may take besides.
-const CREDIT: Duration = Duration::from_millis(120);
 
 /// What was traced at the last look.
 static HIGHEST: AtomicU64 = AtomicU64::new(SMALLEST);
-/// What all looks have taken, and the last one.
-static SPENT: AtomicU64 = AtomicU64::new(0);
+/// What the last look has taken.
 static LAST: AtomicU64 = AtomicU64::new(0);
 static FOUND: Mutex<Option<Found>> = Mutex::new(None);
-
-/// What all looks have taken.
-pub fn spent() -> Duration {
-    Duration::from_nanos(SPENT.load(Ordering::Relaxed))
-}
 
 /// Everything found so far, by what tells it apart.
 #[derive(Default)]
@@ -63,12 +55,12 @@ pub unsafe fn look_if_due() {
     // What the next one will take: as the last, by what is traced.
     let last = Duration::from_nanos(LAST.load(Ordering::Relaxed));
     let next = last.mul_f64(traced as f64 / highest as f64);
-    if spent() + next > CREDIT + process::thread_time() / SHARE {
+    if next > budget::left(Kind::Heap) {
         return;
     }
     HIGHEST.store(traced, Ordering::Relaxed);
     // SAFETY: the caller's contract.
-    unsafe { look(traced, None) };
+    unsafe { look(traced, libraries(), None) };
 }
 
 /// Looks, whatever it takes.
@@ -78,41 +70,48 @@ pub unsafe fn look_if_due() {
 pub unsafe fn now() {
     let (traced, _) = profile::totals();
     // SAFETY: the caller's contract.
-    unsafe { look(traced, None) };
+    unsafe { look(traced, libraries(), None) };
 }
 
-/// The look at the end.
+/// Where libraries are, as the run was told.
+fn libraries() -> Vec<String> {
+    super::observations()
+        .as_ref()
+        .map(|observations| observations.libraries.clone())
+        .unwrap_or_default()
+}
+
+/// The look at the end, which also says how what grew is held: `behind` has the
+/// tracebacks of each line that did.
 ///
 /// # Safety
 /// As for [`look_if_due`].
-pub unsafe fn last(observations: &mut Observations) {
+pub unsafe fn last(observations: &mut Observations, behind: &[Vec<TracebackId>]) {
     let (traced, _) = profile::totals();
     let libraries = observations.libraries.clone();
     // SAFETY: the caller's contract.
-    unsafe { look(traced, Some(libraries)) };
+    unsafe { look(traced, libraries, Some((observations, behind))) };
     let found = FOUND.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(found) = found {
         observations.heap = found.into_heap();
     }
 }
 
-/// `libraries` are given at the end.
-unsafe fn look(traced: u64, libraries: Option<Vec<String>>) {
+/// What is only asked at the end.
+type AtEnd<'a> = Option<(&'a mut Observations, &'a [Vec<TracebackId>])>;
+
+unsafe fn look(traced: u64, libraries: Vec<String>, end: AtEnd<'_>) {
     let begun = process::thread_time();
-    let is_last = libraries.is_some();
-    let libraries = libraries.unwrap_or_else(|| {
-        let observations = super::observations();
-        observations
-            .as_ref()
-            .map(|observations| observations.libraries.clone())
-            .unwrap_or_default()
-    });
+    let is_last = end.is_some();
     // SAFETY: the caller's contract; so for what is called here.
     unsafe {
         let owners = Owners::find(libraries);
         let seen = Picture::at_rest(|picture| {
             let held = held::find(picture, &owners, traced)?;
             let waste = waste::find(picture, &owners)?;
+            if let Some((observations, behind)) = end {
+                holders::find(picture, observations, behind)?;
+            }
             Ok((held, waste))
         });
         // A heap that cannot be read, or no memory: there is less to say.
@@ -128,9 +127,9 @@ unsafe fn look(traced: u64, libraries: Option<Vec<String>>) {
         }
         PyErr_Clear();
     }
-    let spent = process::thread_time().saturating_sub(begun).as_nanos() as u64;
-    SPENT.fetch_add(spent, Ordering::Relaxed);
-    LAST.store(spent, Ordering::Relaxed);
+    let spent = process::thread_time().saturating_sub(begun);
+    budget::pay(Kind::Heap, spent);
+    LAST.store(spent.as_nanos() as u64, Ordering::Relaxed);
 }
 
 impl Found {

@@ -1,4 +1,4 @@
-//! By which path what grew is held, and what nobody can be found to hold: one
+//! By which path what grew is held, and what nobody can be found to hold, in the
 //! picture of the heap at the end of the program.
 
 use std::collections::HashMap;
@@ -34,15 +34,21 @@ struct Sample {
 /// Fills in the paths of `observations.growth.lines`, whose tracebacks are
 /// `behind`, and what is held by nobody.
 ///
+/// # Errors
+/// No memory.
+///
 /// # Safety
-/// The GIL is held and no exception is set; no Python code of the program runs.
-pub unsafe fn find(observations: &mut Observations, behind: &[Vec<TracebackId>]) {
+/// The GIL is held since the picture was taken, and no exception is set; no Python
+/// code of the program runs.
+pub unsafe fn find(
+    picture: &Picture,
+    observations: &mut Observations,
+    behind: &[Vec<TracebackId>],
+) -> Result<(), Failure> {
     // SAFETY: the caller's contract.
     unsafe {
-        let _ = Picture::at_rest(|picture| {
-            paths(picture, observations, behind)?;
-            unheld(picture, observations)
-        });
+        paths(picture, observations, behind)?;
+        unheld(picture, observations)
     }
 }
 

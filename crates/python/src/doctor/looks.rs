@@ -10,11 +10,13 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 
 use pyo3_ffi::*;
 use wrasse_doctor::Observations;
+use wrasse_tracer::TracebackId;
 
+use super::budget::{self, Kind};
 use super::{built_lists, heap_looks, sources};
 use crate::hooks::Silence;
 use crate::process::Errno;
-use crate::{capture, profile};
+use crate::{capture, process, profile};
 
 /// Bytes between two looks, unless a look asks to be followed by another sooner.
 const STEP: i64 = 256 << 10;
@@ -47,11 +49,11 @@ pub unsafe fn start() {
     capture::look_after(STEP as u64);
 }
 
-/// The last look, at the end of the program.
+/// The last look, at the end of the program; see [`heap_looks::last`].
 ///
 /// # Safety
 /// As for [`start`].
-pub unsafe fn last(observations: &mut Observations) {
+pub unsafe fn last(observations: &mut Observations, behind: &[Vec<TracebackId>]) {
     if NEXT.swap(i64::MAX, Ordering::Relaxed) == i64::MAX {
         return;
     }
@@ -60,7 +62,7 @@ pub unsafe fn last(observations: &mut Observations) {
     unsafe {
         sources::note_main();
         sources::find(observations);
-        heap_looks::last(observations);
+        heap_looks::last(observations, behind);
     }
     observations.lists = built_lists::take();
 }
@@ -123,6 +125,29 @@ pub fn due() -> i64 {
     step
 }
 
+/// Looks at lists, unless that has taken too much already. Returns after how many
+/// bytes to look again.
+fn lists() -> i64 {
+    if budget::left(Kind::Lists).is_zero() {
+        return STEP;
+    }
+    let begun = process::thread_time();
+    let searched = budget::spent(Kind::Search);
+    // SAFETY: as in `look`, which calls this.
+    let largest = unsafe { built_lists::look() };
+    let took = process::thread_time().saturating_sub(begun);
+    let searching = budget::spent(Kind::Search).saturating_sub(searched);
+    budget::pay(Kind::Lists, took.saturating_sub(searching));
+    // A list that is being built is seen at least each time it has grown by a
+    // fiftieth.
+    match largest {
+        Some(bytes) => i64::try_from(bytes / 50)
+            .unwrap_or(STEP)
+            .clamp(SHORTEST, STEP),
+        None => STEP,
+    }
+}
+
 extern "C" fn look(_: *mut c_void) -> c_int {
     if step() == i64::MAX || PROCESS.load(Ordering::Relaxed) != i64::from(std::process::id()) {
         NEXT.store(i64::MAX, Ordering::Relaxed);
@@ -132,19 +157,11 @@ extern "C" fn look(_: *mut c_void) -> c_int {
     let _silence = Silence::begin();
     // SAFETY: the interpreter calls this with the GIL, at a safe point, without
     // an exception.
-    let largest = unsafe {
+    unsafe {
         sources::note_main();
         heap_looks::look_if_due();
-        built_lists::look()
-    };
-    // A list that is being built is seen at least each time it has grown by a
-    // fiftieth.
-    let next = match largest {
-        Some(bytes) => i64::try_from(bytes / 50)
-            .unwrap_or(STEP)
-            .clamp(SHORTEST, STEP),
-        None => STEP,
-    };
+    }
+    let next = lists();
     NEXT.store(next, Ordering::Relaxed);
     capture::look_after(next as u64);
     IS_PENDING.store(false, Ordering::Relaxed);

@@ -11,7 +11,7 @@ use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
 use pyo3_ffi::*;
 use wrasse_doctor::observations::{Duplicates, Line};
 
-use super::built_lists::GC_HEAD;
+use super::heads::GC_HEAD;
 use super::held::Owners;
 use super::lines;
 use super::waste::{hash_of_text, size_of_text};
