@@ -532,3 +532,182 @@ def test_a_slice_without_memory_ends_in_a_full_collection_that_sees_the_young():
     result = command.python("-c", textwrap.dedent(code), WRASSE="gc,alloc,pause=1ms")
     assert (result.code, result.err) == (0, "")
     assert result.out == "stuck\n"
+
+
+# A ring of objects that is old, garbage, and larger than what one slice clears. Each
+# refers to `token`, which counts them so, and to an object that lives until the program
+# lets go of it, or until its node is cleared if that is later.
+RING = """
+    class Ring:
+        __slots__ = "next", "token", "other", "__weakref__"
+    class Other:
+        __slots__ = ()
+        def __del__(self): gone[0] += 1
+    class Token: pass
+    gone, token, TOTAL = [0], Token(), 30_000
+    def held(): return sys.getrefcount(token) - base
+    base = sys.getrefcount(token)
+    others = [Other() for _ in range(TOTAL)]
+    def ring():
+        nodes = [Ring() for _ in range(TOTAL)]
+        for number, node in enumerate(nodes):
+            node.next, node.token, node.other = nodes[number - 1], token, others[number]
+        return nodes
+    nodes = ring()
+    watch = [weakref.ref(node) for node in nodes[::100]]
+    gc.collect()
+    assert held() == TOTAL
+    def shown(): return sum(type(each) is Ring for each in gc.get_objects())
+    def clear_a_part():
+        nodes.clear()
+        for _ in range(10_000):
+            begin(1)
+            if held() < TOTAL: break
+        assert 0 < held() < TOTAL, held()
+        others.clear()
+        assert gone[0] == TOTAL - held()
+"""
+
+
+def test_a_large_piece_is_cleared_in_slices_out_of_sight():
+    out = run(
+        RING
+        + """
+    nodes.clear()
+    wrasse.set_pause_target(0.1)
+    seen = set()
+    first = finished()
+    for _ in range(10_000):
+        begin(1)
+        if held() < TOTAL:
+            seen.add(held())
+            assert shown() == 0
+            assert all(each() is None for each in watch)
+            assert not any(type(each) is Ring for each in gc.get_referrers(token))
+        if finished() > first: break
+    assert held() == 0 and len(seen) > 5, seen
+    assert gc.collect() == 0
+    print("done")
+    """
+    )
+    assert out == "done\n"
+
+
+@pytest.mark.parametrize(
+    "deed",
+    [
+        "assert gc.collect() < TOTAL",
+        "gc.freeze()",
+        "wrasse.set_pause_target(None)",
+        "complete()",
+    ],
+)
+def test_who_ends_a_collection_clears_what_is_condemned(deed):
+    out = run(
+        RING
+        + f"""
+    clear_a_part()
+    {deed}
+    assert held() == 0 and gone == [TOTAL], held()
+    assert shown() == 0
+    print("done")
+    """
+    )
+    assert out == "done\n"
+
+
+@pytest.mark.parametrize("enabled", ["gc.enable()", "gc.disable()"])
+def test_the_end_of_the_program_clears_what_is_condemned(enabled):
+    # What was registered first is called last.
+    early = "import atexit, sys\natexit.register(lambda: print(held(), gone))\n"
+    code = RING + f"\n    clear_a_part()\n    {enabled}\n"
+    result = command.python("-c", early + PRELUDE + textwrap.dedent(code), WRASSE="gc,alloc")
+    assert (result.code, result.out, result.err) == (0, "0 [30000]\n", "")
+
+
+def test_a_fork_in_between_clears_its_own():
+    out = run(
+        RING
+        + """
+    clear_a_part()
+    child = os.fork()
+    if child == 0:
+        complete()
+        os._exit(0 if held() == 0 and gone == [TOTAL] else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert held() > 0
+    complete()
+    assert held() == 0 and gone == [TOTAL]
+    print("done")
+    """
+    )
+    assert out == "done\n"
+
+
+@pytest.mark.parametrize(
+    "deed", ["gc.freeze()", "gc.collect()", "wrasse.set_pause_target(None)", "more.append([])"]
+)
+def test_destructors_that_meddle_while_it_clears(deed):
+    out = run(
+        RING
+        + f"""
+    def die(self):
+        gone[0] += 1
+        if gone[0] % 1000 == 0:
+            {deed}
+    Other.__del__ = die
+    clear_a_part()
+    gc.enable()
+    for number in range(1_000_000):
+        more.append([])
+        if held() == 0: break
+    gc.unfreeze()
+    gc.collect()
+    assert held() == 0 and gone == [TOTAL]
+    print("done")
+    """
+    )
+    assert out == "done\n"
+
+
+def test_a_weak_reference_from_a_finalizer_never_leads_to_what_waits():
+    # Stock clears such objects in one go: nobody sees one of them half cleared.
+    out = run(
+        RING
+        + """
+    made = []
+    Ring.__del__ = lambda self: made.append(weakref.ref(self)) if len(made) < 3 else None
+    nodes.clear()
+    for _ in range(10_000):
+        begin(1)
+        assert held() in (0, TOTAL)
+        if held() == 0: break
+    assert held() == 0 and len(made) == 3
+    assert all(each() is None for each in made)
+    print("done")
+    """
+    )
+    assert out == "done\n"
+
+
+def test_classes_among_what_is_cleared_in_slices():
+    out = run("""
+        import itertools
+        def clump():
+            class Mine:
+                def __init__(self, last): self.last, self.tee = last, itertools.tee([self])
+            last = Mine
+            for _ in range(100): last = Mine(last)
+            Mine.last = last
+            return weakref.ref(Mine)
+        classes = [clump() for _ in range(300)]
+        gc.collect()
+        assert not any(each() for each in classes)
+        gc.disable()
+        classes = [clump() for _ in range(300)]
+        complete()
+        complete()
+        assert not any(each() for each in classes)
+        print("done")
+    """)
+    assert out == "done\n"

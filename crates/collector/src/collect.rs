@@ -58,6 +58,25 @@ pub fn collect<M: Model>(
     generation: usize,
     stack: impl Fn(&mut dyn FnMut(&mut MarkStack<M::Object>)),
 ) -> Outcome {
+    collect_and(host, young, old, same, generation, stack, |garbage, _| {
+        host.clear_all(garbage, old);
+    })
+}
+
+/// As [`collect`], but what is certain to be garbage is cleared by `clear`, which is
+/// called once with the set at most. It may put all of it elsewhere to clear it later,
+/// as long as nothing leads the program to it until then: nothing does by a reference,
+/// but a finalizer may have made weak references. Whether anything foreign ran
+/// meanwhile is passed with the set.
+pub fn collect_and<M: Model>(
+    host: &M,
+    young: &M::Set,
+    old: &M::Set,
+    same: bool,
+    generation: usize,
+    stack: impl Fn(&mut dyn FnMut(&mut MarkStack<M::Object>)),
+    clear: impl FnOnce(&M::Set, bool),
+) -> Outcome {
     let unreachable = host.empty();
     let verdict = detect_with(host, young, &unreachable, &stack);
     let mut outcome = Outcome {
@@ -92,7 +111,8 @@ pub fn collect<M: Model>(
         outcome.finalized = finalize_all(host, &unreachable);
     }
 
-    if told || weak.ran_foreign_code || outcome.finalized != 0 {
+    let ran_foreign_code = told || weak.ran_foreign_code || outcome.finalized != 0;
+    if ran_foreign_code {
         // The survivors of this second trial are the resurrected ones.
         let garbage = host.empty();
         host.each(&unreachable, |object| host.revive(object));
@@ -103,7 +123,7 @@ pub fn collect<M: Model>(
         outcome.collected += verdict.unreachable - separated;
     }
     host.condemned(&unreachable);
-    host.clear_all(&unreachable, old);
+    clear(&unreachable, ran_foreign_code);
 
     host.each(&uncollectable, |_| outcome.uncollectable += 1);
     host.abandoned(&uncollectable);

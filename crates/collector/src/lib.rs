@@ -28,7 +28,7 @@ mod pieces;
 mod policy;
 mod stats;
 
-pub use collect::{Outcome, collect};
+pub use collect::{Outcome, collect, collect_and};
 pub use detect::{MarkStack, Verdict, detect};
 pub use generation::{GENERATIONS, Generations, OLDEST, Thresholds};
 pub use model::{Model, Survey, WeakOutcome};

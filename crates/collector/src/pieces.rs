@@ -35,24 +35,47 @@ impl Pieces {
     /// there is no memory for them, which is 16 bytes each, or if there are too
     /// many.
     pub fn new(count: usize) -> Option<Self> {
-        fn filled(count: usize, value: u32) -> Option<Vec<u32>> {
+        let mut pieces = Self::with_room(count)?;
+        pieces.enter(count);
+        Some(pieces)
+    }
+
+    /// No objects, and room for `count` to be [`enter`](Self::enter)ed: memory that
+    /// has not been touched yet, so that it takes no time. `None` as for
+    /// [`new`](Self::new).
+    pub fn with_room(count: usize) -> Option<Self> {
+        fn room(count: usize) -> Option<Vec<u32>> {
             let mut all = Vec::new();
             all.try_reserve_exact(count).ok()?;
-            all.resize(count, value);
             Some(all)
         }
-        let mut parents = filled(count, 0)?;
-        for (number, parent) in parents.iter_mut().enumerate() {
-            *parent = u32::try_from(number).ok().filter(|&it| it != NONE)?;
-        }
+        // As many numbers as there are but for `NONE`.
+        u32::try_from(count).ok()?;
         Some(Self {
-            references: filled(count, 0)?,
-            parents,
-            sizes: filled(count, 1)?,
-            batches: filled(count, NONE)?,
+            references: room(count)?,
+            parents: room(count)?,
+            sizes: room(count)?,
+            batches: room(count)?,
             last: None,
             filled: 0,
         })
+    }
+
+    /// Adds up to `most` objects, as far as there is room; says whether there is
+    /// none left. Linear in what is added.
+    pub fn enter(&mut self, most: usize) -> bool {
+        let (first, room) = (self.parents.len(), self.parents.capacity());
+        let room = [&self.references, &self.sizes, &self.batches]
+            .into_iter()
+            .fold(room, |room, all| room.min(all.capacity()));
+        let count = room.min(first.saturating_add(most));
+        self.references.resize(count, 0);
+        // No more than 32 bits count: see `with_room`.
+        self.parents
+            .extend((first..count).map(|number| number as u32));
+        self.sizes.resize(count, 1);
+        self.batches.resize(count, NONE);
+        count == room
     }
 
     /// A candidate refers to `object`.

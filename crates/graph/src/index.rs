@@ -36,6 +36,8 @@ pub struct AddressIndex {
     /// least half of it is empty.
     table: Vec<u32>,
     len: usize,
+    /// Chunks that were numbered as they are, and the marks in them.
+    numbered: (usize, Node),
 }
 
 #[inline]
@@ -164,8 +166,19 @@ impl AddressIndex {
     pub fn seal(&mut self) -> Result<(), Exhausted> {
         self.chunks.sort_unstable_by_key(|chunk| chunk.number);
         self.rebuild_table()?;
-        let mut base = 0;
-        for chunk in &mut self.chunks {
+        self.numbered = (0, 0);
+        self.number_more(usize::MAX);
+        Ok(())
+    }
+
+    /// Numbers the marked addresses of up to `most` more chunks, in the order in which
+    /// their chunks were first marked; says whether all are numbered. An index is either
+    /// [sealed](Self::seal) or numbered in this way, a piece at a time: then only
+    /// [`number`](Self::number) may be asked. A chunk is 32 KiB of addresses.
+    pub fn number_more(&mut self, most: usize) -> bool {
+        let (first, mut base) = self.numbered;
+        let end = self.chunks.len().min(first.saturating_add(most));
+        for chunk in &mut self.chunks[first..end] {
             chunk.base = base;
             let mut count = 0;
             for (word, before) in chunk.words.iter().zip(&mut chunk.before) {
@@ -174,10 +187,12 @@ impl AddressIndex {
             }
             base += Node::from(count);
         }
-        Ok(())
+        self.numbered = (end, base);
+        end == self.chunks.len()
     }
 
-    /// The number of a marked address. After [`seal`](Self::seal) only.
+    /// The number of a marked address. After [`seal`](Self::seal) only, or when all are
+    /// [numbered](Self::number_more).
     #[inline]
     pub fn number(&self, address: usize) -> Option<Node> {
         let (number, place, bit) = locate(address);

@@ -285,7 +285,7 @@ unsafe extern "C" fn freeze(_module: *mut PyObject, _: *mut PyObject) -> *mut Py
         let Some(interpreter) = here() else {
             return ptr::null_mut();
         };
-        interpreter.slices.abandon();
+        interpreter.abandon_slices();
         let mut generations = interpreter.generations.get();
         generations.reset_counts();
         interpreter.generations.set(generations);

@@ -25,7 +25,7 @@ pub mod referents;
 pub mod roots;
 mod seen;
 pub mod untrack;
-mod weak;
+pub mod weak;
 
 use std::cell::Cell;
 use std::ptr;

@@ -16,9 +16,10 @@
 //! the slice before took.
 //!
 //! *What is not sliced*: one piece of garbage (objects that refer to each other)
-//! is tried and freed at once, however large; so are references that an object of
-//! a C type shows, a set's for one.
+//! is tried at once, however large, but cleared in slices (`clearing.rs`); the
+//! references that an object of a C type shows, a set's for one, are looked at at once.
 
+mod clearing;
 mod cycle;
 mod marker;
 mod marks;
@@ -35,17 +36,20 @@ use crate::interpreter::Interpreter;
 use crate::layout::INSTANCE;
 use crate::list::Link;
 use crate::{capture, finalization, log, statistics, unraisable};
+use clearing::Condemned;
 use cycle::{Cycle, Phase};
 
 /// Allocations between two looks whether a slice is due, while thresholds adapt.
 pub const INTERVAL: usize = 1000;
-/// Nanoseconds that trying and freeing an object takes, and that a full collection
-/// takes for each object, until that is measured.
+/// Nanoseconds that trying an object takes, its finalizer included, and that a full
+/// collection takes for each object, until that is measured.
 const TRIAL_EACH: f64 = 250.0;
 const WHOLE_EACH: f64 = 50.0;
 /// The part of the target that slices are planned to take: the clock is not
 /// looked at after every step, and what is tried may take longer than expected.
 const PLANNED: f64 = 0.7;
+/// The part of that which trying what is tried together may take.
+const TRIED: f64 = 0.5;
 /// Objects that are tried together at the least.
 const LEAST_TRIED: usize = 100;
 
@@ -60,6 +64,7 @@ pub struct Slices {
     reason: Cell<Reason>,
     /// The last slice's end and length.
     last: Cell<Option<(Instant, Duration)>>,
+    condemned: Condemned,
     /// Nanoseconds an object, see [`TRIAL_EACH`].
     trial_each: Cell<f64>,
     whole_each: Cell<f64>,
@@ -74,6 +79,7 @@ impl Default for Slices {
             cancelled: false.into(),
             reason: Reason::Asked.into(),
             last: None.into(),
+            condemned: Condemned::default(),
             trial_each: TRIAL_EACH.into(),
             whole_each: WHOLE_EACH.into(),
         }
@@ -91,9 +97,9 @@ impl Slices {
         self.busy.get()
     }
 
-    /// Gives a cycle up that is in progress: what it has not freed yet is left to
+    /// Gives a cycle up that is in progress: what it has not found yet is left to
     /// the next full collection.
-    pub fn abandon(&self) {
+    fn abandon(&self) {
         self.cancelled.set(true);
         if let Some(cycle) = self.cycle.take() {
             self.busy.set(false);
@@ -120,10 +126,33 @@ impl Slices {
 }
 
 impl Interpreter {
+    /// Gives up a full collection that is in progress; what it has condemned is
+    /// cleared now.
+    ///
+    /// # Safety
+    /// The GIL is held and no exception is set. Runs foreign code.
+    pub unsafe fn abandon_slices(&self) {
+        self.slices.abandon();
+        if self.slices.condemned.waits() {
+            let start = Instant::now();
+            // SAFETY: the caller's contract.
+            unsafe { self.clear_condemned(None) };
+            self.record_slice(Phase::Try, &Outcome::default(), start.elapsed());
+        }
+    }
+
     /// Has pauses take `target` at most from now on, as far as that is possible.
-    pub fn set_pause_target(&self, target: Option<Duration>) {
-        if target.is_none() {
-            self.slices.abandon();
+    ///
+    /// # Safety
+    /// As for [`abandon_slices`](Self::abandon_slices).
+    pub unsafe fn set_pause_target(&self, target: Option<Duration>) {
+        // SAFETY: the caller's contract.
+        unsafe {
+            if target.is_none() {
+                self.abandon_slices();
+            } else {
+                self.slices.condemned.prepare();
+            }
         }
         self.slices.target.set(target);
         self.adaptation.set_pause_target(target);
@@ -212,6 +241,9 @@ impl Interpreter {
             let until = start + planned.max(target / 4);
             let mut outcome = Outcome::default();
             let state = self.work(&mut cycle, until, &mut outcome);
+            if state != State::Going || self.slices.cancelled.get() {
+                self.clear_condemned(None);
+            }
             if state == State::Finished {
                 self.clear_free_lists();
             }
@@ -247,9 +279,12 @@ impl Interpreter {
             if self.slices.cancelled.get() || !cycle.fits(&oldest) {
                 return State::Over;
             }
+            if !self.clear_condemned(Some(until)) {
+                return State::Going;
+            }
             INSTANCE.prepare();
             let room = (self.slices.target.get().unwrap_or_default()).mul_f64(PLANNED);
-            let most = room.as_nanos() as f64 / self.slices.trial_each.get();
+            let most = room.as_nanos() as f64 * TRIED / self.slices.trial_each.get();
             let most = (most as usize).max(LEAST_TRIED);
             if cycle.phase() != Phase::Try && cycle.advance(&oldest, until, most).is_err() {
                 return State::Stuck;
@@ -268,15 +303,19 @@ impl Interpreter {
                 }
                 is_first = false;
                 self.try_segment(cycle, outcome);
+                let is_clear = self.clear_condemned(Some(until));
                 if self.slices.cancelled.get() || !cycle.fits(&oldest) {
                     return State::Over;
+                }
+                if !is_clear {
+                    return State::Going;
                 }
             }
             State::Finished
         }
     }
 
-    /// Collects what is garbage in the next segment.
+    /// Finds what is garbage in the next segment and condemns it.
     unsafe fn try_segment(&self, cycle: &mut Cycle, outcome: &mut Outcome) {
         // SAFETY: as for `continue_slices`.
         unsafe {
@@ -288,8 +327,15 @@ impl Interpreter {
                 work(&mut self.stack.borrow_mut());
             };
             let oldest = self.list(OLDEST);
-            let mut found =
-                wrasse_collector::collect(&heap, &segment, &oldest, false, OLDEST, stack);
+            let mut found = wrasse_collector::collect_and(
+                &heap,
+                &segment,
+                &oldest,
+                false,
+                OLDEST,
+                stack,
+                |garbage, ran_foreign_code| self.condemn(&heap, garbage, ran_foreign_code),
+            );
             found.bytes = heap.freed_bytes();
             if !PyErr_Occurred().is_null() {
                 unraisable::in_collection();

@@ -76,6 +76,18 @@ pub unsafe fn has_callback(object: *mut PyObject) -> bool {
     }
 }
 
+/// Whether a weak reference leads to `object`, or from it if it is one.
+pub unsafe fn is_part_of_one(object: *mut PyObject) -> bool {
+    // SAFETY: the caller passes a live object; one that is a weak reference leads to
+    // `None` when it has been cleared.
+    unsafe {
+        let list = list_of(object);
+        !list.is_null() && !(*list).is_null()
+            || PyWeakref_Check(object) != 0
+                && (*object.cast::<WeakReference>()).referent != Py_None()
+    }
+}
+
 /// Clears the weak references to `object`, and `object` itself if it is one.
 /// Those whose callback must be called get a reference and go to `pending`.
 pub unsafe fn clear_all(object: *mut PyObject, pending: &List, heap: &Heap) {

@@ -48,6 +48,10 @@ use crate::list::{FLAGS, Link, List, link_of, object_of, unlink};
 const PLACES: usize = 32;
 /// Walks over a list in search of what waits. What waits still is not followed.
 const MOST_PASSES: u32 = 6;
+/// Candidates that get a number between two looks at the clock, and, about, how many
+/// there are for each chunk of the index.
+const NUMBERED: usize = 16 * 1024;
+const CHUNK: usize = 128;
 /// Segments at most; they grow larger instead.
 const MOST_SEGMENTS: usize = 1000;
 
@@ -58,6 +62,8 @@ pub enum Phase {
     Mark,
     /// Step 2.
     Gather,
+    /// The end of step 2: numbers.
+    Number,
     /// Step 3.
     Count,
     /// Step 4.
@@ -76,6 +82,7 @@ impl Phase {
         match self {
             Self::Mark => "mark",
             Self::Gather => "gather",
+            Self::Number => "number",
             Self::Count => "count",
             Self::Revive => "revive",
             Self::Join => "join",
@@ -198,6 +205,7 @@ impl Cycle {
                 let done = match self.phase {
                     Phase::Mark => self.mark(oldest, &referents, until)?,
                     Phase::Gather => self.gather(&referents, until, most)?,
+                    Phase::Number => self.number(until),
                     Phase::Count => self.count(&referents, until),
                     Phase::Revive => self.revive(&referents, until)?,
                     Phase::Join => self.join(&referents, until),
@@ -298,12 +306,26 @@ impl Cycle {
                 self.zone_end.put_before(self.end.next());
                 self.turn(Phase::Try, self.begin.link());
             } else {
-                index.seal()?;
-                self.pieces = Pieces::new(count).ok_or(Stuck)?;
-                self.turn(Phase::Count, self.end.link());
+                self.pieces = Pieces::with_room(count).ok_or(Stuck)?;
+                self.phase = Phase::Number;
             }
             Ok(true)
         }
+    }
+
+    unsafe fn number(&mut self, until: Instant) -> bool {
+        loop {
+            let entered = self.pieces.enter(NUMBERED);
+            if self.index.number_more(NUMBERED / CHUNK) && entered {
+                break;
+            }
+            if Instant::now() >= until {
+                return false;
+            }
+        }
+        // SAFETY: `advance`'s contract.
+        unsafe { self.turn(Phase::Count, self.end.link()) };
+        true
     }
 
     unsafe fn count(&mut self, referents: &Referents, until: Instant) -> bool {
