@@ -21,6 +21,7 @@ FAULT puts in what the program is there to notice: `leak`, `lost` or `twice`.
 import ctypes
 import gc
 import os
+import pathlib
 import random
 import sys
 import threading
@@ -32,9 +33,9 @@ FULL = 400
 # Clusters that a thread makes in a round, and threads.
 CLUSTERS = 1500
 THREADS = 3
-# What may be in use more after some time: bytes, and bytes a second. A leak of a
-# MiB a minute is twice that.
-SLACK = 256 << 10
+# What may be in use more after some time: bytes, for tables that double, and bytes a
+# second. A leak of a MiB a minute is twice that.
+SLACK = 2 << 20
 RATE = (1 << 20) / 120
 LOCK = threading.Lock()
 
@@ -135,7 +136,7 @@ def work(rng, turn):
     """One thread's part of a round."""
     held = []
     watched = []
-    for done in range(CLUSTERS):
+    for _ in range(CLUSTERS):
         turn.done += 1
         held.append(cluster(rng))
         if rng.random() < 0.3:
@@ -191,10 +192,13 @@ def child_is_well():
 class Usage(ctypes.Structure):
     """What `mallinfo2` answers."""
 
-    _fields_ = [
-        (name, ctypes.c_size_t)
-        for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks top".split()
-    ]
+    _fields_ = (
+        *((name, ctypes.c_size_t) for name in ("arena", "ordblks", "smblks", "hblks", "hblkhd")),
+        *(
+            (name, ctypes.c_size_t)
+            for name in ("usmblks", "fsmblks", "uordblks", "fordblks", "top")
+        ),
+    )
 
 
 MALLINFO = ctypes.CDLL(None).mallinfo2
@@ -248,7 +252,7 @@ LEAKED = []
 def harm(fault):
     """Does once a round what the program has to notice."""
     if fault == "leak":
-        LEAKED.append(bytes(1 << 18))
+        LEAKED.append(bytes(1 << 20))
     elif fault == "lost" and not LEAKED:
         LEAKED.append(Node())
     elif fault == "twice":
@@ -273,10 +277,9 @@ def rest():
 def peak():
     """The most memory that the process has had since this was called last."""
     try:
-        with open("/proc/self/status") as status:
-            most = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
-        with open("/proc/self/clear_refs", "w") as clear:
-            clear.write("5")
+        status = pathlib.Path("/proc/self/status").read_text().splitlines()
+        most = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+        pathlib.Path("/proc/self/clear_refs").write_text("5")
         return most << 10
     except OSError:
         return 0
