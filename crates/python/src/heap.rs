@@ -19,11 +19,13 @@
 //! code, which masks them, is right at any point where it can run.
 
 mod freed;
+mod marker;
 mod marking;
 pub mod queue;
 pub mod referents;
 pub mod roots;
 mod seen;
+mod stretches;
 pub mod untrack;
 pub mod weak;
 

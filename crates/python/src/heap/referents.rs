@@ -10,26 +10,55 @@ use std::ptr;
 
 use pyo3_ffi::*;
 
-use crate::layout::{DICT, INSTANCE, Slots, Values};
+use crate::layout::{DICT, Fixed, INSTANCE, Slots};
 
-/// How the references of a type's instances are read, lists, tuples and dicts apart.
+/// How the references of a type's instances are read.
 #[derive(Clone, Copy)]
 pub enum Shape {
+    /// As a list's.
+    List,
+    /// As a tuple's.
+    Tuple,
+    /// With [`DICT`].
+    Dict,
     /// With [`INSTANCE`].
     Values,
     /// From its slots.
     Slots(Slots),
+    /// From places that all objects of the type have.
+    Fixed(&'static Fixed),
     /// By asking it.
     Other,
 }
 
+/// Which instances of a type have a link in front of them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Linked {
+    /// All.
+    All,
+    /// None.
+    None,
+    /// Each must be asked.
+    Some,
+}
+
+/// What is remembered of a type.
+#[derive(Clone, Copy)]
+pub struct Known {
+    kind: *mut PyTypeObject,
+    /// How references are read.
+    pub shape: Shape,
+    /// Who has a link.
+    pub linked: Linked,
+}
+
 /// Reads referents; remembers some types that were asked about.
 pub struct Referents {
-    known: [Cell<(*mut PyTypeObject, Shape)>; KNOWN],
+    known: [Cell<Known>; KNOWN],
 }
 
 /// Types that are remembered, at most.
-const KNOWN: usize = 16;
+const KNOWN: usize = 32;
 
 extern "C" fn trampoline<F: FnMut(*mut PyObject)>(
     object: *mut PyObject,
@@ -44,44 +73,32 @@ impl Referents {
     /// Types are only remembered while nothing foreign runs: one of these is
     /// made anew for each collection.
     pub fn new() -> Self {
+        const NOTHING: Known = Known {
+            kind: ptr::null_mut(),
+            shape: Shape::Other,
+            linked: Linked::Some,
+        };
         Self {
-            known: [const { Cell::new((ptr::null_mut(), Shape::Other)) }; KNOWN],
+            known: [const { Cell::new(NOTHING) }; KNOWN],
         }
     }
 
-    /// How instances of `kind` are read.
+    /// What is to be known of `kind`.
     ///
     /// # Safety
     /// `kind` is a live object's type.
     #[inline(always)]
-    pub unsafe fn shape(&self, kind: *mut PyTypeObject) -> Shape {
+    pub unsafe fn known(&self, kind: *mut PyTypeObject) -> Known {
         let address = kind as usize;
         let place = &self.known[(address >> 4 ^ address >> 10) % KNOWN];
-        let (known, shape) = place.get();
-        if known == kind {
-            return shape;
+        let known = place.get();
+        if known.kind == kind {
+            return known;
         }
         // SAFETY: the caller's contract.
-        let shape = unsafe { shape_of(kind) };
-        place.set((kind, shape));
-        shape
-    }
-
-    /// What `object`, an instance of `kind`, refers to besides its type; `None` if it
-    /// is to be asked itself.
-    ///
-    /// # Safety
-    /// `object` is alive; nothing is changed as long as the result is used.
-    #[inline(always)]
-    pub unsafe fn values(&self, kind: *mut PyTypeObject, object: *mut PyObject) -> Option<Values> {
-        // SAFETY: the caller's contract.
-        unsafe {
-            match self.shape(kind) {
-                Shape::Values => INSTANCE.values(object),
-                Shape::Slots(slots) => slots.values(object),
-                Shape::Other => None,
-            }
-        }
+        let known = unsafe { know(kind) };
+        place.set(known);
+        known
     }
 
     /// Calls `visit` for each reference that `object` holds.
@@ -117,13 +134,29 @@ impl Referents {
                     }
                     return;
                 }
-            } else if let Some(values) = self.values(kind, object) {
-                row(values.first, values.count, &mut visit);
-                if !values.dict.is_null() {
-                    visit(values.dict);
+            } else {
+                let values = match self.known(kind).shape {
+                    Shape::Values => INSTANCE.values(object),
+                    Shape::Slots(slots) => slots.values(object),
+                    Shape::Fixed(fixed) => {
+                        if let Some(offsets) = fixed.offsets(object) {
+                            for &offset in offsets {
+                                row(at(object, offset), 1, &mut visit);
+                            }
+                            return;
+                        }
+                        None
+                    }
+                    _ => None,
+                };
+                if let Some(values) = values {
+                    row(values.first, values.count, &mut visit);
+                    if !values.dict.is_null() {
+                        visit(values.dict);
+                    }
+                    visit(kind.cast());
+                    return;
                 }
-                visit(kind.cast());
-                return;
             }
             if let Some(traverse) = (*kind).tp_traverse {
                 traverse(object, trampoline::<F>, (&raw mut visit).cast());
@@ -132,16 +165,53 @@ impl Referents {
     }
 }
 
-/// How instances of `kind` are read.
 #[cold]
+#[inline(never)]
+unsafe fn know(kind: *mut PyTypeObject) -> Known {
+    // SAFETY: the caller passes a live type.
+    unsafe {
+        let linked = if (*kind).tp_flags & Py_TPFLAGS_HAVE_GC == 0 {
+            Linked::None
+        } else if (*kind).tp_is_gc.is_some() {
+            Linked::Some
+        } else {
+            Linked::All
+        };
+        Known {
+            kind,
+            shape: shape_of(kind),
+            linked,
+        }
+    }
+}
+
+/// How instances of `kind` are read.
 unsafe fn shape_of(kind: *mut PyTypeObject) -> Shape {
+    if kind == &raw mut PyList_Type {
+        return Shape::List;
+    }
+    if kind == &raw mut PyTuple_Type {
+        return Shape::Tuple;
+    }
+    if kind == &raw mut PyDict_Type {
+        return Shape::Dict;
+    }
     // SAFETY: the caller passes a live type.
     unsafe {
         if INSTANCE.is_plain(kind) {
             return Shape::Values;
         }
-        Slots::of(kind).map_or(Shape::Other, Shape::Slots)
+        if let Some(slots) = Slots::of(kind) {
+            return Shape::Slots(slots);
+        }
     }
+    Fixed::of(kind).map_or(Shape::Other, Shape::Fixed)
+}
+
+/// The place `offset` bytes into `object`.
+#[inline(always)]
+pub fn at(object: *mut PyObject, offset: u16) -> *mut *mut PyObject {
+    object.wrapping_byte_add(offset.into()).cast()
 }
 
 #[inline(always)]

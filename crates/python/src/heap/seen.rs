@@ -9,7 +9,7 @@
 //!
 //! The bits for wrasse's own region of blocks are in one row. Others are in pieces for
 //! 256 KiB of addresses each, which are made when they are needed and found through
-//! two tables. Objects are at least 16 bytes long, so no
+//! three tables. Objects are at least 16 bytes long, so no
 //! two of them share a bit, wherever they lie.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
@@ -23,15 +23,17 @@ const GRAIN: u32 = 4;
 /// log2 of the bytes of addresses that a piece is for.
 const PIECE: u32 = 18;
 /// log2 of the number of entries of each table.
-const TABLE: u32 = 15;
+const TABLE: u32 = 10;
 const WORDS: usize = 1 << (PIECE - GRAIN - 6);
 
 /// Addresses of user space have 47 bits.
-const _: () = assert!(PIECE + 2 * TABLE >= 47);
+const _: () = assert!(PIECE + 3 * TABLE >= 47);
 
 struct Piece {
     met: [u64; WORDS],
     followers: [u64; WORDS],
+    /// Met ones that are known to have no link.
+    leaves: [u64; WORDS],
 }
 
 /// The bits of a region: `met` and `followers` one behind the other, and then a byte
@@ -119,7 +121,7 @@ type Table<T> = [*mut T; 1 << TABLE];
 /// What [`Seen::meet`] says of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sight {
-    /// Its address tells that it has no link: it begins where a block begins.
+    /// It has no link: it begins where a block begins, or somebody noted so.
     Leaf,
     /// Met before.
     Known,
@@ -132,7 +134,8 @@ pub struct Seen {
     /// What the heads of the lists would be heads of, were they links of objects.
     heads: [*mut PyObject; 2],
     row: Row,
-    top: *mut Table<Table<Piece>>,
+    top: *mut Table<Table<Table<Piece>>>,
+    middle: Vec<*mut Table<Table<Piece>>>,
     tables: Vec<*mut Table<Piece>>,
     /// Each with the first address it is for.
     pieces: Vec<(usize, *mut Piece)>,
@@ -151,7 +154,7 @@ impl Seen {
     /// told by their address.
     pub fn new(region: Option<&'static Region>, heads: [*mut PyObject; 2]) -> Option<Self> {
         let row = Row::of(region)?;
-        let top: *mut Table<Table<Piece>> = zeroed();
+        let top: *mut Table<Table<Table<Piece>>> = zeroed();
         if top.is_null() {
             return None;
         }
@@ -159,6 +162,7 @@ impl Seen {
             heads,
             row,
             top,
+            middle: Vec::new(),
             tables: Vec::new(),
             pieces: Vec::new(),
             failed: false,
@@ -173,6 +177,22 @@ impl Seen {
     /// name it: then it is not known who was not met.
     pub fn failed(&self) -> bool {
         self.failed
+    }
+
+    /// Something that was met is lost: it is not known any more who was not met.
+    #[cold]
+    pub fn give_up(&mut self) {
+        self.failed = true;
+    }
+
+    /// Notes that `object`, which was met, has no link, if its address does not tell.
+    pub fn note_leaf(&mut self, object: *mut PyObject) {
+        let offset = (object as usize).wrapping_sub(self.row.base);
+        let piece = self.find(object as usize);
+        if offset >= self.row.length && !piece.is_null() {
+            // SAFETY: a piece of ours.
+            unsafe { (*piece).leaves[word_of(object)] |= bit_of(object) };
+        }
     }
 
     /// Whether the address of `object` tells that there is no link in front of it:
@@ -197,29 +217,40 @@ impl Seen {
     #[inline(always)]
     pub fn meet(&mut self, object: *mut PyObject) -> Sight {
         let offset = (object as usize).wrapping_sub(self.row.base);
-        let word = if offset < self.row.length {
+        // The region begins at a multiple of what a word is for.
+        let bit = bit_of(object);
+        if offset < self.row.length {
             if self.begins_block(offset) {
                 return Sight::Leaf;
             }
-            self.row.met.wrapping_add(offset >> WORD)
-        } else {
-            let piece = self.piece(object as usize);
-            if piece.is_null() {
-                return Sight::Known;
+            // SAFETY: a word of the row.
+            unsafe {
+                let word = self.row.met.add(offset >> WORD);
+                if *word & bit != 0 {
+                    return Sight::Known;
+                }
+                *word |= bit;
             }
-            // SAFETY: a piece of ours, and an index below its number of words.
-            unsafe { (&raw mut (*piece).met).cast::<u64>().add(word_of(object)) }
-        };
-        // The region begins at a multiple of what a word is for.
-        let bit = bit_of(object);
-        // SAFETY: a word of the row or of a piece.
-        unsafe {
-            if *word & bit != 0 {
-                return Sight::Known;
-            }
-            *word |= bit;
+            return Sight::New;
         }
-        Sight::New
+        let piece = self.piece(object as usize);
+        if piece.is_null() {
+            return Sight::Known;
+        }
+        let word = word_of(object);
+        // SAFETY: a piece of ours, and an index below its number of words.
+        unsafe {
+            let met = (&raw mut (*piece).met).cast::<u64>().add(word);
+            if *met & bit == 0 {
+                *met |= bit;
+                return Sight::New;
+            }
+            let leaves = (&raw const (*piece).leaves).cast::<u64>().add(word);
+            if *leaves & bit != 0 {
+                return Sight::Leaf;
+            }
+        }
+        Sight::Known
     }
 
     /// Whether `object` was met.
@@ -303,11 +334,15 @@ impl Seen {
     fn find(&self, address: usize) -> *mut Piece {
         // SAFETY: indices are below the number of entries; tables are ours or null.
         unsafe {
-            let table = *(*self.top).get_unchecked(high(address));
+            let middle = *(*self.top).get_unchecked(entry(address, 2));
+            if middle.is_null() {
+                return ptr::null_mut();
+            }
+            let table = *(*middle).get_unchecked(entry(address, 1));
             if table.is_null() {
                 return ptr::null_mut();
             }
-            *(*table).get_unchecked(low(address))
+            *(*table).get_unchecked(entry(address, 0))
         }
     }
 
@@ -320,40 +355,44 @@ impl Seen {
     }
 
     fn try_to_make(&mut self, address: usize) -> Option<*mut Piece> {
-        if address >> (PIECE + 2 * TABLE) != 0 {
+        if address >> (PIECE + 3 * TABLE) != 0 {
             return None;
         }
-        self.tables.try_reserve(1).ok()?;
-        self.pieces.try_reserve(1).ok()?;
         // SAFETY: indices are below the number of entries; tables are ours.
         unsafe {
-            let table = &mut (*self.top)[high(address)];
-            if table.is_null() {
-                *table = zeroed();
-                if table.is_null() {
-                    return None;
-                }
-                self.tables.push(*table);
-            }
-            let piece: *mut Piece = zeroed();
+            let middle = &mut (*self.top)[entry(address, 2)];
+            let table = &mut (*made(middle, &mut self.middle)?)[entry(address, 1)];
+            let piece = &mut (*made(table, &mut self.tables)?)[entry(address, 0)];
+            debug_assert!(piece.is_null());
+            self.pieces.try_reserve(1).ok()?;
+            *piece = zeroed();
             if piece.is_null() {
                 return None;
             }
-            (**table)[low(address)] = piece;
-            self.pieces.push((address >> PIECE << PIECE, piece));
-            Some(piece)
+            self.pieces.push((address >> PIECE << PIECE, *piece));
+            Some(*piece)
         }
     }
 }
 
-#[inline(always)]
-fn high(address: usize) -> usize {
-    address >> (PIECE + TABLE) & ((1 << TABLE) - 1)
+/// What is at `place`, made and put into `all` if it is not there yet; `None` if there is
+/// no memory.
+fn made<T>(place: &mut *mut T, all: &mut Vec<*mut T>) -> Option<*mut T> {
+    if place.is_null() {
+        all.try_reserve(1).ok()?;
+        *place = zeroed();
+        if place.is_null() {
+            return None;
+        }
+        all.push(*place);
+    }
+    Some(*place)
 }
 
+/// The entry for `address` in its table of `level`, of which 0 has the pieces.
 #[inline(always)]
-fn low(address: usize) -> usize {
-    address >> PIECE & ((1 << TABLE) - 1)
+fn entry(address: usize, level: u32) -> usize {
+    address >> (PIECE + level * TABLE) & ((1 << TABLE) - 1)
 }
 
 /// The word of a piece that has the bits of `object`.
@@ -378,7 +417,10 @@ impl Drop for Seen {
             for &table in &self.tables {
                 dealloc(table.cast(), Layout::new::<Table<Piece>>());
             }
-            dealloc(self.top.cast(), Layout::new::<Table<Table<Piece>>>());
+            for &table in &self.middle {
+                dealloc(table.cast(), Layout::new::<Table<Table<Piece>>>());
+            }
+            dealloc(self.top.cast(), Layout::new::<Table<Table<Table<Piece>>>>());
         }
     }
 }

@@ -5,8 +5,8 @@
 //! none of them is trusted at run time before a self-check has confirmed it on
 //! the running process: `probe.rs` the collector's, `heap/roots.rs` those that
 //! marking reads of frames, `frame/check.rs` and `heap_graph/layout.rs` all that
-//! the tracer and pictures of the heap read, `dict.rs` and `instance.rs` their
-//! own. The wheel is built per CPython version, so exactly one of the numbered
+//! the tracer and pictures of the heap read, `dict.rs`, `instance.rs`, `slots.rs` and
+//! `fixed.rs` their own. The wheel is built per CPython version, so exactly one of the numbered
 //! files is compiled in.
 
 use std::ffi::{c_int, c_ulong, c_void};
@@ -14,9 +14,11 @@ use std::ffi::{c_int, c_ulong, c_void};
 use pyo3_ffi::{Py_TPFLAGS_HAVE_GC, Py_ssize_t, PyObject, PyTypeObject};
 
 mod dict;
+mod fixed;
 mod instance;
 mod slots;
 pub use dict::DICT;
+pub use fixed::Fixed;
 pub use instance::{INSTANCE, Values};
 pub use slots::Slots;
 
