@@ -14,7 +14,7 @@ use pyo3_ffi::*;
 use super::queue::{Queue, prefetch};
 use super::referents::{Linked, Referents, Shape, at};
 use super::seen::{Seen, Sight};
-use crate::layout::{DICT, INSTANCE, Values};
+use crate::layout::{DICT, Fixed, INSTANCE, Values};
 use crate::list::{Link, has_link, link_of, object_of};
 
 /// References that are followed at once; the rest of a larger container waits.
@@ -229,16 +229,14 @@ impl Marker {
                 }
                 Shape::Slots(slots) => self.hold(kind, object, slots.values(object)),
                 Shape::Fixed(fixed) => {
-                    let Some(offsets) = fixed.offsets(object) else {
-                        self.traverse(object);
+                    if fixed.far().is_empty() {
+                        self.read(object, fixed);
                         return;
-                    };
-                    for &offset in offsets {
-                        let child = *at(object, offset);
-                        if !child.is_null() {
-                            self.edge(child);
-                        }
                     }
+                    for &offset in fixed.far() {
+                        prefetch(at(object, offset));
+                    }
+                    self.wait_for_body(object);
                 }
                 Shape::Other => self.traverse(object),
             }
@@ -307,8 +305,32 @@ impl Marker {
                     }
                 }
                 self.doubt(object, suspect);
+            } else if let Shape::Fixed(fixed) = self.referents.known(kind).shape {
+                self.read(object, fixed);
             } else {
                 self.hold(kind, object, INSTANCE.values(object));
+            }
+        }
+    }
+
+    /// Follows the references that `object` holds where `fixed` says.
+    #[inline(always)]
+    unsafe fn read(&mut self, object: *mut PyObject, fixed: &Fixed) {
+        // SAFETY: as in `look_at`.
+        unsafe {
+            let Some(offsets) = fixed.offsets(object) else {
+                self.traverse(object);
+                return;
+            };
+            for &offset in offsets {
+                let child = *at(object, offset);
+                if !child.is_null() {
+                    self.edge(child);
+                }
+            }
+            let untold = fixed.untold(object);
+            if !untold.is_null() {
+                self.edge(untold);
             }
         }
     }

@@ -18,15 +18,21 @@ use super::load;
 pub struct Fixed {
     kind: fn() -> *mut PyTypeObject,
     offsets: &'static [u16],
+    /// The place of a dict that is held but not reported, or 0.
+    untold: u16,
+    /// Where lines of memory begin that are needed besides the object's first.
+    far: &'static [u16],
     /// An object with fewer references proves nothing.
     least: usize,
     checked: AtomicU8,
 }
 
-const fn fixed(kind: fn() -> *mut PyTypeObject, offsets: &'static [u16], least: usize) -> Fixed {
+const fn near(kind: fn() -> *mut PyTypeObject, offsets: &'static [u16], least: usize) -> Fixed {
     Fixed {
         kind,
         offsets,
+        untold: 0,
+        far: &[],
         least,
         checked: AtomicU8::new(UNKNOWN),
     }
@@ -68,6 +74,17 @@ const CLASS: &[u16] = &[
     offset_of!(PyHeapTypeObject, ht_module) as u16,
 ];
 
+/// A class keeps a dict of weak references to those derived from it, which marking would
+/// not find elsewhere.
+const SUBCLASSES: u16 = offset_of!(PyTypeObject, tp_subclasses) as u16;
+
+const FAR_IN_FUNCTION: &[u16] = &[in_function!(func_doc), in_function!(vectorcall)];
+const FAR_IN_CLASS: &[u16] = &[
+    offset_of!(PyTypeObject, tp_dict) as u16,
+    offset_of!(PyTypeObject, tp_mro) as u16,
+    offset_of!(PyHeapTypeObject, ht_module) as u16,
+];
+
 /// The words behind an object's type.
 const FIRST: u16 = 16;
 const SECOND: u16 = 24;
@@ -77,24 +94,24 @@ const FIFTH: u16 = 48;
 
 #[rustfmt::skip]
 static ALL: [Fixed; 13] = [
-    fixed(|| &raw mut PyFunction_Type, FUNCTION, 6),
-    fixed(|| &raw mut PyType_Type, CLASS, 4),
-    fixed(|| &raw mut PyCell_Type, &[FIRST], 1),
+    Fixed { far: FAR_IN_FUNCTION, ..near(|| &raw mut PyFunction_Type, FUNCTION, 6) },
+    Fixed { far: FAR_IN_CLASS, untold: SUBCLASSES, ..near(|| &raw mut PyType_Type, CLASS, 4) },
+    near(|| &raw mut PyCell_Type, &[FIRST], 1),
     // Getter, setter, deleter, documentation, name.
-    fixed(|| &raw mut PyProperty_Type, &[FIRST, SECOND, THIRD, FOURTH, FIFTH], 2),
+    near(|| &raw mut PyProperty_Type, &[FIRST, SECOND, THIRD, FOURTH, FIFTH], 2),
     // The callable and the dict; of a bound method the function and the instance.
-    fixed(|| &raw mut PyClassMethod_Type, &[FIRST, SECOND], 1),
-    fixed(|| &raw mut PyStaticMethod_Type, &[FIRST, SECOND], 1),
-    fixed(|| &raw mut PyMethod_Type, &[FIRST, SECOND], 2),
+    near(|| &raw mut PyClassMethod_Type, &[FIRST, SECOND], 1),
+    near(|| &raw mut PyStaticMethod_Type, &[FIRST, SECOND], 1),
+    near(|| &raw mut PyMethod_Type, &[FIRST, SECOND], 2),
     // Behind the definition: what it is a method of, and the module.
-    fixed(|| &raw mut PyCFunction_Type, &[SECOND, THIRD], 1),
+    near(|| &raw mut PyCFunction_Type, &[SECOND, THIRD], 1),
     // The type that a descriptor belongs to.
-    fixed(|| &raw mut PyWrapperDescr_Type, &[FIRST], 1),
-    fixed(|| &raw mut PyMethodDescr_Type, &[FIRST], 1),
-    fixed(|| &raw mut PyGetSetDescr_Type, &[FIRST], 1),
-    fixed(|| &raw mut PyMemberDescr_Type, &[FIRST], 1),
+    near(|| &raw mut PyWrapperDescr_Type, &[FIRST], 1),
+    near(|| &raw mut PyMethodDescr_Type, &[FIRST], 1),
+    near(|| &raw mut PyGetSetDescr_Type, &[FIRST], 1),
+    near(|| &raw mut PyMemberDescr_Type, &[FIRST], 1),
     // The callback, which most have not.
-    fixed(|| &raw mut _PyWeakref_RefType, &[SECOND], 1),
+    near(|| &raw mut _PyWeakref_RefType, &[SECOND], 1),
 ];
 
 unsafe extern "C" {
@@ -107,6 +124,27 @@ impl Fixed {
     /// Those of the objects whose type is exactly `kind`, if they are known.
     pub fn of(kind: *mut PyTypeObject) -> Option<&'static Self> {
         ALL.iter().find(|fixed| (fixed.kind)() == kind)
+    }
+
+    /// The bytes from an object to memory that is needed to read it, besides its header
+    /// and what follows that.
+    #[inline(always)]
+    pub fn far(&self) -> &'static [u16] {
+        self.far
+    }
+
+    /// A dict that `object` keeps alive without telling of it, or null. Its
+    /// [`offsets`](Self::offsets) were found to be right.
+    ///
+    /// # Safety
+    /// `object` is alive, and its type is this one's.
+    #[inline(always)]
+    pub unsafe fn untold(&self, object: *mut PyObject) -> *mut PyObject {
+        if self.untold == 0 {
+            return std::ptr::null_mut();
+        }
+        // SAFETY: the caller's contract; confirmed by `check`.
+        unsafe { load(object.cast(), self.untold.into()) }
     }
 
     /// The bytes from `object` to each place that holds a reference or null; `None` if
@@ -170,14 +208,29 @@ impl Fixed {
                 .iter()
                 .any(|&offset| usize::from(offset) + size_of::<usize>() > size)
         };
+        // SAFETY: a place within the object; a class that is
+        // tracked is none of the static ones, which keep a number there.
+        let untold = unsafe {
+            let size = (*Py_TYPE(object)).tp_basicsize;
+            let is_inside = usize::from(self.untold) + size_of::<usize>() <= size as usize;
+            let dict = if is_inside {
+                self.untold(object)
+            } else {
+                std::ptr::null_mut()
+            };
+            let is_dict = !dict.is_null() && Py_TYPE(dict) == &raw mut PyDict_Type;
+            (dict.is_null(), is_dict)
+        };
+        let proves = self.untold == 0 || untold == (false, true);
+        let speaks_against = self.untold != 0 && untold == (false, false);
         read[..count].sort_unstable();
         told.objects.sort_unstable();
         // Unused places are zeros, and come first.
         let unused = MOST.saturating_sub(told.count);
         let is_same = told.count == count && told.objects[unused..] == read[..count];
-        if is_small || !is_same {
+        if is_small || !is_same || speaks_against {
             self.checked.store(BAD, Ordering::Relaxed);
-        } else if count >= self.least {
+        } else if proves && count >= self.least {
             self.checked.store(GOOD, Ordering::Relaxed);
         }
     }
