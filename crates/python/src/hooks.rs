@@ -29,7 +29,7 @@ use std::cell::Cell;
 use std::ffi::c_void;
 use std::ptr;
 use std::sync::Once;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
 use pyo3_ffi::*;
 use wrasse_tracer::{Exhausted, Released, View, ViewSet};
@@ -52,9 +52,9 @@ const DOMAINS: [PyMemAllocatorDomain; 3] = [
 ];
 
 static STATE: Biased<Option<Box<State>>> = Biased::new(None);
-/// What is in [`STATE`], where [`State::can_be_quick`]; else null. Changed and read
-/// only by whoever may use `STATE`.
-static QUICK: AtomicPtr<State> = AtomicPtr::new(ptr::null_mut());
+/// Tracebacks have more than one frame, or have to be counted: which way is tried
+/// first. Says nothing that must hold.
+static IS_DEEP: AtomicBool = AtomicBool::new(false);
 /// The views that record, readable without the lock.
 static ACTIVE: AtomicU8 = AtomicU8::new(0);
 /// Sets of our functions. One is all it takes, unless other tools' hooks come
@@ -472,17 +472,13 @@ unsafe fn detach() {
 pub fn set_temporary(count: u16) -> Result<(), Exhausted> {
     let mut guard = STATE.lock();
     let state = guard.get_or_insert_default();
-    let result = state.tracer.set_temporary(count);
-    publish(state);
-    result
+    state.tracer.set_temporary(count)
 }
 
 /// Says what others read without the lock. `state` is what is in [`STATE`].
-fn publish(state: &mut State) {
-    let is_quick = state.can_be_quick();
+fn publish(state: &State) {
+    IS_DEEP.store(state.is_deep(), Ordering::Relaxed);
     ACTIVE.store(state.tracer.active().bits(), Ordering::Release);
-    let quick = if is_quick { state } else { ptr::null_mut() };
-    QUICK.store(quick, Ordering::Relaxed);
 }
 
 /// Let `view` record from now on. No change if it does already.

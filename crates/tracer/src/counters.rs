@@ -1,16 +1,19 @@
 //! Bytes alive now, and the most there ever were.
 
 /// The two running figures of one view.
+///
+/// Kept is how far below the peak things are, so that recording a block takes one
+/// subtraction, whose borrow says that there is a new peak.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    current: usize,
     peak: usize,
+    below: usize,
 }
 
 impl Counters {
     /// Bytes in blocks alive now.
     pub fn current(&self) -> usize {
-        self.current
+        self.peak.wrapping_sub(self.below)
     }
 
     /// The largest value `current` has had since the last reset.
@@ -21,29 +24,53 @@ impl Counters {
     /// A block of `size` bytes came to life. Is that a new peak?
     #[inline(always)]
     pub fn add(&mut self, size: usize) -> bool {
-        self.current = self.current.wrapping_add(size);
-        // A branch that is nearly always the same, instead of a store.
-        let is_peak = self.current > self.peak;
-        if is_peak {
-            self.peak = self.current;
+        let is_peak = self.would_be_peak(size);
+        match is_peak {
+            true => self.add_to_peak(size),
+            false => self.add_below_peak(size),
         }
         is_peak
+    }
+
+    /// Would a block of `size` bytes more be a new peak?
+    #[inline(always)]
+    pub fn would_be_peak(&self, size: usize) -> bool {
+        size > self.below
+    }
+
+    /// As [`Counters::add`], where it is known that this is no new peak.
+    #[inline(always)]
+    pub fn add_below_peak(&mut self, size: usize) {
+        debug_assert!(!self.would_be_peak(size));
+        self.below = self.below.wrapping_sub(size);
+    }
+
+    /// As [`Counters::add`], where it is known that this is a new peak.
+    #[inline(always)]
+    pub fn add_to_peak(&mut self, size: usize) {
+        debug_assert!(self.would_be_peak(size));
+        self.peak = self.current().wrapping_add(size);
+        self.below = 0;
     }
 
     /// A block of `size` bytes is gone.
     #[inline(always)]
     pub fn subtract(&mut self, size: usize) {
-        self.current = self.current.wrapping_sub(size);
+        self.below = self.below.wrapping_add(size);
     }
 
     /// Start the peak anew from what is alive now.
     pub fn reset_peak(&mut self) {
-        self.peak = self.current;
+        self.peak = self.current();
+        self.below = 0;
     }
 
     /// The peak was at least this, before the last reset.
     pub fn raise_peak(&mut self, peak: usize) {
-        self.peak = self.peak.max(peak);
+        if peak > self.peak {
+            self.below = self.below.wrapping_add(peak - self.peak);
+            self.peak = peak;
+        }
     }
 
     /// Forget everything.

@@ -19,7 +19,7 @@ use crate::thread::ThreadId;
 use crate::traceback::TracebackId;
 use crate::view::{View, ViewSet};
 
-/// An owner, as a number.
+/// An owner, as a number. Bit 30 is set in none, nor in a thread's root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OwnerId(pub u32);
 
@@ -47,8 +47,10 @@ impl OwnerId {
     }
 }
 
-/// Numbers from here on are no owners.
+/// Numbers from here on are no owners, but threads.
 const ROOTS: u32 = 1 << 31;
+/// There are fewer owners than this: they would take 64 GiB.
+const MOST: u32 = 1 << 30;
 
 /// What one traceback has alive.
 #[derive(Clone, Copy, Debug)]
@@ -62,15 +64,15 @@ pub struct Owner {
     pub thread: ThreadId,
     /// It is handed out for new blocks.
     is_current: bool,
-    /// Blocks alive.
-    pub blocks: u32,
     /// The peak that `peak_blocks` and `peak_bytes` are of.
     stamp: u32,
     peak_blocks: u32,
     /// The lower half; what does not fit is among the past.
     temporary_blocks: u32,
-    /// Bytes alive.
-    pub bytes: usize,
+    /// Blocks released, modulo 2^32: an owner never has so many alive.
+    released_blocks: u32,
+    /// Bytes in blocks released, modulo 2^64.
+    released_bytes: usize,
     peak_bytes: usize,
     /// Blocks ever allocated.
     pub allocated_blocks: u64,
@@ -83,13 +85,26 @@ pub struct Owner {
 const _: () = assert!(size_of::<Owner>() == 64);
 
 impl Owner {
+    /// Blocks alive: those allocated without those released, so that an event changes
+    /// one of the two only.
+    #[inline(always)]
+    pub fn blocks(&self) -> u32 {
+        (self.allocated_blocks as u32).wrapping_sub(self.released_blocks)
+    }
+
+    /// Bytes alive.
+    #[inline(always)]
+    pub fn bytes(&self) -> usize {
+        (self.allocated_bytes as usize).wrapping_sub(self.released_bytes)
+    }
+
     /// Put down what was alive at the peak, before the first change since.
     #[inline(always)]
     fn keep_peak(&mut self, stamp: u32) {
         if self.stamp != stamp {
             self.stamp = stamp;
-            self.peak_blocks = self.blocks;
-            self.peak_bytes = self.bytes;
+            self.peak_blocks = self.blocks();
+            self.peak_bytes = self.bytes();
         }
     }
 
@@ -99,9 +114,7 @@ impl Owner {
         if !is_peak {
             self.keep_peak(stamp);
         }
-        self.blocks = self.blocks.wrapping_add(1);
-        self.bytes = self.bytes.wrapping_add(size);
-        self.allocated_blocks += 1;
+        self.allocated_blocks = self.allocated_blocks.wrapping_add(1);
         self.allocated_bytes = self.allocated_bytes.wrapping_add(size as u64);
     }
 
@@ -109,8 +122,8 @@ impl Owner {
     #[inline(always)]
     fn subtract(&mut self, size: usize, is_temporary: bool, stamp: u32) {
         self.keep_peak(stamp);
-        self.blocks = self.blocks.wrapping_sub(1);
-        self.bytes = self.bytes.wrapping_sub(size);
+        self.released_blocks = self.released_blocks.wrapping_add(1);
+        self.released_bytes = self.released_bytes.wrapping_add(size);
         if is_temporary {
             self.temporary_bytes = self.temporary_bytes.wrapping_add(size as u64);
             self.temporary_blocks = self.temporary_blocks.wrapping_add(1);
@@ -180,11 +193,11 @@ const NOBODY: Owner = Owner {
     views: ViewSet::EMPTY,
     thread: ThreadId::FIRST,
     is_current: false,
-    blocks: 0,
     stamp: NO_STAMP,
     peak_blocks: 0,
     temporary_blocks: 0,
-    bytes: 0,
+    released_blocks: 0,
+    released_bytes: 0,
     peak_bytes: 0,
     allocated_blocks: 0,
     allocated_bytes: 0,
@@ -242,7 +255,7 @@ impl Owners {
         free.clear();
         for (number, owner) in self.list.iter_mut().enumerate().skip(1) {
             owner.is_current = false;
-            if owner.blocks == 0 && free.try_reserve(1).is_ok() {
+            if owner.blocks() == 0 && free.try_reserve(1).is_ok() {
                 free.push(number as u32);
             }
         }
@@ -348,7 +361,7 @@ impl Owners {
             self.list.push(NOBODY);
         }
         let number = u32::try_from(self.list.len()).map_err(|_| Exhausted)?;
-        if number >= ROOTS {
+        if number >= MOST {
             return Err(Exhausted);
         }
         self.list.push(owner);
@@ -389,41 +402,57 @@ impl Owners {
         }
     }
 
-    /// As [`Owners::add`], where no peak is [`Owners::is_last_stamp`].
+    /// As [`Owners::add`] below the peak. No, and nothing is done, where there is no such
+    /// owner.
     #[inline(always)]
-    pub fn add_quickly(&mut self, id: OwnerId, size: usize, is_peak: bool) {
-        debug_assert!(!self.is_last_stamp());
-        if let Some(owner) = self.list.get_mut(id.0 as usize) {
-            owner.add(size, is_peak, self.stamp);
-            if is_peak {
-                self.stamp = self.stamp.wrapping_add(1);
-            }
-        }
+    pub fn add_quickly(&mut self, id: OwnerId, size: usize) -> bool {
+        let Some(owner) = self.list.get_mut(id.0 as usize) else {
+            return false;
+        };
+        owner.add(size, false, self.stamp);
+        true
     }
 
-    /// Are stamps about to come round?
+    /// As [`Owners::add`] where this is a new peak. No, and nothing is done, where there
+    /// is no such owner, or [`Owners::begin_peak`] would have to do more than to count.
     #[inline(always)]
-    pub fn is_last_stamp(&self) -> bool {
-        self.stamp == u32::MAX
+    pub fn add_peak_quickly(&mut self, id: OwnerId, size: usize) -> bool {
+        let stamp = self.stamp.wrapping_add(1);
+        let Some(owner) = self.list.get_mut(id.0 as usize) else {
+            return false;
+        };
+        if stamp == NO_STAMP {
+            return false;
+        }
+        owner.add(size, true, self.stamp);
+        self.stamp = stamp;
+        true
     }
 
     /// As [`Owners::subtract`], but no, with nothing done, where more would have to
-    /// be done than to count.
+    /// be done than to count, or others see the block than see what is allocated now.
+    /// The size is asked for if the answer is yes.
     #[inline(always)]
     pub fn subtract_quickly(
         &mut self,
         id: OwnerId,
-        size: usize,
+        size: impl FnOnce() -> usize,
         is_temporary: bool,
-    ) -> Option<ViewSet> {
+    ) -> Option<usize> {
         let owner = self.list.get_mut(id.0 as usize)?;
-        if (owner.blocks == 1 && !owner.is_current)
-            || (is_temporary && owner.temporary_blocks == u32::MAX)
-        {
+        if !owner.is_current || (is_temporary && owner.temporary_blocks == u32::MAX) {
             return None;
         }
+        let size = size();
         owner.subtract(size, is_temporary, self.stamp);
-        Some(owner.views)
+        Some(size)
+    }
+
+    /// Is it handed out for new blocks, which these views see?
+    #[cfg(debug_assertions)]
+    pub fn is_current(&self, id: OwnerId, views: ViewSet) -> bool {
+        let owner = self.get(id);
+        owner.is_current && owner.views == views
     }
 
     /// One block less, freed before another was allocated or not; who saw it is
@@ -436,7 +465,7 @@ impl Owners {
         owner.subtract(size, is_temporary, self.stamp);
         let views = owner.views;
         let overflows = is_temporary && owner.temporary_blocks == 0;
-        if owner.blocks == 0 && !owner.is_current {
+        if owner.blocks() == 0 && !owner.is_current {
             self.give_up(id);
         }
         if overflows {
@@ -515,7 +544,7 @@ impl Owners {
 
     fn figures(&self, owner: &Owner) -> Figures {
         let amount = |bytes, blocks| Amount { bytes, blocks };
-        let live = amount(owner.bytes as u64, owner.blocks.into());
+        let live = amount(owner.bytes() as u64, owner.blocks().into());
         Figures {
             kind: owner.kind(),
             live,
@@ -549,7 +578,7 @@ impl Owners {
 
     /// Every owner that has blocks alive.
     pub fn iter(&self) -> impl Iterator<Item = &Owner> {
-        self.list.iter().skip(1).filter(|owner| owner.blocks != 0)
+        self.list.iter().skip(1).filter(|owner| owner.blocks() != 0)
     }
 
     /// Bytes held.
@@ -610,7 +639,7 @@ mod tests {
         owners.begin_epoch();
         let second = owners.of(TracebackId(3), FIRST, SEEN).unwrap();
         assert_ne!(first, second);
-        assert_eq!(owners.get(first).bytes, 10);
+        assert_eq!(owners.get(first).bytes(), 10);
         owners.subtract(first, 10, false);
         assert_eq!(
             owners.of(TracebackId(4), FIRST, SEEN).unwrap(),

@@ -105,13 +105,20 @@ pub(crate) fn pack(owner: OwnerId, size: usize, room: usize) -> Option<u32> {
     fits.then_some(owner.0 << SLACK_BITS | slack as u32)
 }
 
-/// As [`pack`], for a block that is at most [`FINE`] and by `slack` larger than what
-/// was asked for.
+impl OwnerId {
+    /// Has a word room for the owner? No for what is no owner.
+    #[inline]
+    pub fn fits_word(self) -> bool {
+        self.0.wrapping_sub(1) < MOST_OWNERS - 1
+    }
+}
+
+/// As [`pack`], for an owner that fits and a block that is at most [`FINE`] and by
+/// `slack` larger than what was asked for.
 #[inline(always)]
-pub(crate) fn pack_fine(owner: OwnerId, slack: usize) -> Option<u32> {
-    debug_assert!(slack <= MOST_SLACK);
-    let fits = owner.0.wrapping_sub(1) < MOST_OWNERS - 1;
-    fits.then_some(owner.0 << SLACK_BITS | slack as u32)
+pub(crate) fn pack_fine(owner: OwnerId, slack: usize) -> u32 {
+    debug_assert!(slack <= MOST_SLACK && owner.fits_word());
+    owner.0 << SLACK_BITS | slack as u32
 }
 
 /// The owner and the size in a word of a block with `room` bytes, at most
@@ -133,7 +140,7 @@ mod tests {
             for room in (16..=FINE).step_by(16) {
                 for size in room - 15..=room {
                     let word = pack(owner, size, room).unwrap();
-                    assert_eq!(pack_fine(owner, room - size), Some(word));
+                    assert_eq!(pack_fine(owner, room - size), word);
                     assert!(word != UNKNOWN && word != ELSEWHERE);
                     assert_eq!(unpack(word, room), (owner, size));
                 }
@@ -148,7 +155,7 @@ mod tests {
         }
         assert_eq!(pack(OwnerId(MOST_OWNERS), 16, 16), None);
         for owner in [0, MOST_OWNERS, u32::MAX].map(OwnerId) {
-            assert_eq!(pack_fine(owner, 0), None);
+            assert!(!owner.fits_word());
         }
     }
 }

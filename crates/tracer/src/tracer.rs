@@ -20,11 +20,8 @@ mod totals;
 
 pub use totals::{ThreadTotals, Totals};
 
-#[derive(Clone, Copy, Debug)]
-struct Observer {
-    limit: u16,
-    counters: Counters,
-}
+/// Whose of the [`Tracer::counters`] are the leader's.
+const LEADER: usize = 0;
 
 /// What was known about a block that has been released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +54,10 @@ pub struct Tracer<S: SideTable = NoSideTable> {
     threads: Threads,
     recent: Recent,
     active: ViewSet,
-    observers: [Observer; 2],
+    /// How many frames each view keeps.
+    limits: [u16; 2],
+    /// The figures of the leader, and those of the other view.
+    counters: [Counters; 2],
     /// The view whose peaks owners put down.
     leader: View,
     builder: TracebackBuilder,
@@ -72,10 +72,6 @@ impl Default for Tracer<NoSideTable> {
 impl<S: SideTable> Tracer<S> {
     /// A tracer without any block, whose side table is empty too.
     pub fn new(side: S) -> Self {
-        let observer = Observer {
-            limit: 1,
-            counters: Counters::default(),
-        };
         Tracer {
             side,
             blocks: BlockTable::default(),
@@ -87,7 +83,8 @@ impl<S: SideTable> Tracer<S> {
             threads: Threads::default(),
             recent: Recent::default(),
             active: ViewSet::EMPTY,
-            observers: [observer; 2],
+            limits: [1; 2],
+            counters: [Counters::default(); 2],
             leader: View::Profile,
             builder: TracebackBuilder::default(),
         }
@@ -100,10 +97,8 @@ impl<S: SideTable> Tracer<S> {
             return false;
         }
         self.active = self.active.with(view);
-        self.observers[view.index()] = Observer {
-            limit: limit.max(1),
-            counters: Counters::default(),
-        };
+        self.limits[view.index()] = limit.max(1);
+        self.counters_of(view).clear();
         self.choose_leader();
         self.begin_epoch();
         true
@@ -131,7 +126,7 @@ impl<S: SideTable> Tracer<S> {
     /// Forget what `view` has seen so far, but go on recording for it. Watched
     /// blocks are forgotten too where no other view records.
     pub fn clear(&mut self, view: View) {
-        self.observers[view.index()].counters.clear();
+        self.counters_of(view).clear();
         if view == self.leader {
             self.owners.begin_peak();
         }
@@ -171,8 +166,14 @@ impl<S: SideTable> Tracer<S> {
         if leader != self.leader {
             // What the new one had at its peak is not known: the next one counts.
             self.leader = leader;
+            self.counters.swap(0, 1);
             self.owners.begin_peak();
         }
+    }
+
+    #[inline(always)]
+    fn counters_of(&mut self, view: View) -> &mut Counters {
+        &mut self.counters[usize::from(view != self.leader)]
     }
 
     fn begin_epoch(&mut self) {
@@ -195,7 +196,7 @@ impl<S: SideTable> Tracer<S> {
 
     /// The frame limit of a view: of its last start, or 1.
     pub fn limit(&self, view: View) -> u16 {
-        self.observers[view.index()].limit
+        self.limits[view.index()]
     }
 
     /// How many frames a new traceback must keep so that every active view
@@ -204,7 +205,7 @@ impl<S: SideTable> Tracer<S> {
     pub fn capture_limit(&self) -> u16 {
         let limit = |view: View| {
             if self.active.contains(view) {
-                self.observers[view.index()].limit
+                self.limits[view.index()]
             } else {
                 1
             }
@@ -221,12 +222,12 @@ impl<S: SideTable> Tracer<S> {
 
     /// The running figures of a view.
     pub fn counters(&self, view: View) -> Counters {
-        self.observers[view.index()].counters
+        self.counters[usize::from(view != self.leader)]
     }
 
     /// Start the peak of a view anew.
     pub fn reset_peak(&mut self, view: View) {
-        self.observers[view.index()].counters.reset_peak();
+        self.counters_of(view).reset_peak();
         if view == self.leader {
             self.owners.begin_peak();
         }
@@ -274,7 +275,7 @@ impl<S: SideTable> Tracer<S> {
 
     /// The peak of a view was at least this, before it was reset.
     pub fn raise_peak(&mut self, view: View, peak: usize) {
-        self.observers[view.index()].counters.raise_peak(peak);
+        self.counters_of(view).raise_peak(peak);
     }
 
     /// The host's side table.
@@ -365,7 +366,7 @@ impl<S: SideTable> Tracer<S> {
     fn raise(&mut self, views: ViewSet, size: usize) -> bool {
         let mut is_peak = false;
         for view in View::ALL {
-            if views.contains(view) && self.observers[view.index()].counters.add(size) {
+            if views.contains(view) && self.counters_of(view).add(size) {
                 is_peak |= view == self.leader;
             }
         }
@@ -384,7 +385,7 @@ impl<S: SideTable> Tracer<S> {
     fn lower(&mut self, views: ViewSet, size: usize) {
         for view in View::ALL {
             if views.contains(view) {
-                self.observers[view.index()].counters.subtract(size);
+                self.counters_of(view).subtract(size);
             }
         }
     }

@@ -16,6 +16,9 @@ const STEPS_BITS: u32 = 12;
 const STEPS: usize = 1 << STEPS_BITS;
 /// In `Step::owner`: the frame does not count.
 const SKIP: u32 = u32::MAX;
+/// In `Step::caller`, besides the caller: the owner is not at hand, because it is none
+/// ([`SKIP`]), or a block's word has no room for it.
+const NOT_AT_HAND: u32 = 1 << 30;
 /// With more frames than this to keep, stacks are walked each time: each level
 /// would have a traceback of its own, nearly as long as the next one's.
 const LONG: u16 = 128;
@@ -23,6 +26,8 @@ const LONG: u16 = 128;
 const MOST_STACKS: usize = 256;
 /// No thread's state, nor null.
 const NO_THREAD: usize = usize::MAX;
+/// What threads without a state have in its place.
+const NULL_THREAD: usize = 0;
 
 /// What an instruction means below a caller: one more line of its traceback.
 #[derive(Clone, Copy)]
@@ -34,7 +39,7 @@ struct Step {
 
 const NOTHING: Step = Step {
     instruction: 0,
-    caller: 0,
+    caller: NOT_AT_HAND,
     owner: SKIP,
 };
 
@@ -52,6 +57,8 @@ pub struct FrameReader {
     stacks: Vec<Stack>,
     /// The state of the thread that allocated last; what follows is that thread's.
     thread: usize,
+    /// The same, if tracebacks are of one line, which need not be counted beyond.
+    thread_of_single: usize,
     /// Its number.
     id: ThreadId,
     /// What calls its outermost frame.
@@ -80,6 +87,7 @@ impl Default for FrameReader {
             steps: Steps::default(),
             stacks: Vec::new(),
             thread: NO_THREAD,
+            thread_of_single: NO_THREAD,
             id: ThreadId::FIRST,
             root: OwnerId::NOBODY.0,
             recent: 0,
@@ -105,7 +113,16 @@ impl Steps {
     #[inline(always)]
     fn known(&self, instruction: usize, caller: u32) -> Option<u32> {
         let step = self.recent.as_ref()?[place(instruction, caller)];
-        (step.instruction == instruction && step.caller == caller).then_some(step.owner)
+        let is_it = step.instruction == instruction && step.caller & !NOT_AT_HAND == caller;
+        is_it.then_some(step.owner)
+    }
+
+    /// The owner that a step taken recently leads to, if a block's word has room for it.
+    #[inline(always)]
+    fn at_hand(&self, instruction: usize, caller: u32) -> Option<OwnerId> {
+        let step = &self.recent.as_ref()?[place(instruction, caller)];
+        let is_it = step.instruction == instruction && step.caller == caller;
+        is_it.then_some(OwnerId(step.owner))
     }
 
     /// The step from a caller to a frame: the owner or [`SKIP`], and whether it
@@ -142,9 +159,15 @@ impl Steps {
         if meaning.is_fixed
             && let Some(steps) = &mut self.recent
         {
+            debug_assert!(caller & NOT_AT_HAND == 0);
+            let is_at_hand = OwnerId(owner).fits_word();
             steps[place(instruction, caller)] = Step {
                 instruction,
-                caller,
+                caller: if is_at_hand {
+                    caller
+                } else {
+                    caller | NOT_AT_HAND
+                },
                 owner,
             };
         }
@@ -200,13 +223,30 @@ impl FrameReader {
         }
     }
 
+    fn turn_away(&mut self) {
+        self.thread = NO_THREAD;
+        self.thread_of_single = NO_THREAD;
+    }
+
+    /// Is what is remembered of the tracer's epoch?
+    pub fn is_of_epoch<S: SideTable>(&self, tracer: &Tracer<S>) -> bool {
+        self.epoch == tracer.epoch()
+    }
+
+    /// No owner is at hand any more that is not of the tracer's epoch.
+    pub fn forget_old_epoch<S: SideTable>(&mut self, tracer: &Tracer<S>) {
+        if !self.is_of_epoch(tracer) {
+            self.turn_away();
+        }
+    }
+
     #[cold]
     fn begin_epoch<S: SideTable>(&mut self, tracer: &Tracer<S>) {
         self.steps.decoder.clear();
         self.forget_steps();
         self.unknown = None;
         // Threads may have been forgotten with everything else.
-        self.thread = NO_THREAD;
+        self.turn_away();
         self.epoch = tracer.epoch();
         let counts_all = tracer.counts_all_frames();
         self.limit = (!counts_all).then(|| tracer.capture_limit().into());
@@ -258,36 +298,45 @@ impl FrameReader {
         }
     }
 
-    /// The owner of what `thread` allocates now in the tracer's `epoch`, if nothing has
-    /// to be read anew for it; else a number that is no owner's.
+    /// The owner of what `thread` allocates now, where tracebacks are of one line and
+    /// nothing has to be read anew for it. [`OwnerId::fits_word`].
     ///
     /// # Safety
-    /// `thread` is the calling thread's own live state.
+    /// What is remembered is of the tracer's epoch. `thread` is the calling thread's own
+    /// live state, or no thread's that was ever remembered.
     #[inline(always)]
-    pub unsafe fn owner_at_hand(&self, epoch: u32, thread: *mut PyThreadState) -> OwnerId {
-        const NONE: OwnerId = OwnerId::NOBODY;
-        if self.epoch != epoch || self.thread != thread as usize {
-            return NONE;
+    pub unsafe fn owner_at_hand(&self, thread: *mut PyThreadState) -> Option<OwnerId> {
+        if self.thread_of_single != thread as usize {
+            return None;
         }
         // SAFETY: the caller's contract.
         unsafe {
             let frame = top_frame(thread);
             if frame.is_null() {
-                return NONE;
+                return None;
             }
-            let caller = match self.is_single {
-                true => self.root,
-                false => match self.stacks.get(self.recent) {
-                    Some(stack) => match stack.caller(frame, self.root) {
-                        Some(caller) => caller,
-                        None => return NONE,
-                    },
-                    None => return NONE,
-                },
-            };
-            // SKIP is no owner's number.
-            let instruction = load(frame, FRAME.instruction);
-            OwnerId(self.steps.known(instruction, caller).unwrap_or(SKIP))
+            self.steps
+                .at_hand(load(frame, FRAME.instruction), self.root)
+        }
+    }
+
+    /// As [`FrameReader::owner_at_hand`], where tracebacks are of more lines.
+    ///
+    /// # Safety
+    /// As for [`FrameReader::owner_at_hand`].
+    #[inline(always)]
+    pub unsafe fn deep_owner_at_hand(&self, thread: *mut PyThreadState) -> Option<OwnerId> {
+        if self.thread != thread as usize || thread.is_null() || self.is_single {
+            return None;
+        }
+        // SAFETY: the caller's contract.
+        unsafe {
+            let frame = top_frame(thread);
+            if frame.is_null() {
+                return None;
+            }
+            let caller = self.stacks.get(self.recent)?.caller(frame, self.root)?;
+            self.steps.at_hand(load(frame, FRAME.instruction), caller)
         }
     }
 
@@ -299,11 +348,14 @@ impl FrameReader {
         tracer: &mut Tracer<S>,
         thread: usize,
     ) -> Result<(), Exhausted> {
-        self.thread = NO_THREAD;
+        self.turn_away();
         self.id = this_thread_id(tracer)?;
         self.recent = self.stack_of(thread, self.id)?;
         self.root = OwnerId::root(self.id).0;
         self.thread = thread;
+        if self.is_single && thread != NULL_THREAD {
+            self.thread_of_single = thread;
+        }
         Ok(())
     }
 

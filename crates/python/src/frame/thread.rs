@@ -105,10 +105,11 @@ pub unsafe fn thread_with_gil() -> *mut PyThreadState {
     }
 }
 
-/// As [`thread_with_gil`], if it takes no call; else null.
+/// As [`thread_with_gil`] where that takes no call; else what is no thread's state. To be
+/// compared only.
 #[inline(always)]
 pub fn thread_at_hand() -> *mut PyThreadState {
-    direct::current().unwrap_or(ptr::null_mut())
+    direct::to_compare()
 }
 
 /// Does a thread state belong to the calling thread?

@@ -9,11 +9,16 @@
 //! the ordinary way; after some turns of the favoured threads among themselves
 //! it is biased again. Where the system has no `membarrier`, it never is.
 //!
+//! As long as it is biased there may be a *shortcut*: a pointer to what the favoured
+//! threads nearly always want of the value. That it is there says that the lock is biased
+//! and that what the value asks for (see [`Shortcut`]) holds, all in one comparison.
+//!
 //! As with `lock.rs`, nothing here allocates, and a fork handler may hold it.
 
 use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering, compiler_fence};
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering, compiler_fence};
 
 use super::lock::{Lock, wait_until};
 
@@ -21,12 +26,24 @@ use super::lock::{Lock, wait_until};
 /// biased again: in sum about what it costs to take a bias away.
 const TURNS: u32 = 1024;
 
+/// What may have a shortcut.
+pub trait Shortcut {
+    /// What it leads to, which is part of the value and stays where it is.
+    type To;
+
+    /// The shortcut; null if there is none. It is asked for when the lock becomes biased,
+    /// and the answer must hold as long as only favoured threads use the value.
+    fn shortcut(&mut self) -> *mut Self::To;
+}
+
 /// A value that one thread at a time may use.
-pub struct Biased<T> {
+pub struct Biased<T: Shortcut> {
     lock: Lock<()>,
     is_biased: AtomicBool,
     /// A favoured thread uses the value without having taken the lock.
     is_busy: AtomicBool,
+    /// Null unless the lock is biased.
+    shortcut: AtomicPtr<T::To>,
     can_be_biased: AtomicBool,
     turns: AtomicU32,
     value: UnsafeCell<T>,
@@ -36,24 +53,25 @@ pub struct Biased<T> {
 // is alone: the lock lets only one exist, and with it taken and the bias gone
 // nobody is busy. A favoured one is alone while the lock is biased, as the caller
 // of `enter` vouches for the others like it.
-unsafe impl<T: Send> Sync for Biased<T> {}
+unsafe impl<T: Shortcut + Send> Sync for Biased<T> {}
 
 /// Access to the value; ends when dropped.
-pub struct Guard<'a, T> {
+pub struct Guard<'a, T: Shortcut> {
     lock: &'a Biased<T>,
     is_favoured: bool,
 }
 
 /// Access to the value for a favoured thread; ends when dropped.
-pub struct Busy<'a, T>(&'a Biased<T>);
+pub struct Busy<'a, T: Shortcut>(&'a Biased<T>);
 
-impl<T> Biased<T> {
+impl<T: Shortcut> Biased<T> {
     /// A lock that nobody holds.
     pub const fn new(value: T) -> Self {
         Biased {
             lock: Lock::new(()),
             is_biased: AtomicBool::new(false),
             is_busy: AtomicBool::new(false),
+            shortcut: AtomicPtr::new(ptr::null_mut()),
             can_be_biased: AtomicBool::new(false),
             turns: AtomicU32::new(0),
             value: UnsafeCell::new(value),
@@ -96,6 +114,23 @@ impl<T> Biased<T> {
         None
     }
 
+    /// Where the shortcut leads, if there is one. It may be used while the guard lives.
+    ///
+    /// # Safety
+    /// As for [`Biased::try_enter`].
+    #[inline(always)]
+    pub unsafe fn try_shortcut(&self) -> Option<(Busy<'_, T>, *mut T::To)> {
+        self.is_busy.store(true, Ordering::Relaxed);
+        // As in `try_enter`.
+        compiler_fence(Ordering::SeqCst);
+        let shortcut = self.shortcut.load(Ordering::Acquire);
+        if !shortcut.is_null() {
+            return Some((Busy(self), shortcut));
+        }
+        self.is_busy.store(false, Ordering::Release);
+        None
+    }
+
     /// Wait for the value.
     ///
     /// # Safety
@@ -123,8 +158,11 @@ impl<T> Biased<T> {
             let turns = self.turns.load(Ordering::Relaxed) + 1;
             self.turns.store(turns, Ordering::Relaxed);
             if turns > TURNS {
+                // SAFETY: the lock is held, and no guard made yet.
+                let shortcut = unsafe { (*self.value.get()).shortcut() };
                 // Takes effect with the next turn of a favoured thread, for which
                 // this one is over.
+                self.shortcut.store(shortcut, Ordering::Release);
                 self.is_biased.store(true, Ordering::Release);
             }
         }
@@ -152,6 +190,7 @@ impl<T> Biased<T> {
     #[cold]
     fn take_bias(&self) {
         self.is_biased.store(false, Ordering::SeqCst);
+        self.shortcut.store(ptr::null_mut(), Ordering::SeqCst);
         self.turns.store(0, Ordering::Relaxed);
         // After it every thread either sees that the bias is gone, or its being
         // busy is seen here.
@@ -192,7 +231,7 @@ mod barrier {
     }
 }
 
-impl<T> Busy<'_, T> {
+impl<T: Shortcut> Busy<'_, T> {
     /// The value.
     #[inline(always)]
     pub fn value(&mut self) -> &mut T {
@@ -202,14 +241,14 @@ impl<T> Busy<'_, T> {
     }
 }
 
-impl<T> Drop for Busy<'_, T> {
+impl<T: Shortcut> Drop for Busy<'_, T> {
     #[inline(always)]
     fn drop(&mut self) {
         self.0.is_busy.store(false, Ordering::Release);
     }
 }
 
-impl<T> Deref for Guard<'_, T> {
+impl<T: Shortcut> Deref for Guard<'_, T> {
     type Target = T;
 
     #[inline]
@@ -219,7 +258,7 @@ impl<T> Deref for Guard<'_, T> {
     }
 }
 
-impl<T> DerefMut for Guard<'_, T> {
+impl<T: Shortcut> DerefMut for Guard<'_, T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
         // SAFETY: as in `deref`, and the guard is borrowed mutably.
@@ -227,7 +266,7 @@ impl<T> DerefMut for Guard<'_, T> {
     }
 }
 
-impl<T> Drop for Guard<'_, T> {
+impl<T: Shortcut> Drop for Guard<'_, T> {
     #[inline(always)]
     fn drop(&mut self) {
         if self.is_favoured {

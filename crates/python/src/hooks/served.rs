@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 
 use wrasse_tracer::FINE;
 
-use super::{QUICK, SILENT, STATE};
+use super::{IS_DEEP, SILENT, STATE};
 use crate::capture;
 use crate::frame;
 use crate::small_objects::heaps;
@@ -33,18 +33,16 @@ fn slack(size: usize) -> usize {
 /// # Safety
 /// Called from an allocator function, with the GIL of the interpreter whose heap it is.
 #[inline(always)]
-unsafe fn malloc_quickly(size: usize) -> *mut c_void {
-    // SAFETY: as in `malloc_with_care`; what is in QUICK is in STATE.
+unsafe fn malloc_quickly<const IS_DEEP: bool>(size: usize) -> *mut c_void {
+    // SAFETY: as in `malloc_with_care`.
     unsafe {
         if let Some(heap) = heaps::at_hand()
             && heaps::needs_no_check(|| size)
             && SILENT.load(Ordering::Relaxed) == 0
-            && let Some(busy) = STATE.try_enter()
-            && let Some(state) = QUICK.load(Ordering::Relaxed).as_mut()
-            && let thread = frame::thread_at_hand()
-            && !thread.is_null()
+            && let Some((busy, state)) = STATE.try_shortcut()
             && let Some(spot) = heap.spot_at_hand(size)
-            && state.record_quickly(spot, size, slack(size), thread)
+            && let thread = frame::thread_at_hand()
+            && (*state).record_quickly::<IS_DEEP>(spot, size, slack(size), thread)
         {
             drop(busy);
             let block = heap.hand_out_spot(spot).cast();
@@ -68,8 +66,26 @@ pub extern "C" fn malloc<const D: usize, const S: usize>(
     context: *mut c_void,
     size: usize,
 ) -> *mut c_void {
+    if IS_DEEP.load(Ordering::Relaxed) {
+        return malloc_deep::<D, S>(context, size);
+    }
     // SAFETY: as in `malloc_with_care`.
-    let block = unsafe { malloc_quickly(size) };
+    let block = unsafe { malloc_quickly::<false>(size) };
+    if block.is_null() {
+        return malloc_with_care::<D, S>(context, size);
+    }
+    block
+}
+
+/// As [`malloc`], where tracebacks have several frames: apart, because comparing them
+/// takes more registers than there are without saving some.
+#[inline(never)]
+extern "C" fn malloc_deep<const D: usize, const S: usize>(
+    context: *mut c_void,
+    size: usize,
+) -> *mut c_void {
+    // SAFETY: as in `malloc_with_care`.
+    let block = unsafe { malloc_quickly::<true>(size) };
     if block.is_null() {
         return malloc_with_care::<D, S>(context, size);
     }
@@ -139,16 +155,14 @@ pub extern "C" fn realloc<const D: usize, const S: usize>(
 }
 
 pub extern "C" fn free<const D: usize, const S: usize>(context: *mut c_void, block: *mut c_void) {
-    // SAFETY: as in `malloc_with_care`; what is in QUICK is in STATE. The caller has
-    // done with the block.
+    // SAFETY: as in `malloc_with_care`. The caller has done with the block.
     unsafe {
         if let Some(heap) = heaps::at_hand()
             && heap.owns(block.cast())
             && let spot = heap.spot_of_owned(block.cast())
             && heaps::needs_no_check(|| spot.size())
-            && let Some(busy) = STATE.try_enter()
-            && let Some(state) = QUICK.load(Ordering::Relaxed).as_mut()
-            && state.release_quickly(spot)
+            && let Some((busy, state)) = STATE.try_shortcut()
+            && (*state).release_quickly(spot)
         {
             drop(busy);
             return heap.release_spot(spot);

@@ -1,9 +1,12 @@
 //! What the hooks share: the tracer, and what is remembered of frames.
 
+use std::ptr;
+
 use pyo3_ffi::PyThreadState;
 use wrasse_allocator::heap::Spot;
 use wrasse_tracer::{Exhausted, OwnerId, Released, SideTable, Tracer, View};
 
+use super::biased::Shortcut;
 use super::words::{Place, Words};
 use crate::frame::FrameReader;
 
@@ -19,6 +22,22 @@ impl Default for State {
         State {
             tracer: Tracer::new(Words::default()),
             frames: FrameReader::default(),
+        }
+    }
+}
+
+impl Shortcut for Option<Box<State>> {
+    type To = State;
+
+    /// There where [`State::can_be_quick`]. Views start and stop, and epochs begin, with
+    /// the lock only.
+    fn shortcut(&mut self) -> *mut State {
+        match self {
+            Some(state) if state.can_be_quick() => {
+                state.frames.forget_old_epoch(&state.tracer);
+                &raw mut **state
+            }
+            _ => ptr::null_mut(),
         }
     }
 }
@@ -96,14 +115,20 @@ impl State {
             && self.tracer.can_be_quick()
     }
 
+    /// Do tracebacks depend on more than the innermost frame?
+    pub fn is_deep(&self) -> bool {
+        self.tracer.capture_limit() > 1 || self.tracer.counts_all_frames()
+    }
+
     /// As [`State::record_served`], where all is at hand: `spot` is the block that is
     /// about to be handed out, by `slack` larger than `size`. No, and nothing is done,
-    /// where something is not.
+    /// where something is not. `IS_DEEP` is what [`State::is_deep`] may be.
     ///
     /// # Safety
-    /// As for [`State::record`], with a thread; and [`State::can_be_quick`].
+    /// As for [`State::record`]; and [`State::can_be_quick`], and the frames are of
+    /// this epoch. The thread has a GIL.
     #[inline(always)]
-    pub unsafe fn record_quickly(
+    pub unsafe fn record_quickly<const IS_DEEP: bool>(
         &mut self,
         spot: Spot<'_>,
         size: usize,
@@ -112,7 +137,14 @@ impl State {
     ) -> bool {
         // SAFETY: the caller's contract.
         unsafe {
-            let owner = self.frames.owner_at_hand(self.tracer.epoch(), thread);
+            let owner = match IS_DEEP {
+                true => self.frames.deep_owner_at_hand(thread),
+                false => self.frames.owner_at_hand(thread),
+            };
+            let Some(owner) = owner else {
+                return false;
+            };
+            debug_assert!(self.frames.is_of_epoch(&self.tracer));
             let place = self.tracer.side_table().place_at(spot);
             let address = spot.address() as usize;
             self.tracer

@@ -46,7 +46,7 @@ impl<S: SideTable> Tracer<S> {
     pub fn summary(&self, view: View) -> Result<Snapshot, Exhausted> {
         let mut copy = self.copy(view)?;
         for owner in self.owners.iter().filter(|o| o.views.contains(view)) {
-            copy.add_total(owner.traceback, owner.bytes, owner.blocks as usize)?;
+            copy.add_total(owner.traceback, owner.bytes(), owner.blocks() as usize)?;
         }
         Ok(copy.done())
     }

@@ -106,7 +106,8 @@ fn record<S: SideTable>(
         };
         let owner = tracer.owner(traceback, ThreadId::FIRST).unwrap();
         let fits = (size > FINE) == (room > FINE) && size <= room && slack < 16;
-        if fits && tracer.record_quickly(place, address, size, slack, owner) {
+        let is_quick = fits && tracer.can_be_quick();
+        if is_quick && tracer.record_quickly(place, address, size, slack, owner) {
             return;
         }
     }
@@ -115,7 +116,7 @@ fn record<S: SideTable>(
 
 /// A block goes, the quick way where it can.
 fn release<S: SideTable>(tracer: &mut Tracer<S>, address: usize) {
-    let place = tracer.side.place(address);
+    let place = tracer.side.place(address).filter(|_| tracer.can_be_quick());
     if !place.is_some_and(|place| tracer.release_quickly(place, address)) {
         tracer.release(address);
     }

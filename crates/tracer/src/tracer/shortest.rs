@@ -4,9 +4,10 @@
 //! where they do not apply they answer no, and the caller goes the ordinary way from
 //! the beginning. So whoever inlines them needs few registers and no stack.
 
-use super::Tracer;
+use super::{LEADER, Tracer};
 use crate::owner::OwnerId;
 use crate::side_table::{self, ELSEWHERE, SideTable, UNKNOWN};
+use crate::view::ViewSet;
 
 impl<S: SideTable> Tracer<S> {
     /// As [`Tracer::record_for`], for the common case that takes the fewest steps:
@@ -72,14 +73,14 @@ impl<S: SideTable> Tracer<S> {
     }
 
     /// May [`Tracer::record_quickly`] and [`Tracer::release_quickly`] be asked? Changes
-    /// with [`Tracer::set_temporary`] only.
+    /// with [`Tracer::set_temporary`], and when views start and stop.
     pub fn can_be_quick(&self) -> bool {
-        self.recent.is_plain()
+        self.recent.is_plain() && self.active == ViewSet::only(self.leader)
     }
 
     /// As [`Tracer::record_at`], for a block that is by `slack` larger than `size`, or by
-    /// as much as it likes where `size` is above [`side_table::FINE`] and `slack` 0. It
-    /// also answers no to a number that is no owner's.
+    /// as much as it likes where `size` is above [`side_table::FINE`] and `slack` 0. The
+    /// owner is of this epoch, and [`OwnerId::fits_word`].
     #[inline(always)]
     pub fn record_quickly(
         &mut self,
@@ -93,39 +94,58 @@ impl<S: SideTable> Tracer<S> {
             true => slack == 0 && self.side.room(place) > side_table::FINE,
             false => self.side.room(place) == size + slack,
         });
-        let Some(word) = side_table::pack_fine(owner, slack) else {
+        #[cfg(debug_assertions)]
+        debug_assert!(self.can_be_quick() && self.owners.is_current(owner, self.active));
+        let word = side_table::pack_fine(owner, slack);
+        if self.side.word(place) != UNKNOWN {
             return false;
-        };
-        if self.side.word(place) != UNKNOWN || self.owners.is_last_stamp() {
-            return false;
+        }
+        // The one view that records is the leader.
+        let counters = &mut self.counters[LEADER];
+        if counters.would_be_peak(size) {
+            if !self.owners.add_peak_quickly(owner, size) {
+                return false;
+            }
+            counters.add_to_peak(size);
+        } else {
+            if !self.owners.add_quickly(owner, size) {
+                return false;
+            }
+            counters.add_below_peak(size);
         }
         self.side.set_word(place, word);
         if size > side_table::FINE {
             self.side.set_second(place, size as u32);
         }
-        let is_peak = self.raise(self.owners.views(owner), size);
-        self.owners.add_quickly(owner, size, is_peak);
         self.recent.set_last(address);
         true
     }
 
-    /// As [`Tracer::release_at`], for a block of which something is known.
+    /// As [`Tracer::release_at`], for a block of which something is known, and whose owner
+    /// is of this epoch.
     #[inline(always)]
     pub fn release_quickly(&mut self, place: S::Place, address: usize) -> bool {
         let word = self.side.word(place);
         if word == UNKNOWN || word == ELSEWHERE {
             return false;
         }
-        let block = self.read(place, word);
+        let side = &mut self.side;
+        let room = side.room(place);
+        let (owner, size) = side_table::unpack(word, room);
+        let size = || match room > side_table::FINE {
+            false => size,
+            true => {
+                let size = side.second(place) as usize;
+                side.set_second(place, 0);
+                size
+            }
+        };
         let is_temporary = self.recent.is_last(address);
-        let counted = self
-            .owners
-            .subtract_quickly(block.owner, block.size, is_temporary);
-        let Some(views) = counted else {
+        let Some(size) = self.owners.subtract_quickly(owner, size, is_temporary) else {
             return false;
         };
-        self.erase(place, UNKNOWN);
-        self.lower(views, block.size);
+        self.side.set_word(place, UNKNOWN);
+        self.counters[LEADER].subtract(size);
         true
     }
 }

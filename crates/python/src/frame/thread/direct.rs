@@ -61,6 +61,12 @@ mod platform {
         }
     }
 
+    /// As [`current`], or null.
+    #[inline(always)]
+    pub fn to_compare() -> *mut PyThreadState {
+        current().unwrap_or(ptr::null_mut())
+    }
+
     /// The state of the thread that has the GIL, if it can be had this way.
     #[inline(always)]
     pub fn current() -> Option<*mut PyThreadState> {
@@ -188,6 +194,15 @@ mod platform {
         state
     }
 
+    /// For comparison: the calling thread's state if it has a GIL, or an address that is no
+    /// state's.
+    #[inline(always)]
+    pub fn to_compare() -> *mut PyThreadState {
+        // SAFETY: as in `current`; and if the variable was not found, the thread's
+        // pointer leads to its own address.
+        unsafe { read(OFFSET.load(Ordering::Relaxed)) }
+    }
+
     /// The calling thread's state if it has a GIL, if it can be had this way.
     #[inline(always)]
     pub fn current() -> Option<*mut PyThreadState> {
@@ -203,6 +218,12 @@ mod platform {
 
     pub unsafe fn find(_function: *mut c_void, _current: CurrentThread) {}
 
+    /// No state.
+    #[inline(always)]
+    pub fn to_compare() -> *mut PyThreadState {
+        std::ptr::null_mut()
+    }
+
     /// Not known how.
     #[inline(always)]
     pub fn current() -> Option<*mut PyThreadState> {
@@ -210,4 +231,4 @@ mod platform {
     }
 }
 
-pub use platform::{current, find};
+pub use platform::{current, find, to_compare};
