@@ -153,13 +153,15 @@ impl Words {
         })
     }
 
-    /// The place of the words of a block that was found already. Where its pool has none
-    /// the first one reads as all ones, and must not be set.
+    /// The place of the words of a block that was found already and has `room` bytes, or
+    /// of which it is known at least whether they are more than [`FINE`]. Where the
+    /// block's pool has no words the first one reads as all ones, and must not be set.
     #[inline(always)]
-    pub fn at(&self, spot: Spot<'_>) -> Place {
+    pub fn at(&self, spot: Spot<'_>, room: usize) -> Place {
+        debug_assert!(room <= spot.size() && (room > FINE) == (spot.size() > FINE));
         Place {
             word: spot.word(),
-            room: spot.size(),
+            room,
         }
     }
 

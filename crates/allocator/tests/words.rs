@@ -98,7 +98,7 @@ impl Blocks<'_> {
             assert_eq!(found.unwrap_or(0), word);
             // SAFETY: a block in use of the region.
             let spot = unsafe { self.heap.spot_of_owned(block as *mut u8) };
-            let at = self.words.at(spot);
+            let at = self.words.at(spot, spot.size());
             let quick = self.words.word(at);
             // A pool of which nothing is known yet reads as all ones.
             assert!(quick == word || (word == 0 && quick == u32::MAX));

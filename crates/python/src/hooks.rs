@@ -52,9 +52,6 @@ const DOMAINS: [PyMemAllocatorDomain; 3] = [
 ];
 
 static STATE: Biased<Option<Box<State>>> = Biased::new(None);
-/// Tracebacks have more than one frame, or have to be counted: which way is tried
-/// first. Says nothing that must hold.
-static IS_DEEP: AtomicBool = AtomicBool::new(false);
 /// The views that record, readable without the lock.
 static ACTIVE: AtomicU8 = AtomicU8::new(0);
 /// Sets of our functions. One is all it takes, unless other tools' hooks come
@@ -308,13 +305,26 @@ extern "C" fn free<const D: usize, const S: usize>(_context: *mut c_void, block:
     next_free::<D, S>(block);
 }
 
-fn functions<const D: usize, const S: usize>(before: &PyMemAllocatorEx) -> PyMemAllocatorEx {
+/// Which way a new block goes first; both serve for all.
+#[derive(Clone, Copy)]
+enum First {
+    /// Tracebacks are of one line.
+    Short,
+    /// They are of more, or their frames have to be counted.
+    Deep,
+}
+
+fn functions<const D: usize, const S: usize>(
+    first: First,
+    before: &PyMemAllocatorEx,
+) -> PyMemAllocatorEx {
     let is_served = D != RAW && small_objects::is_ours(before.malloc);
     PyMemAllocatorEx {
         ctx: before.ctx,
-        malloc: Some(match is_served {
-            true => served::malloc::<D, S>,
-            false => malloc::<D, S>,
+        malloc: Some(match (is_served, first) {
+            (true, First::Short) => served::malloc::<D, S>,
+            (true, First::Deep) => served::malloc_deep::<D, S>,
+            (false, _) => malloc::<D, S>,
         }),
         calloc: Some(calloc::<D, S>),
         realloc: Some(match is_served {
@@ -328,21 +338,25 @@ fn functions<const D: usize, const S: usize>(before: &PyMemAllocatorEx) -> PyMem
     }
 }
 
-fn hook_of<const S: usize>(domain: usize, before: &PyMemAllocatorEx) -> PyMemAllocatorEx {
+fn hook_of<const S: usize>(
+    domain: usize,
+    first: First,
+    before: &PyMemAllocatorEx,
+) -> PyMemAllocatorEx {
     match domain {
-        RAW => functions::<RAW, S>(before),
-        MEM => functions::<MEM, S>(before),
-        _ => functions::<OBJ, S>(before),
+        RAW => functions::<RAW, S>(first, before),
+        MEM => functions::<MEM, S>(first, before),
+        _ => functions::<OBJ, S>(first, before),
     }
 }
 
 /// The functions of a set that stand before an allocator.
-fn hook(domain: usize, set: usize, before: &PyMemAllocatorEx) -> PyMemAllocatorEx {
+fn hook(domain: usize, set: usize, first: First, before: &PyMemAllocatorEx) -> PyMemAllocatorEx {
     match set {
-        0 => hook_of::<0>(domain, before),
-        1 => hook_of::<1>(domain, before),
-        2 => hook_of::<2>(domain, before),
-        _ => hook_of::<3>(domain, before),
+        0 => hook_of::<0>(domain, first, before),
+        1 => hook_of::<1>(domain, first, before),
+        2 => hook_of::<2>(domain, first, before),
+        _ => hook_of::<3>(domain, first, before),
     }
 }
 
@@ -381,7 +395,9 @@ impl Allocators {
         (0..SETS).find(|&set| {
             // SAFETY: the GIL is held by whoever has read the allocators.
             let before = unsafe { &NEXT[domain][set].0 };
-            function(&hook(domain, set, before)) == function(&self.0[domain])
+            [First::Short, First::Deep].into_iter().any(|first| {
+                function(&hook(domain, set, first, before)) == function(&self.0[domain])
+            })
         })
     }
 }
@@ -400,11 +416,16 @@ unsafe fn is_reached(domain: usize) -> bool {
     REACHED[domain].load(Ordering::Relaxed)
 }
 
-/// Put the hooks in place; they pass everything through until a view records.
+/// Put the hooks in place; they pass everything through until a view records, `view` with
+/// `limit` first if nothing else comes between.
 ///
 /// # Safety
 /// Call with the GIL held.
-pub unsafe fn attach() {
+pub unsafe fn attach(view: View, limit: u16) {
+    let first = match (view, limit) {
+        (View::Profile, ..=1) => First::Short,
+        _ => First::Deep,
+    };
     static FORK: Once = Once::new();
     FORK.call_once(|| {
         extern "C" fn before() {
@@ -438,7 +459,7 @@ pub unsafe fn attach() {
                 continue;
             };
             NEXT[number][set] = Next(current.0[number]);
-            let mut ours = hook(number, set, &current.0[number]);
+            let mut ours = hook(number, set, first, &current.0[number]);
             PyMem_SetAllocator(domain, &mut ours);
             IN_PLACE[number][set].store(true, Ordering::Relaxed);
         }
@@ -477,7 +498,6 @@ pub fn set_temporary(count: u16) -> Result<(), Exhausted> {
 
 /// Says what others read without the lock. `state` is what is in [`STATE`].
 fn publish(state: &State) {
-    IS_DEEP.store(state.is_deep(), Ordering::Relaxed);
     ACTIVE.store(state.tracer.active().bits(), Ordering::Release);
 }
 
@@ -487,7 +507,7 @@ fn publish(state: &State) {
 /// Call with the GIL held.
 pub unsafe fn start(view: View, limit: u16) -> Result<(), Exhausted> {
     // SAFETY: the GIL is held.
-    unsafe { attach() };
+    unsafe { attach(view, limit) };
     let mut guard = STATE.lock();
     let state = guard.get_or_insert_default();
     state.prepare()?;

@@ -248,7 +248,7 @@ unsafe fn begin(stock: &Stock, module: *mut PyObject, limit: u16) -> bool {
             // Somebody kept the stock functions and used them: as at install.
             stock.stop_entirely(module);
         }
-        hooks::attach();
+        hooks::attach(VIEW, limit);
         reuse::before_start();
         if !stock.start(module, limit) {
             return false;

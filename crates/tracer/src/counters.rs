@@ -24,31 +24,27 @@ impl Counters {
     /// A block of `size` bytes came to life. Is that a new peak?
     #[inline(always)]
     pub fn add(&mut self, size: usize) -> bool {
-        let is_peak = self.would_be_peak(size);
-        match is_peak {
-            true => self.add_to_peak(size),
-            false => self.add_below_peak(size),
+        let is_peak = !self.add_below_peak(size);
+        if is_peak {
+            self.add_to_peak(size);
         }
         is_peak
     }
 
-    /// Would a block of `size` bytes more be a new peak?
+    /// As [`Counters::add`], but no, and nothing is done, if this is a new peak.
     #[inline(always)]
-    pub fn would_be_peak(&self, size: usize) -> bool {
-        size > self.below
-    }
-
-    /// As [`Counters::add`], where it is known that this is no new peak.
-    #[inline(always)]
-    pub fn add_below_peak(&mut self, size: usize) {
-        debug_assert!(!self.would_be_peak(size));
-        self.below = self.below.wrapping_sub(size);
+    pub fn add_below_peak(&mut self, size: usize) -> bool {
+        let below = self.below.checked_sub(size);
+        if let Some(below) = below {
+            self.below = below;
+        }
+        below.is_some()
     }
 
     /// As [`Counters::add`], where it is known that this is a new peak.
     #[inline(always)]
     pub fn add_to_peak(&mut self, size: usize) {
-        debug_assert!(self.would_be_peak(size));
+        debug_assert!(size > self.below);
         self.peak = self.current().wrapping_add(size);
         self.below = 0;
     }

@@ -14,6 +14,7 @@
 
 use std::collections::HashMap;
 
+use crate::counters::Counters;
 use crate::exhausted::Exhausted;
 use crate::thread::ThreadId;
 use crate::traceback::TracebackId;
@@ -402,28 +403,23 @@ impl Owners {
         }
     }
 
-    /// As [`Owners::add`] below the peak. No, and nothing is done, where there is no such
-    /// owner.
+    /// As [`Owners::add`], and the same for the view whose peaks are put down. No, and
+    /// nothing is done, where there is no such owner, or [`Owners::begin_peak`] would have to
+    /// do more than to count.
     #[inline(always)]
-    pub fn add_quickly(&mut self, id: OwnerId, size: usize) -> bool {
+    pub fn add_quickly(&mut self, id: OwnerId, size: usize, leader: &mut Counters) -> bool {
         let Some(owner) = self.list.get_mut(id.0 as usize) else {
             return false;
         };
-        owner.add(size, false, self.stamp);
-        true
-    }
-
-    /// As [`Owners::add`] where this is a new peak. No, and nothing is done, where there
-    /// is no such owner, or [`Owners::begin_peak`] would have to do more than to count.
-    #[inline(always)]
-    pub fn add_peak_quickly(&mut self, id: OwnerId, size: usize) -> bool {
+        if leader.add_below_peak(size) {
+            owner.add(size, false, self.stamp);
+            return true;
+        }
         let stamp = self.stamp.wrapping_add(1);
-        let Some(owner) = self.list.get_mut(id.0 as usize) else {
-            return false;
-        };
         if stamp == NO_STAMP {
             return false;
         }
+        leader.add_to_peak(size);
         owner.add(size, true, self.stamp);
         self.stamp = stamp;
         true

@@ -57,7 +57,8 @@ pub struct FrameReader {
     stacks: Vec<Stack>,
     /// The state of the thread that allocated last; what follows is that thread's.
     thread: usize,
-    /// The same, if tracebacks are of one line, which need not be counted beyond.
+    /// The same, if tracebacks are of one line, which need not be counted beyond, and
+    /// there is room to remember steps in.
     thread_of_single: usize,
     /// Its number.
     id: ThreadId,
@@ -118,9 +119,15 @@ impl Steps {
     }
 
     /// The owner that a step taken recently leads to, if a block's word has room for it.
+    ///
+    /// # Safety
+    /// [`Steps::recent`] is there.
     #[inline(always)]
-    fn at_hand(&self, instruction: usize, caller: u32) -> Option<OwnerId> {
-        let step = &self.recent.as_ref()?[place(instruction, caller)];
+    unsafe fn at_hand(&self, instruction: usize, caller: u32) -> Option<OwnerId> {
+        debug_assert!(self.recent.is_some());
+        // SAFETY: the caller's contract.
+        let steps = unsafe { self.recent.as_ref().unwrap_unchecked() };
+        let step = &steps[place(instruction, caller)];
         let is_it = step.instruction == instruction && step.caller == caller;
         is_it.then_some(OwnerId(step.owner))
     }
@@ -329,6 +336,8 @@ impl FrameReader {
         if self.thread != thread as usize || thread.is_null() || self.is_single {
             return None;
         }
+        // Looked at before it is used.
+        self.steps.recent.as_ref()?;
         // SAFETY: the caller's contract.
         unsafe {
             let frame = top_frame(thread);
@@ -353,7 +362,7 @@ impl FrameReader {
         self.recent = self.stack_of(thread, self.id)?;
         self.root = OwnerId::root(self.id).0;
         self.thread = thread;
-        if self.is_single && thread != NULL_THREAD {
+        if self.is_single && thread != NULL_THREAD && self.steps.recent.is_some() {
             self.thread_of_single = thread;
         }
         Ok(())

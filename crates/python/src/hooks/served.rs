@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 
 use wrasse_tracer::FINE;
 
-use super::{IS_DEEP, SILENT, STATE};
+use super::{SILENT, STATE};
 use crate::capture;
 use crate::frame;
 use crate::small_objects::heaps;
@@ -28,21 +28,29 @@ fn slack(size: usize) -> usize {
     }
 }
 
-/// A new block, recorded; null, and nothing is done, if that is not quickly done.
+/// A new block, recorded; or what is done `otherwise`, with nothing done before, if that
+/// is not quickly done.
+///
+/// What is called is called last: so there is nothing to be kept meanwhile, and no
+/// register has to be saved for it.
 ///
 /// # Safety
 /// Called from an allocator function, with the GIL of the interpreter whose heap it is.
 #[inline(always)]
-unsafe fn malloc_quickly<const IS_DEEP: bool>(size: usize) -> *mut c_void {
+unsafe fn malloc_quickly<const IS_SHORT: bool>(
+    size: usize,
+    otherwise: impl FnOnce() -> *mut c_void,
+) -> *mut c_void {
     // SAFETY: as in `malloc_with_care`.
     unsafe {
-        if let Some(heap) = heaps::at_hand()
+        if (!IS_SHORT || size.wrapping_sub(1) < FINE)
+            && let Some(heap) = heaps::at_hand()
             && heaps::needs_no_check(|| size)
             && SILENT.load(Ordering::Relaxed) == 0
             && let Some((busy, state)) = STATE.try_shortcut()
             && let Some(spot) = heap.spot_at_hand(size)
             && let thread = frame::thread_at_hand()
-            && (*state).record_quickly::<IS_DEEP>(spot, size, slack(size), thread)
+            && (*state).record_quickly::<IS_SHORT>(spot, size, slack(size), thread)
         {
             drop(busy);
             let block = heap.hand_out_spot(spot).cast();
@@ -52,7 +60,7 @@ unsafe fn malloc_quickly<const IS_DEEP: bool>(size: usize) -> *mut c_void {
             };
         }
     }
-    ptr::null_mut()
+    otherwise()
 }
 
 #[cold]
@@ -66,30 +74,19 @@ pub extern "C" fn malloc<const D: usize, const S: usize>(
     context: *mut c_void,
     size: usize,
 ) -> *mut c_void {
-    if IS_DEEP.load(Ordering::Relaxed) {
-        return malloc_deep::<D, S>(context, size);
-    }
     // SAFETY: as in `malloc_with_care`.
-    let block = unsafe { malloc_quickly::<false>(size) };
-    if block.is_null() {
-        return malloc_with_care::<D, S>(context, size);
-    }
-    block
+    unsafe { malloc_quickly::<true>(size, || malloc_deep::<D, S>(context, size)) }
 }
 
-/// As [`malloc`], where tracebacks have several frames: apart, because comparing them
-/// takes more registers than there are without saving some.
+/// As [`malloc`], for tracebacks of several lines and blocks of any size: apart, because
+/// those take more registers than there are without saving some.
 #[inline(never)]
-extern "C" fn malloc_deep<const D: usize, const S: usize>(
+pub extern "C" fn malloc_deep<const D: usize, const S: usize>(
     context: *mut c_void,
     size: usize,
 ) -> *mut c_void {
     // SAFETY: as in `malloc_with_care`.
-    let block = unsafe { malloc_quickly::<true>(size) };
-    if block.is_null() {
-        return malloc_with_care::<D, S>(context, size);
-    }
-    block
+    unsafe { malloc_quickly::<false>(size, || malloc_with_care::<D, S>(context, size)) }
 }
 
 #[inline(never)]
@@ -154,7 +151,7 @@ pub extern "C" fn realloc<const D: usize, const S: usize>(
     super::realloc::<D, S>(context, block, size)
 }
 
-pub extern "C" fn free<const D: usize, const S: usize>(context: *mut c_void, block: *mut c_void) {
+pub extern "C" fn free<const D: usize, const S: usize>(_context: *mut c_void, block: *mut c_void) {
     // SAFETY: as in `malloc_with_care`. The caller has done with the block.
     unsafe {
         if let Some(heap) = heaps::at_hand()
@@ -168,7 +165,7 @@ pub extern "C" fn free<const D: usize, const S: usize>(context: *mut c_void, blo
             return heap.release_spot(spot);
         }
     }
-    free_with_care::<D, S>(context, block);
+    free_with_care::<D, S>(ptr::null_mut(), block);
 }
 
 #[inline(never)]

@@ -115,20 +115,15 @@ impl State {
             && self.tracer.can_be_quick()
     }
 
-    /// Do tracebacks depend on more than the innermost frame?
-    pub fn is_deep(&self) -> bool {
-        self.tracer.capture_limit() > 1 || self.tracer.counts_all_frames()
-    }
-
     /// As [`State::record_served`], where all is at hand: `spot` is the block that is
     /// about to be handed out, by `slack` larger than `size`. No, and nothing is done,
-    /// where something is not. `IS_DEEP` is what [`State::is_deep`] may be.
+    /// where something is not, or, where `IS_SHORT`, tracebacks are of more than a line.
     ///
     /// # Safety
     /// As for [`State::record`]; and [`State::can_be_quick`], and the frames are of
     /// this epoch. The thread has a GIL.
     #[inline(always)]
-    pub unsafe fn record_quickly<const IS_DEEP: bool>(
+    pub unsafe fn record_quickly<const IS_SHORT: bool>(
         &mut self,
         spot: Spot<'_>,
         size: usize,
@@ -137,15 +132,16 @@ impl State {
     ) -> bool {
         // SAFETY: the caller's contract.
         unsafe {
-            let owner = match IS_DEEP {
-                true => self.frames.deep_owner_at_hand(thread),
-                false => self.frames.owner_at_hand(thread),
-            };
+            let mut owner = self.frames.owner_at_hand(thread);
+            if !IS_SHORT && owner.is_none() {
+                owner = self.frames.deep_owner_at_hand(thread);
+            }
             let Some(owner) = owner else {
                 return false;
             };
             debug_assert!(self.frames.is_of_epoch(&self.tracer));
-            let place = self.tracer.side_table().place_at(spot);
+            let room = size.wrapping_add(slack);
+            let place = self.tracer.side_table().place_at(spot, room);
             let address = spot.address() as usize;
             self.tracer
                 .record_quickly(place, address, size, slack, owner)
@@ -160,7 +156,7 @@ impl State {
     #[inline(always)]
     pub unsafe fn release_quickly(&mut self, spot: Spot<'_>) -> bool {
         // SAFETY: the caller's contract.
-        let place = unsafe { self.tracer.side_table().place_at(spot) };
+        let place = unsafe { self.tracer.side_table().place_at(spot, spot.size()) };
         self.tracer.release_quickly(place, spot.address() as usize)
     }
 

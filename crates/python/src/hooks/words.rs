@@ -36,10 +36,11 @@ impl Words {
     /// words yet, its word is the one of blocks that are elsewhere.
     ///
     /// # Safety
-    /// There is a table, and the block is one of the allocator's, in use or about to be.
+    /// There is a table, and the block is one of the allocator's, in use or about to be. It
+    /// has `room` bytes, or more but not more than [`FINE`], or both are more than that.
     #[inline(always)]
-    pub unsafe fn place_at(&self, spot: Spot<'_>) -> Place {
-        self.table().at(spot)
+    pub unsafe fn place_at(&self, spot: Spot<'_>, room: usize) -> Place {
+        self.table().at(spot, room)
     }
 
     /// The table, where there is a [`Place`].

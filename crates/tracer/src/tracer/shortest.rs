@@ -102,16 +102,8 @@ impl<S: SideTable> Tracer<S> {
         }
         // The one view that records is the leader.
         let counters = &mut self.counters[LEADER];
-        if counters.would_be_peak(size) {
-            if !self.owners.add_peak_quickly(owner, size) {
-                return false;
-            }
-            counters.add_to_peak(size);
-        } else {
-            if !self.owners.add_quickly(owner, size) {
-                return false;
-            }
-            counters.add_below_peak(size);
+        if !self.owners.add_quickly(owner, size, counters) {
+            return false;
         }
         self.side.set_word(place, word);
         if size > side_table::FINE {
