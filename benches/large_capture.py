@@ -1,6 +1,6 @@
 """Writes a capture file of very many tracebacks, as docs/capture.md describes it, to try readers on.
 
-    python benches/large_capture.py large.wrasse [TRACEBACKS]
+python benches/large_capture.py large.wrasse [TRACEBACKS]
 """
 
 from __future__ import annotations
@@ -33,11 +33,13 @@ def signed(number: int) -> bytes:
 
 
 def text(value: str) -> bytes:
+    """Its length and its letters."""
     data = value.encode()
     return varint(len(data)) + data
 
 
 def frame(kind: int, payload: bytes) -> bytes:
+    """A payload with its head."""
     head = struct.pack("<IB3xI", len(payload), kind, zlib.crc32(payload))
     return head + struct.pack("<I", zlib.crc32(head)) + payload
 
@@ -48,9 +50,7 @@ def tables(count: int, draw: random.Random) -> tuple[bytes, int]:
     strings += [f"function_{number}" for number in range(2000)]
     lines = FILES * LINES
     locations = [
-        varint(at // LINES)
-        + varint(FILES + 1 + (at // 20) % 2000)
-        + varint(10 + at % LINES * 7)
+        varint(at // LINES) + varint(FILES + 1 + (at // 20) % 2000) + varint(10 + at % LINES * 7)
         for at in range(lines)
     ]
     nodes: dict[tuple[int, int], int] = {}
@@ -94,6 +94,7 @@ def tables(count: int, draw: random.Random) -> tuple[bytes, int]:
 
 
 def main() -> None:
+    """Write the file that was asked for."""
     path = Path(sys.argv[1])
     count = int(sys.argv[2]) if len(sys.argv) > 2 else 1_000_000
     draw = random.Random(1)

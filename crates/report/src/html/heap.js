@@ -191,7 +191,7 @@ function cyclePicture(cycle) {
   const half = (node) => Math.min(76, lastPart(node.type).length * 3.7 + 14);
   const byId = new Map(nodes.map((node) => [node.id, node]));
   const edges = cycle.edges.filter((edge) => places.has(edge.from) && places.has(edge.to));
-  const names = [];
+  const [grounds, heads, names] = [[], [], []];
   for (const edge of edges.slice(0, 60)) {
     const [a, b] = [places.get(edge.from), places.get(edge.to)];
     let path;
@@ -212,18 +212,19 @@ function cyclePicture(cycle) {
       at = { x: from.x / 4 + bow.x / 2 + to.x / 4, y: from.y / 4 + bow.y / 2 + to.y / 4 };
       head = { x: to.x, y: to.y, turn: (Math.atan2(to.y - bow.y, to.x - bow.x) * 180) / Math.PI };
     }
-    picture.append(svg("path", { class: "edge", d: path }),
-      svg("path", { class: "head", d: "M0 0L-9 -4.5L-9 4.5Z", transform: `translate(${head.x} ${head.y}) rotate(${head.turn})` }));
+    picture.append(svg("path", { class: "edge", d: path }));
+    // Above the names' ground: a short arrow still shows where it leads.
+    heads.push(svg("path", { class: "head", d: "M0 0L-9 -4.5L-9 4.5Z", transform: `translate(${head.x} ${head.y}) rotate(${head.turn})` }));
     if (few && edge.name) {
       const name = clip(edgeName(edge.name), 22);
       const wide = name.length * 7 + 6;
       // Inside the picture, and on ground of its own.
       const x = Math.min(Math.max(at.x, wide / 2), width - wide / 2);
-      names.push(svg("rect", { class: "edge-back", x: x - wide / 2, y: at.y - 9, width: wide, height: 18, rx: 4 }),
-        svg("text", { class: "edge-name", x, y: at.y + 4, "text-anchor": "middle" }, name));
+      grounds.push(svg("rect", { class: "edge-back", x: x - wide / 2, y: at.y - 9, width: wide, height: 18, rx: 4 }));
+      names.push(svg("text", { class: "edge-name", x, y: at.y + 4, "text-anchor": "middle" }, name));
     }
   }
-  picture.append(...names);
+  picture.append(...grounds, ...heads, ...names);
   for (const node of nodes) {
     const { x, y } = places.get(node.id);
     const wide = half(node);

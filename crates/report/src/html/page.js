@@ -21,6 +21,11 @@ function showView(view) {
     each.tab.tabIndex = isThis ? 0 : -1;
     each.node.hidden = !isThis;
   }
+  // Where there is no room for all tabs, the chosen one is in sight.
+  const tabs = view.tab.parentNode;
+  if (view.tab.offsetLeft < tabs.scrollLeft) tabs.scrollLeft = view.tab.offsetLeft - 20;
+  const over = view.tab.offsetLeft + view.tab.offsetWidth - tabs.scrollLeft - tabs.clientWidth;
+  if (over > 0) tabs.scrollLeft += over + 20;
   if (!view.isBuilt) {
     view.isBuilt = true;
     view.build(view.node);
