@@ -117,6 +117,8 @@ fn each_line(observations: &mut Observations, visit: impl Fn(&mut String, &mut [
     let growth = &mut observations.growth;
     let grown = growth.lines.iter_mut().map(|each| &mut each.frames);
     let unheld = growth.unheld.iter_mut().map(|each| &mut each.frames);
+    let makers = growth.types.iter_mut().flat_map(|each| &mut each.lines);
+    makers.for_each(|each| one(&mut each.line));
     let stacks = pauses.chain(places).chain(cycles).chain(grown);
     let stacks = stacks.chain(unheld).flatten();
     stacks.chain(&mut collector.thresholds_set_at).for_each(one);

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use collector::{CollectedAt, Collector, Pause};
 pub use cycles::{Cycles, Edge, HeldException};
-pub use growth::{Growth, GrowthPoint, LineGrowth, Unheld};
+pub use growth::{Growth, GrowthPoint, LineGrowth, TypeGrowth, TypeLine, Unheld};
 pub use heap::{CacheUse, Duplicates, Heap, Held, HolderKind, Instances, Numbers, Oversized};
 pub use lists::BuiltList;
 

@@ -19,6 +19,7 @@ mod w305;
 mod w306;
 mod w401;
 mod w402;
+mod w403;
 mod w501;
 mod w502;
 mod w503;
@@ -49,6 +50,7 @@ pub const ALL: &[&Rule] = &[
     &w306::RULE,
     &w401::RULE,
     &w402::RULE,
+    &w403::RULE,
     &w501::RULE,
     &w502::RULE,
     &w503::RULE,

@@ -9,6 +9,7 @@ mod built_lists;
 mod closures;
 mod collections;
 mod garbage;
+mod grown_types;
 pub mod growth;
 mod heads;
 mod heap_looks;
@@ -108,14 +109,14 @@ pub fn at_exit() {
     };
     observations.wall_seconds = session.begun.elapsed().as_secs_f64();
     observations.cpu_seconds = cpu_seconds;
-    let mut behind = Vec::new();
+    let mut seen = growth::Seen::default();
     if profile::is_active() {
         observations.peak_bytes = profile::totals().1;
-        behind = growth::finish(observations, cpu_seconds);
+        seen = growth::finish(observations, cpu_seconds);
     }
     // SAFETY: the interpreter calls this at exit, with the GIL and no exception; what
     // the program runs at exit has run or comes later, on this thread.
-    unsafe { looks::last(observations, &behind) };
+    unsafe { looks::last(observations, &seen) };
 }
 
 /// Leaves behind what was seen. No Python from here on.

@@ -12,6 +12,8 @@ pub struct Growth {
     pub looks: Vec<GrowthPoint>,
     /// Lines whose live memory grew.
     pub lines: Vec<LineGrowth>,
+    /// Types whose objects are many at the end.
+    pub types: Vec<TypeGrowth>,
     /// Objects with more references than anyone could be found to hold.
     pub unheld: Vec<Unheld>,
 }
@@ -49,6 +51,41 @@ pub struct LineGrowth {
     pub is_global: bool,
     /// The types of the objects allocated there, and how many were met at the end.
     pub types: Vec<(String, u64)>,
+}
+
+/// One type's live memory at each look.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TypeGrowth {
+    /// The type's name.
+    pub name: String,
+    /// How many objects there were at the end.
+    pub count: u64,
+    /// Their bytes at each look, with what only they hold: as much of each line's as
+    /// were of this type at the end.
+    pub bytes: Vec<u64>,
+    /// The program's lines that made them, those that made most first.
+    pub lines: Vec<TypeLine>,
+    /// The functions that were running there.
+    pub functions: Vec<String>,
+    /// The path from a root to the nearest of them.
+    pub path: String,
+    /// As for [`LineGrowth`].
+    pub holders: Vec<String>,
+    /// Whether that root is a module.
+    pub is_global: bool,
+}
+
+/// A line that makes objects of one type.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TypeLine {
+    /// The line.
+    pub line: Line,
+    /// Its function.
+    pub function: String,
+    /// The objects' own bytes.
+    pub bytes: u64,
 }
 
 /// Objects of one type and place that C code holds, or nobody.

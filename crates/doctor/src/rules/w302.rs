@@ -22,7 +22,8 @@ pub const RULE: Rule = Rule {
 
 fn check(observations: &Observations) -> Vec<Finding> {
     // What W401 tells of, with the path to it, is not told twice.
-    let leaks = (w401::RULE.check)(observations);
+    let mut leaks = (w401::RULE.check)(observations);
+    leaks.retain(|leak| leak.bytes >= Some(w401::LEAST));
     let is_told = |name: &str, finding: &Finding| {
         leaks.iter().any(|leak| {
             let mut words = leak.evidence.iter().chain([&leak.message]);

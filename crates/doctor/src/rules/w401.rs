@@ -25,12 +25,15 @@ const NEAR_THE_TOP: f64 = 0.95;
 /// At half of the time at most this part of it may have been there.
 const HALF: f64 = 0.8;
 
+/// What a line must have left behind to be told of.
+pub const LEAST: u64 = 1 << 20;
+
 pub const RULE: Rule = Rule {
     code: "W401",
     name: "steady-growth",
     summary: "memory from one line that grows as long as the program runs and stays held",
     explanation: include_str!("w401.md"),
-    threshold: Quantity::Bytes(1 << 20),
+    threshold: Quantity::Bytes(LEAST),
     check,
 };
 
@@ -85,7 +88,7 @@ fn is_result(line: &LineGrowth, observations: &Observations) -> bool {
 }
 
 /// The variables and attributes on a path that have items.
-fn containers(path: &str) -> Vec<&str> {
+pub fn containers(path: &str) -> Vec<&str> {
     let steps: Vec<&str> = path.split(" → ").collect();
     let mut found = Vec::new();
     for (at, step) in steps.iter().enumerate() {
@@ -103,14 +106,14 @@ fn containers(path: &str) -> Vec<&str> {
 }
 
 /// Whether it grew all the time once start-up was over.
-fn is_steady(bytes: &[u64]) -> bool {
+pub fn is_steady(bytes: &[u64]) -> bool {
     if bytes.len() < FEWEST_LOOKS {
         return false;
     }
     let last = bytes[bytes.len() - 1] as f64;
     let highest = bytes.iter().copied().max().unwrap_or(0) as f64;
-    // Imports alone may be more than that: what begins in the first half counts from
-    // there.
+    // Imports alone may be far more than that: what begins in the first half
+    // counts from there.
     let begun = bytes.iter().position(|bytes| *bytes > 0).unwrap_or(0);
     let start_up = match begun <= bytes.len() / 2 {
         true => begun.max(bytes.len() / START_UP),
@@ -130,7 +133,7 @@ fn is_steady(bytes: &[u64]) -> bool {
 
 /// Whether it still grew in the second half of the time: whoever allocates first and
 /// computes then has few looks there.
-fn is_late(bytes: &[u64], looks: &[GrowthPoint]) -> bool {
+pub fn is_late(bytes: &[u64], looks: &[GrowthPoint]) -> bool {
     let (Some(first), Some(last)) = (looks.first(), looks.last()) else {
         return false;
     };

@@ -134,12 +134,36 @@ impl Looks {
     }
 }
 
+/// What all looks have seen, by traceback.
+#[derive(Default)]
+pub struct Seen {
+    /// The tracebacks behind each of the lines that grew most.
+    pub behind: Vec<Vec<TracebackId>>,
+    taken: Vec<Look>,
+}
+
+impl Seen {
+    /// A traceback's bytes at each look.
+    pub fn series(&self, traceback: TracebackId) -> Vec<u64> {
+        let looks = self.taken.iter();
+        looks.map(|look| look.of(traceback.0).0).collect()
+    }
+}
+
+impl Look {
+    /// A traceback's bytes and blocks.
+    fn of(&self, traceback: u32) -> (u64, u64) {
+        let place = self.live.binary_search_by_key(&traceback, |each| each.0);
+        place.map_or((0, 0), |place| (self.live[place].1, self.live[place].2))
+    }
+}
+
 /// The last look, when the process had used `cpu_seconds`. What grew most goes into
-/// `observations`; returns the tracebacks behind each of its lines.
-pub fn finish(observations: &mut Observations, cpu_seconds: f64) -> Vec<Vec<TracebackId>> {
+/// `observations`.
+pub fn finish(observations: &mut Observations, cpu_seconds: f64) -> Seen {
     IS_ON.store(false, Ordering::Relaxed);
     let Some(mut looks) = looks().take() else {
-        return Vec::new();
+        return Seen::default();
     };
     looks.look();
     let mut taken = looks.taken;
@@ -152,11 +176,7 @@ pub fn finish(observations: &mut Observations, cpu_seconds: f64) -> Vec<Vec<Trac
     first.point.cpu_seconds = looks.begun_cpu;
     taken.insert(0, first);
     let Some(last) = taken.last() else {
-        return Vec::new();
-    };
-    let at = |look: &Look, traceback: u32| {
-        let place = look.live.binary_search_by_key(&traceback, |each| each.0);
-        place.map_or((0, 0), |place| (look.live[place].1, look.live[place].2))
+        return Seen::default();
     };
     // Of all the ways to a line the growth is summed up.
     let mut grown: Vec<(LineGrowth, Vec<(u64, TracebackId)>)> = Vec::new();
@@ -175,7 +195,7 @@ pub fn finish(observations: &mut Observations, cpu_seconds: f64) -> Vec<Vec<Trac
         }
         let (growth, tracebacks) = &mut grown[index];
         for (number, look) in taken.iter().enumerate() {
-            let (bytes, blocks) = at(look, traceback);
+            let (bytes, blocks) = look.of(traceback);
             growth.bytes[number] += bytes;
             growth.blocks[number] += blocks;
         }
@@ -190,10 +210,10 @@ pub fn finish(observations: &mut Observations, cpu_seconds: f64) -> Vec<Vec<Trac
     grown.sort_by_key(|(growth, _)| std::cmp::Reverse(increase(growth)));
     grown.truncate(MOST_LINES);
     observations.growth.looks = taken.iter().map(|look| look.point).collect();
-    let mut tracebacks = Vec::new();
-    for (growth, behind) in grown {
+    let mut behind = Vec::new();
+    for (growth, tracebacks) in grown {
         observations.growth.lines.push(growth);
-        tracebacks.push(behind.into_iter().map(|(_, id)| id).collect());
+        behind.push(tracebacks.into_iter().map(|(_, id)| id).collect());
     }
-    tracebacks
+    Seen { behind, taken }
 }

@@ -11,9 +11,9 @@ use wrasse_doctor::Observations;
 use wrasse_doctor::observations::{
     Duplicates, Heap, Held, HolderKind, Instances, Line, Numbers, Oversized,
 };
-use wrasse_tracer::TracebackId;
 
 use super::budget::{self, Kind};
+use super::growth::Seen;
 use super::held::{self, Owners};
 use super::{holders, waste};
 use crate::heap_graph::Picture;
@@ -81,16 +81,16 @@ fn libraries() -> Vec<String> {
         .unwrap_or_default()
 }
 
-/// The look at the end, which also says how what grew is held: `behind` has the
-/// tracebacks of each line that did.
+/// The look at the end, which also says how what grew is held: `seen` has the
+/// tracebacks behind each line.
 ///
 /// # Safety
 /// As for [`look_if_due`].
-pub unsafe fn last(observations: &mut Observations, behind: &[Vec<TracebackId>]) {
+pub unsafe fn last(observations: &mut Observations, seen: &Seen) {
     let (traced, _) = profile::totals();
     let libraries = observations.libraries.clone();
     // SAFETY: the caller's contract.
-    unsafe { look(traced, libraries, Some((observations, behind))) };
+    unsafe { look(traced, libraries, Some((observations, seen))) };
     let found = FOUND.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(found) = found {
         observations.heap = found.into_heap();
@@ -98,7 +98,7 @@ pub unsafe fn last(observations: &mut Observations, behind: &[Vec<TracebackId>])
 }
 
 /// What is only asked at the end.
-type AtEnd<'a> = Option<(&'a mut Observations, &'a [Vec<TracebackId>])>;
+type AtEnd<'a> = Option<(&'a mut Observations, &'a Seen)>;
 
 unsafe fn look(traced: u64, libraries: Vec<String>, end: AtEnd<'_>) {
     let begun = process::thread_time();
@@ -109,8 +109,8 @@ unsafe fn look(traced: u64, libraries: Vec<String>, end: AtEnd<'_>) {
         let seen = Picture::at_rest(|picture| {
             let held = held::find(picture, &owners, traced)?;
             let waste = waste::find(picture, &owners)?;
-            if let Some((observations, behind)) = end {
-                holders::find(picture, observations, behind)?;
+            if let Some((observations, seen)) = end {
+                holders::find(picture, observations, seen)?;
             }
             Ok((held, waste))
         });

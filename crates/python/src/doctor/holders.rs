@@ -11,7 +11,8 @@ use wrasse_graph::{Node, Paths};
 use wrasse_tracer::TracebackId;
 
 use super::garbage::traceback_of;
-use super::lines;
+use super::growth::Seen;
+use super::{grown_types, lines};
 use crate::census;
 use crate::heap_graph::edge;
 use crate::heap_graph::path::Words;
@@ -32,7 +33,7 @@ struct Sample {
 }
 
 /// Fills in the paths of `observations.growth.lines`, whose tracebacks are
-/// `behind`, and what is held by nobody.
+/// `seen.behind`, what grew by type, and what is held by nobody.
 ///
 /// # Errors
 /// No memory.
@@ -43,11 +44,11 @@ struct Sample {
 pub unsafe fn find(
     picture: &Picture,
     observations: &mut Observations,
-    behind: &[Vec<TracebackId>],
+    seen: &Seen,
 ) -> Result<(), Failure> {
     // SAFETY: the caller's contract.
     unsafe {
-        paths(picture, observations, behind)?;
+        paths(picture, observations, seen)?;
         unheld(picture, observations)
     }
 }
@@ -55,8 +56,9 @@ pub unsafe fn find(
 unsafe fn paths(
     picture: &Picture,
     observations: &mut Observations,
-    behind: &[Vec<TracebackId>],
+    seen: &Seen,
 ) -> Result<(), Failure> {
+    let behind = &seen.behind;
     if behind.is_empty() {
         return Ok(());
     }
@@ -134,37 +136,54 @@ unsafe fn paths(
             } else {
                 words.path(&path, Some(sample.object))
             };
-            let root = path.first().copied();
-            let own = |node: &Node| {
-                let object = picture.object(*node);
-                let id = traceback_of(object)?;
-                lines::own_function(id, libraries)
-            };
-            let is_inside = |node: &&Node| !words.is_module(picture.object(**node));
-            let inside: Vec<Node> = path.iter().filter(is_inside).skip(1).copied().collect();
-            let mut containers: Vec<Node> = Vec::new();
-            for pair in path.windows(2) {
-                let (above, object) = (picture.object(pair[0]), picture.object(pair[1]));
-                if inside.contains(&pair[1])
-                    && is_container(object)
-                    && edge::namespace(above) != object
-                {
-                    containers.push(pair[1]);
-                }
-            }
-            let holders = if containers.is_empty() {
-                &inside
-            } else {
-                &containers
-            };
-            growth.holders = holders
-                .iter()
-                .map(|node| own(node).unwrap_or_default())
-                .collect();
-            growth.is_global = root.is_some_and(|root| words.is_module(picture.object(root)));
+            (growth.holders, growth.is_global) = of_path(picture, &words, &path, libraries);
         }
+        grown_types::find(picture, &found, observations, seen)?;
     }
     Ok(())
+}
+
+/// The functions that made the containers which a path goes through (the objects, if
+/// there are none), and whether it begins at a module.
+///
+/// # Safety
+/// As for [`find`]; the picture is as it was taken.
+pub unsafe fn of_path(
+    picture: &Picture,
+    words: &Words<'_>,
+    path: &[Node],
+    libraries: &Observations,
+) -> (Vec<String>, bool) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let root = path.first().copied();
+        let own = |node: &Node| {
+            let object = picture.object(*node);
+            let id = traceback_of(object)?;
+            lines::own_function(id, libraries)
+        };
+        let is_inside = |node: &&Node| !words.is_module(picture.object(**node));
+        let inside: Vec<Node> = path.iter().filter(is_inside).skip(1).copied().collect();
+        let mut containers: Vec<Node> = Vec::new();
+        for pair in path.windows(2) {
+            let (above, object) = (picture.object(pair[0]), picture.object(pair[1]));
+            if inside.contains(&pair[1]) && is_container(object) && edge::namespace(above) != object
+            {
+                containers.push(pair[1]);
+            }
+        }
+        let holders = if containers.is_empty() {
+            &inside
+        } else {
+            &containers
+        };
+        let functions = holders
+            .iter()
+            .map(|node| own(node).unwrap_or_default())
+            .collect();
+        let is_global = root.is_some_and(|root| words.is_module(picture.object(root)));
+        (functions, is_global)
+    }
 }
 
 /// Whether it is made to hold any number of objects.

@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 
 use pyo3_ffi::*;
 use wrasse_doctor::Observations;
-use wrasse_tracer::TracebackId;
 
 use super::budget::{self, Kind};
+use super::growth::Seen;
 use super::{built_lists, heap_looks, sources};
 use crate::hooks::Silence;
 use crate::process::Errno;
@@ -53,7 +53,7 @@ pub unsafe fn start() {
 ///
 /// # Safety
 /// As for [`start`].
-pub unsafe fn last(observations: &mut Observations, behind: &[Vec<TracebackId>]) {
+pub unsafe fn last(observations: &mut Observations, seen: &Seen) {
     if NEXT.swap(i64::MAX, Ordering::Relaxed) == i64::MAX {
         return;
     }
@@ -62,7 +62,7 @@ pub unsafe fn last(observations: &mut Observations, behind: &[Vec<TracebackId>])
     unsafe {
         sources::note_main();
         sources::find(observations);
-        heap_looks::last(observations, behind);
+        heap_looks::last(observations, seen);
     }
     observations.lists = built_lists::take();
 }
