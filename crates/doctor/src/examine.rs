@@ -15,7 +15,8 @@ use crate::settings::Settings;
 /// program of usual size could read in that time from memory.
 const BYTES_A_MILLISECOND: f64 = 1e6;
 
-/// What the rules find, what saves most first.
+/// What the rules find, what saves most first; what is in libraries after what is in
+/// the program, whose author can do something about it.
 #[must_use]
 pub fn examine(observations: &Observations, settings: &Settings) -> Vec<Finding> {
     let (joined, cells) = cells::join(observations).unzip();
@@ -39,8 +40,12 @@ pub fn examine(observations: &Observations, settings: &Settings) -> Vec<Finding>
     }
     findings.iter_mut().for_each(modules::name);
     findings.sort_by(|a, b| {
+        let is_library = |finding: &Finding| observations.is_library(&finding.file);
+        let by_place = is_library(a).cmp(&is_library(b));
         let by_weight = weight(b).partial_cmp(&weight(a)).unwrap_or(Ordering::Equal);
-        by_weight.then_with(|| (&a.code, &a.file, a.line).cmp(&(&b.code, &b.file, b.line)))
+        by_place
+            .then(by_weight)
+            .then_with(|| (&a.code, &a.file, a.line).cmp(&(&b.code, &b.file, b.line)))
     });
     findings
 }

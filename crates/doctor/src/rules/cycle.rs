@@ -163,7 +163,6 @@ fn library(cycles: &Cycles, observations: &Observations) -> Option<String> {
         return None;
     }
     let mut modules = cycles.nodes.iter().filter_map(|name| name.rsplit_once('.'));
-    let (module, _) = modules.clone().next()?;
     let is_own = modules.any(|(module, _)| {
         let path = module.replace('.', "/");
         let is_its = |file: &String| {
@@ -173,8 +172,18 @@ fn library(cycles: &Cycles, observations: &Observations) -> Option<String> {
         };
         module == "__main__" || observations.sources.iter().any(is_its)
     });
-    let package = module.split('.').next().unwrap_or(module);
-    (!is_own).then(|| package.to_string())
+    // Of a function the line is its definition's.
+    let package = observations
+        .libraries
+        .iter()
+        .filter_map(|directory| Path::new(&inner.file).strip_prefix(directory).ok())
+        .min_by_key(|rest| rest.components().count())?
+        .components()
+        .next()?;
+    let package = Path::new(package.as_os_str())
+        .file_stem()?
+        .to_string_lossy();
+    (!is_own).then(|| package.into_owned())
 }
 
 fn suggestion_there(cycles: &Cycles) -> String {

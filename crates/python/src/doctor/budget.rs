@@ -30,14 +30,14 @@ const KINDS: usize = 5;
 /// The part of the processor's time that each may take, as a divisor, and what it
 /// may take besides.
 const ALLOWED: [(u32, Duration); KINDS] = [
-    (20, Duration::from_millis(100)),
-    (10, Duration::from_millis(120)),
+    (20, Duration::from_millis(60)),
+    (12, Duration::from_millis(80)),
     (50, Duration::from_millis(5)),
-    (20, Duration::from_millis(50)),
+    (25, Duration::from_millis(30)),
     (20, Duration::from_millis(20)),
 ];
 /// And all together.
-const ALL: (u32, Duration) = (8, Duration::from_millis(150));
+const ALL: (u32, Duration) = (10, Duration::from_millis(100));
 
 static SPENT: [AtomicU64; KINDS] = [const { AtomicU64::new(0) }; KINDS];
 

@@ -148,6 +148,9 @@ impl Found {
             let is_after = each.at_line == 0 && old.at_line != 0;
             if each.bytes >= old.bytes && !is_after {
                 *old = each;
+            } else if each.bytes > old.bytes && each.items > old.items {
+                // It went on growing behind the last look.
+                (old.bytes, old.items) = (each.bytes, each.items);
             }
             old.cache = cache;
             (old.most_bytes, old.most_items) = most;
