@@ -238,6 +238,14 @@ proptest! {
             prop_assert_eq!(index.contains(granule * 8), expected.contains(&(granule * 8)));
             prop_assert_eq!(index.mark(granule * 8).unwrap(), expected.insert(granule * 8));
         }
+        // Numbered a chunk at a time: each has one, and no two have the same.
+        let mut unsorted = AddressIndex::default();
+        for &address in expected.iter().rev() {
+            unsorted.mark(address).unwrap();
+        }
+        while !unsorted.number_more(1) {}
+        let numbers: BTreeSet<_> = expected.iter().map(|&each| unsorted.number(each)).collect();
+        prop_assert!(numbers.into_iter().eq((0..expected.len()).map(|each| Some(each as Node))));
         index.seal().unwrap();
         prop_assert_eq!(index.len(), expected.len());
         prop_assert!(index.addresses().eq(expected.iter().copied()));
