@@ -4,7 +4,7 @@
 //! calls a function that can fail, allocate or run Python, and no reference to
 //! an object is kept. What a frame's instruction means (its file and line) is
 //! decoded once and remembered by the instruction's address (`decode.rs`), and
-//! so is what it means below a given caller (`reader.rs`). That is sound as long
+//! so is what it means below a given caller (`steps.rs`). That is sound as long
 //! as the code object lives: code objects met are marked as watched in the
 //! table of live blocks, so their release drops what was remembered for them
 //! ([`FrameReader::forget`]) before their memory can be used again.
@@ -13,6 +13,7 @@ mod check;
 mod decode;
 mod reader;
 mod stack;
+mod steps;
 mod text;
 mod thread;
 

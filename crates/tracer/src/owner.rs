@@ -20,6 +20,10 @@ use crate::thread::ThreadId;
 use crate::traceback::TracebackId;
 use crate::view::{View, ViewSet};
 
+mod figures;
+
+pub use figures::{Amount, Figures, Kind, Past};
+
 /// An owner, as a number. Bit 30 is set in none, nor in a thread's root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OwnerId(pub u32);
@@ -130,60 +134,6 @@ impl Owner {
             self.temporary_blocks = self.temporary_blocks.wrapping_add(1);
         }
     }
-}
-
-/// What one owner, or all that are gone of a kind, had besides what is alive.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Past {
-    /// Ever allocated.
-    pub allocated: Amount,
-    /// Freed before the next was allocated.
-    pub temporary: Amount,
-    /// Alive at the peak with this stamp.
-    peak: Amount,
-    stamp: u32,
-}
-
-/// Bytes and the number of blocks in them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Amount {
-    /// Bytes.
-    pub bytes: u64,
-    /// Blocks.
-    pub blocks: u64,
-}
-
-impl std::ops::AddAssign for Amount {
-    fn add_assign(&mut self, more: Amount) {
-        self.bytes = self.bytes.wrapping_add(more.bytes);
-        self.blocks = self.blocks.wrapping_add(more.blocks);
-    }
-}
-
-/// Of whom what is gone is remembered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Kind {
-    /// The traceback.
-    pub traceback: TracebackId,
-    /// The thread.
-    pub thread: ThreadId,
-    /// Who saw it.
-    pub views: ViewSet,
-}
-
-/// What one owner has, or all that are gone of its kind had.
-#[derive(Clone, Copy, Debug)]
-pub struct Figures {
-    /// Who.
-    pub kind: Kind,
-    /// Alive.
-    pub live: Amount,
-    /// Alive at the peak.
-    pub peak: Amount,
-    /// Ever allocated.
-    pub allocated: Amount,
-    /// Freed before the next was allocated.
-    pub temporary: Amount,
 }
 
 /// In `current`: there is none yet.
@@ -596,87 +546,5 @@ impl Owner {
     }
 }
 
-impl Past {
-    /// `stamp` is the last peak's.
-    fn add(&mut self, more: Past, stamp: u32) {
-        self.allocated += more.allocated;
-        self.temporary += more.temporary;
-        if self.stamp != stamp {
-            self.peak = Amount::default();
-            self.stamp = stamp;
-        }
-        if more.stamp == stamp {
-            self.peak += more.peak;
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SEEN: ViewSet = ViewSet::only(View::Profile);
-    const FIRST: ThreadId = ThreadId::FIRST;
-
-    fn add(owners: &mut Owners, id: OwnerId, size: usize) -> ViewSet {
-        owners.add(id, size, false);
-        owners.views(id)
-    }
-
-    #[test]
-    fn an_owner_of_this_epoch_stays_and_one_from_before_goes_with_its_last_block() {
-        let mut owners = Owners::default();
-        let first = owners.of(TracebackId(3), FIRST, SEEN).unwrap();
-        assert_eq!(owners.of(TracebackId(3), FIRST, SEEN).unwrap(), first);
-        add(&mut owners, first, 10);
-        assert_eq!(owners.subtract(first, 10, false), SEEN);
-        assert_eq!(owners.of(TracebackId(3), FIRST, SEEN).unwrap(), first);
-        add(&mut owners, first, 10);
-        owners.begin_epoch();
-        let second = owners.of(TracebackId(3), FIRST, SEEN).unwrap();
-        assert_ne!(first, second);
-        assert_eq!(owners.get(first).bytes(), 10);
-        owners.subtract(first, 10, false);
-        assert_eq!(
-            owners.of(TracebackId(4), FIRST, SEEN).unwrap(),
-            first,
-            "used again"
-        );
-        assert_eq!(owners.get(first).allocated_blocks, 0);
-    }
-
-    #[test]
-    fn hidden_owners_answer_nobody() {
-        let mut owners = Owners::default();
-        let both = SEEN.with(View::Program);
-        let id = owners.apart(TracebackId(0), FIRST, both).unwrap();
-        assert_eq!(add(&mut owners, id, 1), both);
-        owners.hide_from(View::Program);
-        assert_eq!(owners.subtract(id, 1, false), SEEN);
-        assert_eq!(add(&mut owners, OwnerId::NOBODY, 1), ViewSet::EMPTY);
-    }
-
-    #[test]
-    fn stamps_and_small_counts_that_come_round_change_no_figure() {
-        let mut owners = Owners::default();
-        let id = owners.of(TracebackId(3), ThreadId(7), SEEN).unwrap();
-        owners.stamp = u32::MAX - 1;
-        for size in [10, 20] {
-            owners.add(id, size, true);
-        }
-        owners.list[id.0 as usize].temporary_blocks = u32::MAX;
-        owners.subtract(id, 20, true);
-        owners.add(id, 5, false);
-        let amount = |bytes, blocks| Amount { bytes, blocks };
-        let all: Vec<_> = owners.all(View::Profile).collect();
-        assert_eq!(all[0].live, amount(15, 2));
-        assert_eq!(all[0].peak, amount(30, 2));
-        assert_eq!(all[0].allocated, amount(35, 3));
-        let temporary = all.iter().fold(Amount::default(), |mut sum, each| {
-            sum += each.temporary;
-            sum
-        });
-        assert_eq!(temporary, amount(20, 1 << 32));
-        assert!(all.iter().all(|each| each.kind.thread == ThreadId(7)));
-    }
-}
+mod tests;

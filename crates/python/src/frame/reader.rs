@@ -7,18 +7,11 @@ use wrasse_tracer::{
     Exhausted, LocationId, OwnerId, SideTable, ThreadId, TracebackBuilder, Tracer,
 };
 
-use super::decode::Decoder;
 use super::stack::{Level, NEVER, Stack};
+use super::steps::{SKIP, Steps};
 use super::top_frame;
 use crate::layout::{FRAME, load};
 
-const STEPS_BITS: u32 = 12;
-const STEPS: usize = 1 << STEPS_BITS;
-/// In `Step::owner`: the frame does not count.
-const SKIP: u32 = u32::MAX;
-/// In `Step::caller`, besides the caller: the owner is not at hand, because it is none
-/// ([`SKIP`]), or a block's word has no room for it.
-const NOT_AT_HAND: u32 = 1 << 30;
 /// With more frames than this to keep, stacks are walked each time: each level
 /// would have a traceback of its own, nearly as long as the next one's.
 const LONG: u16 = 128;
@@ -28,28 +21,6 @@ const MOST_STACKS: usize = 256;
 const NO_THREAD: usize = usize::MAX;
 /// What threads without a state have in its place.
 const NULL_THREAD: usize = 0;
-
-/// What an instruction means below a caller: one more line of its traceback.
-#[derive(Clone, Copy)]
-struct Step {
-    instruction: usize,
-    caller: u32,
-    owner: u32,
-}
-
-const NOTHING: Step = Step {
-    instruction: 0,
-    caller: NOT_AT_HAND,
-    owner: SKIP,
-};
-
-/// What is remembered of instructions.
-#[derive(Default)]
-struct Steps {
-    decoder: Decoder,
-    /// Direct mapped, by instruction and caller.
-    recent: Option<Box<[Step; STEPS]>>,
-}
 
 /// What is remembered of frames and their instructions.
 pub struct FrameReader {
@@ -103,96 +74,10 @@ impl Default for FrameReader {
     }
 }
 
-#[inline(always)]
-fn place(instruction: usize, caller: u32) -> usize {
-    let key = instruction as u64 ^ u64::from(caller) << 32;
-    (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - STEPS_BITS)) as usize & (STEPS - 1)
-}
-
-impl Steps {
-    /// A step that has been taken recently.
-    #[inline(always)]
-    fn known(&self, instruction: usize, caller: u32) -> Option<u32> {
-        let step = self.recent.as_ref()?[place(instruction, caller)];
-        let is_it = step.instruction == instruction && step.caller & !NOT_AT_HAND == caller;
-        is_it.then_some(step.owner)
-    }
-
-    /// The owner that a step taken recently leads to, if a block's word has room for it.
-    ///
-    /// # Safety
-    /// [`Steps::recent`] is there.
-    #[inline(always)]
-    unsafe fn at_hand(&self, instruction: usize, caller: u32) -> Option<OwnerId> {
-        debug_assert!(self.recent.is_some());
-        // SAFETY: the caller's contract.
-        let steps = unsafe { self.recent.as_ref().unwrap_unchecked() };
-        let step = &steps[place(instruction, caller)];
-        let is_it = step.instruction == instruction && step.caller == caller;
-        is_it.then_some(OwnerId(step.owner))
-    }
-
-    /// The step from a caller to a frame: the owner or [`SKIP`], and whether it
-    /// is the same whenever a frame is at this instruction.
-    #[inline]
-    unsafe fn step<S: SideTable>(
-        &mut self,
-        tracer: &mut Tracer<S>,
-        frame: *const u8,
-        instruction: usize,
-        caller: u32,
-    ) -> Result<(u32, bool), Exhausted> {
-        match self.known(instruction, caller) {
-            Some(owner) => Ok((owner, true)),
-            // SAFETY: the caller's contract.
-            None => unsafe { self.new_step(tracer, frame, instruction, caller) },
-        }
-    }
-
-    #[inline(never)]
-    unsafe fn new_step<S: SideTable>(
-        &mut self,
-        tracer: &mut Tracer<S>,
-        frame: *const u8,
-        instruction: usize,
-        caller: u32,
-    ) -> Result<(u32, bool), Exhausted> {
-        // SAFETY: `frame` is a live frame.
-        let meaning = unsafe { self.decoder.meaning(tracer, frame, instruction)? };
-        let owner = match meaning.location {
-            None => SKIP,
-            Some(location) => tracer.called(OwnerId(caller), location)?.0,
-        };
-        if meaning.is_fixed
-            && let Some(steps) = &mut self.recent
-        {
-            debug_assert!(caller & NOT_AT_HAND == 0);
-            let is_at_hand = OwnerId(owner).fits_word();
-            steps[place(instruction, caller)] = Step {
-                instruction,
-                caller: if is_at_hand {
-                    caller
-                } else {
-                    caller | NOT_AT_HAND
-                },
-                owner,
-            };
-        }
-        Ok((owner, meaning.is_fixed))
-    }
-}
-
 impl FrameReader {
     /// Get the memory that reading needs.
     pub fn prepare(&mut self) -> Result<(), Exhausted> {
-        self.steps.decoder.prepare()?;
-        if self.steps.recent.is_none() {
-            let mut steps = Vec::new();
-            steps.try_reserve_exact(STEPS)?;
-            steps.resize(STEPS, NOTHING);
-            self.steps.recent = steps.into_boxed_slice().try_into().ok();
-        }
-        Ok(())
+        self.steps.prepare()
     }
 
     /// Give back what reading needs.
@@ -207,16 +92,13 @@ impl FrameReader {
             .iter()
             .map(|stack| stack.levels.capacity())
             .sum();
-        self.steps.decoder.memory()
-            + STEPS * size_of::<Step>()
+        self.steps.memory()
             + levels * size_of::<Level>()
             + self.stacks.capacity() * size_of::<Stack>()
     }
 
     fn forget_steps(&mut self) {
-        if let Some(steps) = &mut self.steps.recent {
-            steps.fill(NOTHING);
-        }
+        self.steps.forget();
         for stack in &mut self.stacks {
             stack.levels.clear();
         }
@@ -336,8 +218,9 @@ impl FrameReader {
         if self.thread != thread as usize || thread.is_null() || self.is_single {
             return None;
         }
-        // Looked at before it is used.
-        self.steps.recent.as_ref()?;
+        if !self.steps.is_there() {
+            return None;
+        }
         // SAFETY: the caller's contract.
         unsafe {
             let frame = top_frame(thread);
@@ -362,7 +245,7 @@ impl FrameReader {
         self.recent = self.stack_of(thread, self.id)?;
         self.root = OwnerId::root(self.id).0;
         self.thread = thread;
-        if self.is_single && thread != NULL_THREAD && self.steps.recent.is_some() {
+        if self.is_single && thread != NULL_THREAD && self.steps.is_there() {
             self.thread_of_single = thread;
         }
         Ok(())
