@@ -9,7 +9,7 @@
 //! there for whoever needs one of its length.
 //!
 //! Blocks above [`FINE`] have a second word. Pools have so few of them that the second
-//! ones lie in the same row, from [`SECOND`] on.
+//! ones lie in the same row, from `SECOND` on.
 
 use std::ptr;
 use std::sync::atomic::Ordering;

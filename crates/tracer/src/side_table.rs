@@ -3,7 +3,7 @@
 //!
 //! An allocator that knows the place of a block among all others needs no
 //! search for what is known about it. The word holds the owner and by how much
-//! the block is larger than what was asked for; blocks above [`FINE`] keep their
+//! the block is larger than what was asked for; blocks above `FINE` keep their
 //! size in a second word. What does not fit (a block that shrank where it was, a
 //! size of 0, one that is watched) is found in the table by address, and the
 //! word says so.
@@ -40,10 +40,10 @@ pub trait SideTable {
     fn room(&self, place: Self::Place) -> usize;
     /// A block's word.
     fn word(&self, place: Self::Place) -> u32;
-    /// Set it. Where it is [`ELSEWHERE`], only at a place that [`SideTable::place`] or
+    /// Set it. Where it is `ELSEWHERE`, only at a place that [`SideTable::place`] or
     /// [`SideTable::place_for`] has given.
     fn set_word(&mut self, place: Self::Place, word: u32);
-    /// A block's second word. Only used where `room` is above [`FINE`].
+    /// A block's second word. Only used where `room` is above `FINE`.
     fn second(&self, place: Self::Place) -> u32;
     /// Set it.
     fn set_second(&mut self, place: Self::Place, word: u32);
