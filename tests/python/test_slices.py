@@ -711,3 +711,37 @@ def test_classes_among_what_is_cleared_in_slices():
         print("done")
     """)
     assert out == "done\n"
+
+
+def test_who_ends_a_collection_in_another_one_leaves_the_collector_alive():
+    """It put back that a collection was going on, which had ended meanwhile: there was none ever again."""
+    out = run(
+        RING
+        + """
+    import threading
+    clear_a_part()
+    inside, go_on_inside, clearing, go_on_clearing = (threading.Event() for _ in range(4))
+    class Slow:
+        def __del__(self): inside.set(); go_on_inside.wait(20)
+    Other.__del__ = lambda self: (clearing.set(), go_on_clearing.wait(5))
+    def collect_young():
+        slow = Slow(); slow.me = slow; del slow
+        gc.collect(0)
+    def end():
+        wrasse.set_pause_target(None)
+        ended.set()
+    ended = threading.Event()
+    first = threading.Thread(target=collect_young); first.start()
+    assert inside.wait(20)
+    second = threading.Thread(target=end); second.start()
+    while not ended.wait(0.01) and not clearing.is_set(): pass
+    go_on_inside.set(); first.join()
+    go_on_clearing.set(); second.join()
+    gc.collect()
+    assert held() == 0, held()
+    node = []; node.append(node); del node
+    assert gc.collect() == 1
+    print("done")
+    """
+    )
+    assert out == "done\n"

@@ -29,7 +29,7 @@ impl Interpreter {
             debug_assert!(!self.active.get());
             if generation == OLDEST {
                 // What is left to find this one finds.
-                self.abandon_slices();
+                self.end_slices();
             }
             self.active.set(true);
             let reason = self.reason.take();

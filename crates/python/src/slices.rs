@@ -127,13 +127,38 @@ impl Slices {
 
 impl Interpreter {
     /// Gives up a full collection that is in progress; what it has condemned is
-    /// cleared now.
+    /// cleared now, unless another collection is at work: that one, in a finalizer or
+    /// in another thread, may end before all is cleared, and what survives its own
+    /// clearing must not be met while it is on a list of ours. The next collection
+    /// clears it then.
     ///
     /// # Safety
     /// The GIL is held and no exception is set. Runs foreign code.
     pub unsafe fn abandon_slices(&self) {
         self.slices.abandon();
-        if self.slices.condemned.waits() {
+        // SAFETY: the caller's contract.
+        unsafe {
+            if (*self.state).collecting == 0 {
+                self.clear_rest();
+            }
+        }
+    }
+
+    /// As [`abandon_slices`](Self::abandon_slices), by who collects, or at the end of
+    /// the program: all is cleared now.
+    ///
+    /// # Safety
+    /// As there.
+    pub unsafe fn end_slices(&self) {
+        self.slices.abandon();
+        // SAFETY: the caller's contract.
+        unsafe { self.clear_rest() };
+    }
+
+    /// Clears what is condemned, if nobody is about it.
+    unsafe fn clear_rest(&self) {
+        let condemned = &self.slices.condemned;
+        if condemned.waits() && !condemned.is_busy() {
             let start = Instant::now();
             // SAFETY: the caller's contract.
             unsafe { self.clear_condemned(None) };
@@ -218,6 +243,10 @@ impl Interpreter {
     /// # Safety
     /// As for [`begin_slices`](Self::begin_slices).
     pub unsafe fn continue_slices(&self, begun: Instant) {
+        if !self.slices.is_busy() {
+            // SAFETY: the caller's contract.
+            unsafe { self.clear_rest() };
+        }
         let Some(target) = self.slices.target.get() else {
             return;
         };
@@ -276,11 +305,11 @@ impl Interpreter {
         // SAFETY: as for `continue_slices`.
         unsafe {
             let oldest = self.list(OLDEST);
-            if self.slices.cancelled.get() || !cycle.fits(&oldest) {
-                return State::Over;
-            }
             if !self.clear_condemned(Some(until)) {
                 return State::Going;
+            }
+            if self.slices.cancelled.get() || !cycle.fits(&oldest) {
+                return State::Over;
             }
             INSTANCE.prepare();
             let room = (self.slices.target.get().unwrap_or_default()).mul_f64(PLANNED);

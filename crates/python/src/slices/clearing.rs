@@ -25,7 +25,7 @@
 //!   goes to the oldest generation.
 //! * Nothing is condemned between two slices unless a cycle is in progress, whose next
 //!   slice clears it. Whoever ends a cycle clears what is condemned, and so does the
-//!   end of the program.
+//!   end of the program; within another collection, that is left to the next one.
 
 use std::cell::Cell;
 use std::ptr;
@@ -76,7 +76,7 @@ unsafe extern "C" fn end(_module: *mut PyObject, _none: *mut PyObject) -> *mut P
     unsafe {
         if let Some(interpreter) = interpreter::current() {
             interpreter.slices.condemned.may_wait.set(false);
-            interpreter.abandon_slices();
+            interpreter.end_slices();
         }
         Py_NewRef(Py_None())
     }
@@ -111,6 +111,11 @@ impl Condemned {
     /// Whether anything waits to be cleared.
     pub fn waits(&self) -> bool {
         !self.whole.is_empty() || !self.cleared.is_empty()
+    }
+
+    /// Whether it is being cleared.
+    pub fn is_busy(&self) -> bool {
+        self.busy.get()
     }
 }
 
@@ -170,7 +175,8 @@ impl Interpreter {
         // No collection begins meanwhile.
         unsafe {
             let heap = self.heap();
-            let collecting = std::mem::replace(&mut (*self.state).collecting, 1);
+            let was_collecting = std::mem::replace(&mut (*self.state).collecting, 1) != 0;
+            let was_active = self.active.replace(true);
             let mut left = UNTIL_LOOK;
             while let Some(link) = heap.first(&condemned.whole) {
                 heap.transfer(link, &condemned.cleared);
@@ -189,7 +195,13 @@ impl Interpreter {
             if is_clear {
                 heap.merge(&condemned.cleared, &self.list(OLDEST));
             }
-            (*self.state).collecting = collecting;
+            // Whoever collects meanwhile puts these back, perhaps before now.
+            if !was_collecting {
+                (*self.state).collecting = 0;
+            }
+            if !was_active {
+                self.active.set(false);
+            }
             condemned.busy.set(false);
             is_clear
         }
