@@ -745,3 +745,20 @@ def test_who_ends_a_collection_in_another_one_leaves_the_collector_alive():
     """
     )
     assert out == "done\n"
+
+
+def test_what_is_condemned_is_not_kept_for_inspection():
+    # Some of it is cleared already: nobody should see the rest.
+    out = run(
+        RING
+        + """
+    clear_a_part()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    gc.collect()
+    gc.set_debug(0)
+    assert held() == 0, held()
+    assert not any(type(each) is Ring for each in gc.garbage)
+    print("done")
+    """
+    )
+    assert out == "done\n"

@@ -123,6 +123,22 @@ impl<'a> Heap<'a> {
         // SAFETY: `new`'s contract.
         unsafe { (*self.state).debug }
     }
+
+    /// Has an object drop its references, whether or not garbage is to be kept.
+    pub fn take_apart(&self, link: Link) {
+        // SAFETY: as in `finalize`.
+        unsafe {
+            let object = object_of(link);
+            if let Some(clear) = (*Py_TYPE(object)).tp_clear {
+                Py_INCREF(object);
+                clear(object);
+                if !PyErr_Occurred().is_null() {
+                    crate::unraisable::in_clear(object);
+                }
+                Py_DECREF(object);
+            }
+        }
+    }
 }
 
 /// Objects whose reference count is no count any more (PEP 683).
@@ -457,24 +473,16 @@ unsafe impl Model for Heap<'_> {
     }
 
     fn clear(&self, link: Link) {
-        // SAFETY: as in `finalize`.
-        unsafe {
-            let object = object_of(link);
-            if self.debug() & DEBUG_SAVEALL != 0 {
-                if PyList_Append((*self.state).garbage, object) < 0 {
+        if self.debug() & DEBUG_SAVEALL != 0 {
+            // SAFETY: `link` is a tracked, live object.
+            unsafe {
+                if PyList_Append((*self.state).garbage, object_of(link)) < 0 {
                     PyErr_Clear();
                 }
-                return;
             }
-            if let Some(clear) = (*Py_TYPE(object)).tp_clear {
-                Py_INCREF(object);
-                clear(object);
-                if !PyErr_Occurred().is_null() {
-                    crate::unraisable::in_clear(object);
-                }
-                Py_DECREF(object);
-            }
+            return;
         }
+        self.take_apart(link);
     }
 
     fn settle(&self, survivors: &List, generation: usize) -> usize {

@@ -180,7 +180,8 @@ impl Interpreter {
             let mut left = UNTIL_LOOK;
             while let Some(link) = heap.first(&condemned.whole) {
                 heap.transfer(link, &condemned.cleared);
-                heap.clear(link);
+                // What was decided before the first was cleared holds for all.
+                heap.take_apart(link);
                 Py_DECREF(object_of(link));
                 left -= 1;
                 if left == 0 {
