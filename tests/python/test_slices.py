@@ -762,3 +762,27 @@ def test_what_is_condemned_is_not_kept_for_inspection():
     """
     )
     assert out == "done\n"
+
+
+@pytest.mark.skipif("_ctypes" in sys.builtin_module_names, reason="no library's type")
+def test_objects_of_libraries_are_never_left_waiting():
+    """A library's table led to objects that had lost their attributes, or were about to."""
+    out = run(
+        RING
+        + """
+    import ctypes
+    class Known(ctypes.Structure): pass
+    known = Known(); known.back = nodes[7]
+    nodes[5].other = known
+    gc.collect()
+    del known
+    nodes.clear()
+    for _ in range(10_000):
+        begin(1)
+        assert held() in (0, TOTAL), held()
+        if held() == 0: break
+    assert held() == 0
+    print("done")
+    """
+    )
+    assert out == "done\n"

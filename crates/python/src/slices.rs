@@ -23,6 +23,7 @@ mod clearing;
 mod cycle;
 mod marker;
 mod marks;
+mod own_types;
 mod place;
 
 use std::cell::Cell;

@@ -14,8 +14,9 @@
 //! stock clears it. The lists that `gc` shows do not have them: they are on lists of
 //! ours. Destructors that clearing runs are passed what is being destroyed, which
 //! was condemned too, or has no references to show (or it would have been tracked, and
-//! tried). So nobody is there who could hold one in the next slice. What condemned
-//! objects refer to lives on until they are cleared.
+//! tried). Libraries may know their objects without references (`own_types.rs`): a set
+//! with one of those is cleared at once too. So nobody is there who could hold one in
+//! the next slice. What condemned objects refer to lives on until they are cleared.
 //!
 //! # Invariants
 //! * Of each condemned object we hold a reference, so that clearing one frees none
@@ -34,6 +35,7 @@ use std::time::Instant;
 use pyo3_ffi::*;
 use wrasse_collector::{Model, OLDEST};
 
+use super::own_types;
 use crate::heap::{DEBUG_SAVEALL, Heap, weak};
 use crate::interpreter::{self, Interpreter};
 use crate::list::{List, object_of};
@@ -121,7 +123,8 @@ impl Condemned {
 
 impl Interpreter {
     /// Condemns `garbage`, which a trial has found. Clears it at once if weak
-    /// references were made meanwhile, or if it is to be kept.
+    /// references were made meanwhile, if it is to be kept, or if a library may lead to
+    /// any of it.
     ///
     /// # Safety
     /// The GIL is held, `collecting` is set in CPython's state, and all is as a
@@ -133,11 +136,15 @@ impl Interpreter {
             let mut may_wait = condemned.may_wait.get()
                 && (*self.state).debug & DEBUG_SAVEALL == 0
                 && !finalization::has_begun();
-            if ran_foreign_code {
-                heap.each(garbage, |link| {
-                    may_wait &= !weak::is_part_of_one(object_of(link));
-                });
-            }
+            let mut last = ptr::null_mut();
+            heap.each(garbage, |link| {
+                let object = object_of(link);
+                if Py_TYPE(object) != last {
+                    last = Py_TYPE(object);
+                    may_wait = may_wait && own_types::is_own(last);
+                }
+                may_wait &= !ran_foreign_code || !weak::is_part_of_one(object);
+            });
             if !may_wait {
                 heap.clear_all(garbage, &self.list(OLDEST));
                 return;
