@@ -39,7 +39,7 @@ fn image() -> (usize, usize) {
         // SAFETY: the system passes what it describes, and what `image` gave it.
         unsafe {
             let (info, found) = (&*info, &mut *found.cast::<(usize, usize)>());
-            let known = (*(&raw const PyType_Type)).tp_dealloc;
+            let known = PyType_Type.tp_dealloc;
             let known = known.map_or(0, |function| function as usize);
             let (mut first, mut last, mut is_here) = (usize::MAX, 0, false);
             for index in 0..usize::from(info.dlpi_phnum) {
