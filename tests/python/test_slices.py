@@ -786,3 +786,21 @@ def test_objects_of_libraries_are_never_left_waiting():
     """
     )
     assert out == "done\n"
+
+
+def test_nothing_is_left_waiting_after_the_end():
+    # What was registered first is called last, when wrasse has been told of the end.
+    late = """
+import atexit
+@atexit.register
+def late():
+    wrasse.set_pause_target(0.5)
+    nodes.clear()
+    for _ in range(10_000):
+        begin(1)
+        if held() < TOTAL: break
+    print(held())
+"""
+    code = late + PRELUDE + textwrap.dedent(RING)
+    result = command.python("-c", code, WRASSE="gc,alloc")
+    assert (result.code, result.out, result.err) == (0, "0\n", "")

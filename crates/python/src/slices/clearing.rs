@@ -52,6 +52,8 @@ pub struct Condemned {
     busy: Cell<bool>,
     /// Whether there is somebody to clear them in the end.
     may_wait: Cell<bool>,
+    /// The end of the program has been told of: it will not be again.
+    over: Cell<bool>,
 }
 
 impl Default for Condemned {
@@ -61,6 +63,7 @@ impl Default for Condemned {
             cleared: List::new(),
             busy: false.into(),
             may_wait: false.into(),
+            over: false.into(),
         }
     }
 }
@@ -78,6 +81,7 @@ unsafe extern "C" fn end(_module: *mut PyObject, _none: *mut PyObject) -> *mut P
     unsafe {
         if let Some(interpreter) = interpreter::current() {
             interpreter.slices.condemned.may_wait.set(false);
+            interpreter.slices.condemned.over.set(true);
             interpreter.end_slices();
         }
         Py_NewRef(Py_None())
@@ -91,7 +95,7 @@ impl Condemned {
     /// # Safety
     /// The GIL is held and no exception is set.
     pub unsafe fn prepare(&self) {
-        if self.may_wait.get() {
+        if self.may_wait.get() || self.over.get() {
             return;
         }
         // SAFETY: the caller's contract; the definition is a static; null is not
