@@ -873,6 +873,39 @@ def test_pools_that_come_to_have_other_sizes() -> None:
     )
 
 
+def test_blocks_known_before_there_is_room_for_words_are_found() -> None:
+    """A limit on what may be written to leaves no addresses for words, until it is lifted."""
+    program = """if True:
+        import resource, tracemalloc, wrasse
+        def fill(count):
+            return [bytes(200) for _ in range(count)]
+        def seen():
+            lines = wrasse.snapshot().statistics("lineno")
+            found = [s.size for s in lines if s.traceback[0].lineno == 4]
+            return sum(found) // (200 + 33)
+        before = fill(5000)
+        assert seen() >= 5000
+        _, most = resource.getrlimit(resource.RLIMIT_DATA)
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+        tracemalloc.start()
+        after = fill(5000)
+        assert seen() >= 10_000
+        del before
+        assert 5000 <= seen() < 5300, seen()
+        del after
+        assert seen() < 100, seen()
+    """
+    limited = """if True:
+        import os, resource, sys
+        _, most = resource.getrlimit(resource.RLIMIT_DATA)
+        resource.setrlimit(resource.RLIMIT_DATA, (400 << 20, most))
+        os.environ["WRASSE"] = "gc,alloc,tracemalloc,trace=1"
+        os.execv(sys.executable, [sys.executable, "-c", sys.argv[1]])
+    """
+    done = start(["-c", limited, program], None, None)
+    assert (done.code, done.out, done.err) == (0, "", "")
+
+
 ALLOCATORS = """
 import ctypes, sys, tracemalloc
 api = ctypes.PyDLL(None)

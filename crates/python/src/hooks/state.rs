@@ -45,7 +45,10 @@ impl Shortcut for Option<Box<State>> {
 impl State {
     /// Get the memory that recording needs.
     pub fn prepare(&mut self) -> Result<(), Exhausted> {
-        self.tracer.side_table_mut().prepare();
+        // Blocks that are known already are looked for where they were put.
+        if self.tracer.active().is_empty() {
+            self.tracer.side_table_mut().prepare();
+        }
         self.frames.prepare()
     }
 
