@@ -158,7 +158,9 @@ impl Stack {
         };
         let floor = last.floor as usize;
         let mut frame = last.frame;
-        for (at, level) in levels.iter().enumerate().skip(floor).rev() {
+        let mut at = known;
+        for level in levels[floor..].iter().rev() {
+            at -= 1;
             if level.frame != frame {
                 return Err(at + 1);
             }
