@@ -361,6 +361,54 @@ def test_threads_use_all_three_allocators() -> None:
     )
 
 
+@pytest.mark.parametrize("frames", [1, 25])
+def test_zeroed_blocks_are_zeros_and_counted(frames: int) -> None:
+    passes(
+        """
+        import array, ctypes, gc, wrasse
+        gc.disable()  # else what is left on free lists may belong to the line
+        api, pointer, number = ctypes.PyDLL(None), ctypes.c_void_p, ctypes.c_size_t
+        def function(name, result, *arguments):
+            found = getattr(api, name)
+            found.restype, found.argtypes = result, arguments
+            return found
+        sizes = [0, 1, 7, 16, 48, 500, 1000, 1024, 1025, 5000, 8192, 9000] * 100
+        blocks = array.array("Q", [0]) * len(sizes)
+        def take(place, count, size):
+            blocks[place] = calloc(count, size)
+        line = take.__code__.co_firstlineno + 1
+        def seen():
+            for found in wrasse.snapshot().statistics("lineno"):
+                if (found.traceback[0].filename, found.traceback[0].lineno) == ("<string>", line):
+                    return found.size, found.count
+            return 0, 0
+        for domain in ("PyMem_", "PyObject_"):
+            malloc = function(domain + "Malloc", pointer, number)
+            calloc = function(domain + "Calloc", pointer, number, number)
+            free = function(domain + "Free", None, pointer)
+            for size in sizes:  # so that none is zeros by chance, and all is quick
+                block = malloc(size)
+                ctypes.memset(block, 255, size)
+                free(block)
+            take(0, 1, 8)
+            free(blocks[0])
+            bytes_before, count_before = seen()
+            for place, size in enumerate(sizes):
+                if place % 2:
+                    take(place, size, 1)
+                else:
+                    take(place, 1, size)
+            for block, size in zip(blocks, sizes):
+                assert ctypes.string_at(block, size) == bytes(size), size
+            assert seen() == (bytes_before + sum(sizes), count_before + len(sizes))
+            for block in blocks:
+                free(block)
+            assert seen() == (bytes_before, count_before)
+        """,
+        WRASSE=f"gc,alloc,trace={frames}",
+    )
+
+
 def test_raw_memory_without_the_gil_has_a_traceback() -> None:
     passes(
         """

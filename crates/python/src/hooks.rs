@@ -326,7 +326,10 @@ fn functions<const D: usize, const S: usize>(
             (true, First::Deep) => served::malloc_deep::<D, S>,
             (false, _) => malloc::<D, S>,
         }),
-        calloc: Some(calloc::<D, S>),
+        calloc: Some(match is_served {
+            true => served::calloc::<D, S>,
+            false => calloc::<D, S>,
+        }),
         realloc: Some(match is_served {
             true => served::realloc::<D, S>,
             false => realloc::<D, S>,

@@ -119,6 +119,24 @@ extern "C" fn malloc_with_care<const D: usize, const S: usize>(
     super::malloc::<D, S>(context, size)
 }
 
+pub extern "C" fn calloc<const D: usize, const S: usize>(
+    context: *mut c_void,
+    count: usize,
+    size: usize,
+) -> *mut c_void {
+    if let Some(bytes) = count.checked_mul(size) {
+        // SAFETY: as in `malloc_with_care`; a block that is there has so many bytes.
+        unsafe {
+            let block = malloc_quickly::<false>(bytes, ptr::null_mut);
+            if !block.is_null() {
+                block.write_bytes(0, bytes);
+                return block;
+            }
+        }
+    }
+    super::calloc::<D, S>(context, count, size)
+}
+
 pub extern "C" fn realloc<const D: usize, const S: usize>(
     context: *mut c_void,
     block: *mut c_void,
