@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::ffi::CStr;
+use std::ptr;
 
 use pyo3_ffi::*;
 use wrasse_doctor::Observations;
@@ -25,6 +26,8 @@ const MOST_LOOKUPS: usize = 5_000_000;
 const MOST_NAMED: u64 = 100_000;
 /// So many of a kind are needed for a leak: whoever keeps a few in C has a reason.
 const FEWEST_UNHELD: u64 = 20;
+/// The type of what `functools.lru_cache` makes.
+const CACHE: &[u8] = b"functools._lru_cache_wrapper";
 
 /// An object allocated at a line, and who holds it.
 struct Sample {
@@ -144,7 +147,8 @@ unsafe fn paths(
 }
 
 /// The functions that made the containers which a path goes through (the objects, if
-/// there are none), and whether it begins at a module.
+/// there are none), and whether it begins at a module and does not end in a cache
+/// with a bound, which may hold anything but does not go on growing.
 ///
 /// # Safety
 /// As for [`find`]; the picture is as it was taken.
@@ -182,7 +186,9 @@ pub unsafe fn of_path(
             .map(|node| own(node).unwrap_or_default())
             .collect();
         let is_global = root.is_some_and(|root| words.is_module(picture.object(root)));
-        (functions, is_global)
+        let last = containers.last().map(|node| picture.object(*node));
+        let has_bound = last.is_some_and(|last| is_bounded_cache(last));
+        (functions, is_global && !has_bound)
     }
 }
 
@@ -194,11 +200,30 @@ unsafe fn is_container(object: *mut PyObject) -> bool {
         PyDict_Check(object) != 0
             || PyList_Check(object) != 0
             || PyAnySet_Check(object) != 0
-            || [
-                b"collections.deque".as_slice(),
-                b"functools._lru_cache_wrapper",
-            ]
-            .contains(&name)
+            || [b"collections.deque".as_slice(), CACHE].contains(&name)
+    }
+}
+
+/// Whether it is a cache of `functools.lru_cache` with a `maxsize`: only those keep
+/// their entries in the order of use, each in a link of its own.
+unsafe fn is_bounded_cache(object: *mut PyObject) -> bool {
+    // SAFETY: the caller passes a live object, and what it refers to is alive.
+    unsafe {
+        let is_called = |object: *mut PyObject, name: &[u8]| {
+            CStr::from_ptr((*Py_TYPE(object)).tp_name).to_bytes() == name
+        };
+        let mut is_bounded = false;
+        if is_called(object, CACHE) {
+            referents(object, &mut |part| {
+                let (mut at, mut value) = (0, ptr::null_mut());
+                if PyDict_CheckExact(part) != 0
+                    && PyDict_Next(part, &raw mut at, ptr::null_mut(), &raw mut value) != 0
+                {
+                    is_bounded |= is_called(value, b"functools._lru_list_elem");
+                }
+            });
+        }
+        is_bounded
     }
 }
 
