@@ -50,7 +50,7 @@ pub fn is_result(all: &[&Facts], container: &str, adder: &str) -> bool {
             if added.is_empty() || read.is_empty() {
                 continue;
             }
-            if is_repeated(all, facts, scope, &mut HashSet::new()) {
+            if is_repeated(all, facts, scope, &mut Callers::default()) {
                 // A cache looks into itself before it adds; that is no reading.
                 if is_adder {
                     continue;
@@ -153,14 +153,27 @@ fn begin_of_loops(facts: &Facts, time: u32) -> u32 {
     begin.min().unwrap_or(time)
 }
 
+/// Names of functions, while their callers are looked through.
+#[derive(Default)]
+struct Callers {
+    /// From the one that is asked for to the one that is looked at.
+    above: HashSet<String>,
+    /// Those that run once. Each is looked through once, in however many ways it is
+    /// called: ways double at each branch.
+    once: HashSet<String>,
+}
+
 /// May a function's code run any number of times? Yes where nobody is seen to call
 /// it: it may be a callback, or a thread's.
-fn is_repeated(all: &[&Facts], facts: &Facts, scope: ScopeId, above: &mut HashSet<String>) -> bool {
+fn is_repeated(all: &[&Facts], facts: &Facts, scope: ScopeId, callers: &mut Callers) -> bool {
     let name = called(facts, scope);
     if scope == 0 || facts.scopes[scope].is_class && name.is_empty() {
         return false;
     }
-    if !above.insert(name.to_string()) {
+    if callers.once.contains(name) {
+        return false;
+    }
+    if !callers.above.insert(name.to_string()) {
         return true;
     }
     let mut is_called = false;
@@ -168,12 +181,16 @@ fn is_repeated(all: &[&Facts], facts: &Facts, scope: ScopeId, above: &mut HashSe
         for call in facts.named_calls.iter().filter(|call| call.name == name) {
             is_called = true;
             if loops(facts, call.time).next().is_some()
-                || is_repeated(all, facts, call.scope, above)
+                || is_repeated(all, facts, call.scope, callers)
             {
                 return true;
             }
         }
     }
-    above.remove(name);
+    callers.above.remove(name);
+    if is_called {
+        // Was one of these above it, it would have been found below that one, too.
+        callers.once.insert(name.to_string());
+    }
     !is_called
 }

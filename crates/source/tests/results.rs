@@ -125,3 +125,28 @@ print(store.total())
     assert!(is_result(&[&main, &store], "rows", "keep"));
     assert!(!is_result(&[&store], "rows", "keep"));
 }
+
+#[test]
+fn ways_to_a_function_are_not_counted() {
+    let mut source = String::from(
+        "\
+rows = []
+def fill():
+    for n in range(9):
+        rows.append(n)
+def f0():
+    fill()
+    print(sum(rows))
+",
+    );
+    for n in 1..60 {
+        let before = n - 1;
+        source += &format!("def f{n}(): f{before}() if n else f{before}()\n");
+    }
+    assert!(result(&(source.clone() + "f59()\n"), "rows", "fill"));
+    // One of the ways leads to a loop.
+    let looped = source.clone() + "f59()\nwhile True: f30()\n";
+    assert!(!result(&looped, "rows", "fill"));
+    let circle = source + "def g(): f59(); g()\ng()\n";
+    assert!(!result(&circle, "rows", "fill"));
+}
