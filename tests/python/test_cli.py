@@ -201,6 +201,24 @@ def test_signals(tmp_path: Path, handler: str, number: signal.Signals, code: int
     assert ours[0] == code
 
 
+@pytest.mark.parametrize("command", ["stats", "doctor"])
+def test_what_reads_a_capture_can_be_interrupted(tmp_path: Path, command: str) -> None:
+    pipe = tmp_path / "slow.wrasse"
+    os.mkfifo(pipe)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "wrasse", command, str(pipe)],
+        env=environment(),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    try:
+        with pipe.open("wb"):  # open as soon as it reads, and nothing comes
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=30) == -signal.SIGINT
+    finally:
+        process.kill()
+        process.wait()
+
+
 def test_ignored_and_blocked_signals_are_inherited() -> None:
     show = "import signal; print(repr(signal.getsignal(signal.SIGINT)), signal.pthread_sigmask(signal.SIG_BLOCK, []))"
 

@@ -24,6 +24,7 @@ use crate::{boot, lines, options, run};
 mod child;
 mod doctor;
 mod entry;
+mod interrupt;
 mod live;
 mod reports;
 

@@ -19,6 +19,7 @@ use wrasse_doctor::{Finding, Observations, Settings, examine, rule, rules, to_js
 use wrasse_report::{clear_destination, write_destination};
 
 use super::child::spawn;
+use super::interrupt::Interruptible;
 use super::reports::{destination, put_out};
 use super::{
     Interpreter, Program, check_apart, check_capture, check_program, check_start,
@@ -113,6 +114,7 @@ pub fn run(
         if options.capture.is_some() {
             return Err("-o is for a program: this is a capture already".into());
         }
+        let _interruptible = Interruptible::begin();
         let observations = doctor::from_capture(path)?;
         let findings = examine(&observations, &settings);
         put_out(to_text(&findings).as_bytes())?;

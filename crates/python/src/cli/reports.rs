@@ -10,6 +10,7 @@ use wrasse_report::{
     check_destination, compared_html, export, html, reason, write_destination,
 };
 
+use super::interrupt::Interruptible;
 use super::is_same_file;
 
 #[derive(Subcommand)]
@@ -219,6 +220,7 @@ impl From<FormatWord> for Format {
 /// # Errors
 /// One line that says why there is nothing to show.
 pub fn run(report: &Reading) -> Result<(), String> {
+    let _interruptible = Interruptible::begin();
     match report {
         Reading::Stats(options) => {
             let stats = Stats::new(&Recording::open(&options.file)?);
