@@ -106,7 +106,10 @@ pub unsafe fn look() -> Option<u64> {
     for each in found {
         // SAFETY: `lists_of` confirmed the objects, and nothing has run since.
         let (length, items) = unsafe { (Py_SIZE(each.object) as usize, items(each.object)) };
-        let state = (length, each.position.unwrap_or(0) * SAMPLE / length.max(1));
+        let state = (
+            length,
+            each.position.unwrap_or(0).min(length) * SAMPLE / length.max(1),
+        );
         let address = each.object as usize;
         let known = now.insert(address, state).is_some();
         if known || seen.last.get(&address) == Some(&state) {
@@ -174,12 +177,12 @@ unsafe fn lists_of(frame: *const u8, found: &mut Vec<Found>) {
             };
             if head.is_iterator() {
                 let over: *mut PyObject = head.words[ITERATOR.1 / 8] as *mut PyObject;
-                if let Some(head) = Head::read(over, false)
-                    && head.is_list(over)
+                if let Some(list) = Head::read(over, false)
+                    && list.is_list(over)
                 {
                     iterated.push(Found {
                         object: over,
-                        position: Some(load(object.cast(), ITERATOR.0)),
+                        position: Some(head.words[ITERATOR.0 / 8]),
                     });
                 }
             } else if head.is_list(object) {

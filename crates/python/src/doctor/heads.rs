@@ -82,10 +82,10 @@ impl Head {
     /// Reads them, where there is memory.
     ///
     /// # Safety
-    /// The GIL is held. `object` is alive if `is_live`; else it is aligned like one.
+    /// The GIL is held. `object` is alive if `is_live`; else it may be any word.
     pub unsafe fn read(object: *mut PyObject, is_live: bool) -> Option<Self> {
         let mut words = [0; 4];
-        if object.is_null() {
+        if object.is_null() || !object.is_aligned() {
             return None;
         }
         if is_live {
@@ -109,8 +109,8 @@ impl Head {
         }
         match ground(object as usize) {
             Ground::Open => {
-                // SAFETY: readable memory, aligned like any object (`lists_of` asked); it
-                // may be anything's, and no other thread's view of it is relied on.
+                // SAFETY: readable memory, aligned like any object; it may be anything's,
+                // and no other thread's view of it is relied on.
                 words = unsafe { object.cast::<[usize; 4]>().read_volatile() };
                 return (words[0] as u32 > 0).then_some(Self { words });
             }
@@ -163,6 +163,7 @@ impl Head {
         let state = hooks::state();
         let known = state.as_ref().and_then(|state| state.tracer.block(block));
         let head = if is_tuple { GC_HEAD + ITEMS } else { 0 };
-        known.is_some_and(|known| known.size >= head + 8 * length)
+        // What is no list at all may be of any length: no sum or product of it.
+        known.is_some_and(|known| known.size.saturating_sub(head) / 8 >= length)
     }
 }
