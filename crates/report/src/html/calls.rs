@@ -330,7 +330,10 @@ fn rows(keyed: &Keyed, count: usize, shown: &mut Shown<'_, '_>) -> (Vec<Row>, Re
             .map(|measure| {
                 rest.iter().fold([0, 0], |[bytes, blocks], (key, _)| {
                     let more = keyed.own(*key, measure);
-                    [bytes + more.bytes, blocks + more.blocks]
+                    [
+                        u64::saturating_add(bytes, more.bytes),
+                        u64::saturating_add(blocks, more.blocks),
+                    ]
                 })
             })
             .collect(),

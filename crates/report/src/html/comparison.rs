@@ -96,7 +96,7 @@ impl Comparison {
         self.type_words(&mut words);
         let pauses = |recording: &Recording| {
             let pauses = recording.capture.pauses.iter();
-            pauses.map(|pause| pause.duration).sum::<u64>()
+            pauses.fold(0_u64, |sum, pause| sum.saturating_add(pause.duration))
         };
         words.push(format!(
             "{}; {}.",
@@ -234,8 +234,8 @@ fn types(before: &Looks, after: &Looks) -> Option<Vec<TypeChange>> {
                 bytes: [0; 2],
             });
             // Two types may have one name.
-            change.count[at] += row.count;
-            change.bytes[at] += row.bytes;
+            change.count[at] = change.count[at].saturating_add(row.count);
+            change.bytes[at] = change.bytes[at].saturating_add(row.bytes);
         }
     }
     let mut changes: Vec<TypeChange> = all.into_values().collect();
