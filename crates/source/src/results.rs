@@ -27,26 +27,27 @@ pub fn is_result(all: &[&Facts], container: &str, adder: &str) -> bool {
     with_callers(all, &mut readers);
     let mut is_after = false;
     for facts in all {
-        for scope in 0..facts.scopes.len() {
-            let calls = |names: &HashSet<String>, but: &HashSet<String>| {
-                let calls = facts.named_calls.iter();
-                calls
-                    .filter(|call| call.scope == scope)
-                    .filter(|call| names.contains(&call.name) && !but.contains(&call.name))
-                    .map(|call| call.time)
-                    .collect::<Vec<u32>>()
-            };
-            let none = HashSet::new();
-            let mut added = calls(&adders, &none);
-            let mut read = calls(&readers, &adders);
-            let is_adder = called(facts, scope) == adder;
-            for event in touches(facts, container).filter(|event| event.scope == scope) {
-                if is_addition(event) || is_adder && event.what == What::ItemLoad {
-                    added.push(event.time);
-                } else if is_read(event) {
-                    read.push(event.time);
-                }
+        // By scope, when something is added and when it is read.
+        let mut moments = vec![(Vec::new(), Vec::new()); facts.scopes.len()];
+        for call in &facts.named_calls {
+            let (added, read) = &mut moments[call.scope];
+            if adders.contains(&call.name) {
+                added.push(call.time);
+            } else if readers.contains(&call.name) {
+                read.push(call.time);
             }
+        }
+        for event in touches(facts, container) {
+            let (added, read) = &mut moments[event.scope];
+            let is_adder = || called(facts, event.scope) == adder;
+            if is_addition(event) || event.what == What::ItemLoad && is_adder() {
+                added.push(event.time);
+            } else if is_read(event) {
+                read.push(event.time);
+            }
+        }
+        for (scope, (added, read)) in moments.into_iter().enumerate() {
+            let is_adder = called(facts, scope) == adder;
             if added.is_empty() || read.is_empty() {
                 continue;
             }
