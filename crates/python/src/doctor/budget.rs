@@ -31,13 +31,13 @@ const KINDS: usize = 5;
 /// may take besides.
 const ALLOWED: [(u32, Duration); KINDS] = [
     (20, Duration::from_millis(60)),
-    (12, Duration::from_millis(80)),
+    (12, Duration::from_millis(160)),
     (50, Duration::from_millis(5)),
     (25, Duration::from_millis(30)),
     (20, Duration::from_millis(20)),
 ];
 /// And all together.
-const ALL: (u32, Duration) = (10, Duration::from_millis(100));
+const ALL: (u32, Duration) = (10, Duration::from_millis(220));
 
 static SPENT: [AtomicU64; KINDS] = [const { AtomicU64::new(0) }; KINDS];
 
