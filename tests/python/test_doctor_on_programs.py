@@ -140,6 +140,8 @@ def test_a_program_runs_as_without_the_doctor_which_finds_nothing(
 ) -> None:
     if importlib.util.find_spec(package) is None:
         pytest.skip(f"{package} is not installed: there may be no wheel for this interpreter")
+    if package == "asyncio" and sys.version_info < (3, 12):
+        pytest.skip("streams and transports of 3.11 are circles with a finalizer")
     program = tmp_path / "program.py"
     program.write_text(PROGRAMS[package])
     environment = {key: value for key, value in os.environ.items() if not key.startswith("WRASSE")}
