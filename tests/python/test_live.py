@@ -402,6 +402,7 @@ def test_what_cannot_be_looked_at(app: Path) -> None:
     (app / "none.wrasse").write_text("no capture\n")
     (app / "empty.wrasse").touch()
     os.utime(app / "empty.wrasse", (1, 1))
+    (app / "book.ipynb").write_text("{}")
     own = str(os.getpid())
     for arguments, part in [
         ([], "nothing to look at"),
@@ -416,13 +417,16 @@ def test_what_cannot_be_looked_at(app: Path) -> None:
         ([own, "--nonsense"], "--nonsense"),
         (["--limit", "much", "app.py"], "a size is"),
         (["-o", "/nowhere/x.wrasse", "app.py"], "cannot write /nowhere/x.wrasse"),
-        (["-o", "app.py", "app.py"], "overwrite the program"),
+        (["-o", "app.py", "app.py"], "-o would overwrite the program"),
+        (["--output", "app.py", "./app.py"], "--output would overwrite the program"),
+        (["--output", "book.ipynb", "book.ipynb"], "--output would overwrite the program"),
         (["-o", "same", "--output", "same", "app.py"], "name the same file"),
     ]:
         result = wrasse("live", *arguments, cwd=app)
         assert (result.code, result.out) == (2, ""), (arguments, result)
         assert part in result.err and result.err.count("\n") == 1, (arguments, result.err)
     assert not (app / "same").exists()
+    assert (app / "app.py").read_text() == APP and (app / "book.ipynb").read_text() == "{}"
 
 
 def test_a_capture_of_another_process_is_refused(app: Path) -> None:

@@ -162,6 +162,10 @@ impl Program {
             Program::Module(_) | Program::Code(_) | Program::StandardInput => None,
         }
     }
+
+    fn is_read_from(&self, path: &Path) -> bool {
+        self.file().is_some_and(|own| is_same_file(path, own))
+    }
 }
 
 /// The interpreter that runs this process and will run the program.
@@ -357,7 +361,7 @@ fn run_lines(
 ) -> Result<std::convert::Infallible, String> {
     let output = destination(options.output.as_deref())?;
     if let (Some(path), Ok((program, _))) = (&output, program(part))
-        && program.file().is_some_and(|file| is_same_file(path, file))
+        && program.is_read_from(path)
     {
         return Err("-o would overwrite the program itself: name another file".into());
     }
@@ -400,11 +404,13 @@ fn run_program(
     let json = destination(options.json.as_deref())?;
     let output = destination(options.output.as_deref())?;
     let capture = destination(options.capture.as_deref())?;
+    // A notebook with its outputs may take its own place.
+    let output_apart = output.as_deref().filter(|path| !program.is_read_from(path));
     check_apart(
         &program,
         &[
             ("--json", json.as_deref()),
-            ("--output", output.as_deref()),
+            ("--output", output_apart),
             ("-o", capture.as_deref()),
         ],
     )?;
@@ -504,14 +510,12 @@ fn check_program(program: &Program) -> Result<(), String> {
     Ok(())
 }
 
-/// No file is written twice, and none in the place of the program; only the notebook
-/// with its outputs may take its own place.
+/// No file is written twice, and none in the place of the program.
 fn check_apart(program: &Program, files: &[(&str, Option<&Path>)]) -> Result<(), String> {
     let mut named: Vec<(&str, &Path)> = Vec::new();
     for &(option, file) in files {
         let Some(file) = file else { continue };
-        let takes_its_place = option == "--output";
-        if !takes_its_place && program.file().is_some_and(|own| is_same_file(file, own)) {
+        if program.is_read_from(file) {
             return Err(format!(
                 "{option} would overwrite the program itself: name another file"
             ));
