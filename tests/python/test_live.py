@@ -287,6 +287,19 @@ def test_what_is_redirected_goes_where_it_was_to_go(app: Path, terminal: Start) 
     assert wrasse("stats", "kept.wrasse", cwd=app).code == 0
 
 
+def test_what_is_printed_is_kept_where_standard_output_is_closed(tmp_path: Path) -> None:
+    live = [sys.executable, "-m", "wrasse", "live", "--output", "out.txt"]
+    for closed in ("<&-", ">&-", "2>&-", "<&- >&-"):
+        subprocess.run(
+            ["sh", "-c", f'exec "$@" {closed}', "sh", *live, "-c", "print('kept')"],
+            cwd=tmp_path,
+            env=environment(),
+            timeout=PATIENCE,
+            check=True,
+        )
+        assert (tmp_path / "out.txt").read_text() == "kept\n", closed
+
+
 def test_a_process_is_looked_at_by_its_number(app: Path, terminal: Start) -> None:
     with captured(app) as process:
         view = terminal(str(process.pid))

@@ -269,8 +269,17 @@ impl Streams {
         ];
         for (file, place) in all {
             let Some(file) = file else { continue };
-            // SAFETY: both are open, and nobody else uses the child's.
-            if unsafe { libc::dup2(file.as_raw_fd(), place) } < 0 {
+            let number = file.as_raw_fd();
+            // SAFETY: `file` is open. What was at `place` is closed by this, which no
+            // owner of the child's can notice: it executes the program next, or ends.
+            let done = unsafe {
+                match number == place {
+                    // It came there because nothing was; now it is to stay.
+                    true => libc::fcntl(number, libc::F_SETFD, 0),
+                    false => libc::dup2(number, place),
+                }
+            };
+            if done < 0 {
                 return Err(io::Error::last_os_error());
             }
         }
