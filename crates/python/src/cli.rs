@@ -416,19 +416,13 @@ fn run_program(
     )?;
     check_capture(capture.as_deref())?;
     check_start(interpreter)?;
-    let present = std::env::var_os("WRASSE").unwrap_or_default();
-    let Ok(chosen) = options::parse(&present) else {
-        // wrasse has started in this process too, and has said what is wrong.
-        return Err(String::new());
-    };
-    let present = present.to_string_lossy();
-    let traces = chosen.is_some_and(|chosen| chosen.trace.is_some());
+    let present = Present::find()?;
     let frames = match options.trace {
-        None if capture.is_some() && !traces => Some(CAPTURE_FRAMES),
+        None if capture.is_some() && !present.traces => Some(CAPTURE_FRAMES),
         frames => frames,
     };
-    let mut wanted = environment_value(&present, frames, options.limit);
-    if options.gc_log && !present.split(',').any(|word| word.trim() == "gc-log") {
+    let mut wanted = environment_value(&present.value, frames, options.limit);
+    if options.gc_log && !present.value.split(',').any(|word| word.trim() == "gc-log") {
         wanted.push_str(",gc-log");
     }
     if let Some(pause) = options.pause_target {
@@ -540,6 +534,25 @@ fn is_same_file(one: &Path, other: &Path) -> bool {
 fn is_number(name: &OsStr) -> bool {
     name.to_str()
         .is_some_and(|text| text.parse::<u16>().is_ok())
+}
+
+/// What `WRASSE` asks for already.
+struct Present {
+    value: String,
+    traces: bool,
+}
+
+impl Present {
+    /// An empty reason if it cannot be understood: wrasse has started in this process
+    /// too, and has said what is wrong.
+    fn find() -> Result<Self, String> {
+        let value = std::env::var_os("WRASSE").unwrap_or_default();
+        let chosen = options::parse(&value).map_err(|_| String::new())?;
+        Ok(Present {
+            value: value.to_string_lossy().into_owned(),
+            traces: chosen.is_some_and(|chosen| chosen.trace.is_some()),
+        })
+    }
 }
 
 /// The value of `WRASSE` for the program: everything, with what the user already

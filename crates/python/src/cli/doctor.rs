@@ -22,10 +22,10 @@ use super::child::spawn;
 use super::interrupt::Interruptible;
 use super::reports::{destination, put_out};
 use super::{
-    Interpreter, Program, check_apart, check_capture, check_program, check_start,
+    Interpreter, Present, Program, check_apart, check_capture, check_program, check_start,
     environment_value, interpreter_command, program, replace_process,
 };
-use crate::{doctor, options, run};
+use crate::{doctor, run};
 
 pub const USAGE: &str = "wrasse doctor [OPTIONS] (SCRIPT | NOTEBOOK.ipynb | -m MODULE | -c CODE | CAPTURE.wrasse) [ARGUMENTS]...";
 
@@ -130,12 +130,8 @@ pub fn run(
         }),
         _ => None,
     };
-    let present = std::env::var_os("WRASSE").unwrap_or_default();
-    if options::parse(&present).is_err() {
-        // wrasse has started in this process too, and has said what is wrong.
-        return Err(String::new());
-    }
-    let wanted = environment_value(&present.to_string_lossy(), Some(FRAMES), None);
+    let present = Present::find()?;
+    let wanted = environment_value(&present.value, Some(FRAMES), None);
     let command = interpreter_command(program, arguments, None, interpreter);
 
     let exchange = Exchange::new()?;

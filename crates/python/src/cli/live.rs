@@ -23,10 +23,10 @@ use super::child::{Child, Signals};
 use super::doctor::{Exchange, is_capture, program_code};
 use super::reports::destination;
 use super::{
-    Interpreter, Program, check_apart, check_capture, check_program, check_start,
+    Interpreter, Present, Program, check_apart, check_capture, check_program, check_start,
     environment_value, interpreter_command, one_line, program, replace_process,
 };
-use crate::{boot, options, run};
+use crate::{boot, run};
 
 pub const USAGE: &str = "wrasse live [OPTIONS] (SCRIPT | NOTEBOOK.ipynb | -m MODULE | -c CODE | PID | CAPTURE.wrasse) [ARGUMENTS]...";
 
@@ -182,7 +182,7 @@ fn capture_of(number: u32) -> Result<PathBuf, String> {
 
 /// Looks at a program that somebody else has started.
 fn look_on(mut watch: Watch, json: bool) -> Result<i32, String> {
-    let signals = Signals::take();
+    let _signals = Signals::take();
     let mut host = Other;
     if !json && can_draw() {
         let shown = show(&mut watch, &mut host, paint())?;
@@ -196,12 +196,10 @@ fn look_on(mut watch: Watch, json: bool) -> Result<i32, String> {
         });
     }
     let told = tell(&mut watch, &mut host, form(json), &mut io::stdout())?;
-    let code = match told {
+    Ok(match told {
         Told::Ended | Told::Unheard => 0,
         Told::Stopped => 128 + Signals::last(),
-    };
-    drop(signals);
-    Ok(code)
+    })
 }
 
 struct Other;
@@ -304,14 +302,9 @@ fn run_program(
     )?;
     check_capture(capture.as_deref())?;
     check_start(interpreter)?;
-    let present = std::env::var_os("WRASSE").unwrap_or_default();
-    let Ok(chosen) = options::parse(&present) else {
-        // wrasse has started in this process too, and has said what is wrong.
-        return Err(String::new());
-    };
-    let traces = chosen.is_some_and(|chosen| chosen.trace.is_some());
-    let frames = options.trace.or((!traces).then_some(1));
-    let wanted = environment_value(&present.to_string_lossy(), frames, options.limit);
+    let present = Present::find()?;
+    let frames = options.trace.or((!present.traces).then_some(1));
+    let wanted = environment_value(&present.value, frames, options.limit);
     let is_viewed = !options.json && can_draw();
     if is_viewed && program == Program::StandardInput && io::stdin().is_terminal() {
         return Err("the keyboard is for the view: name a program, or redirect its text".into());
