@@ -27,10 +27,10 @@ views.push({
     const objects = rows.reduce((sum, row) => sum + row.count, 0);
     const columns = [
       { name: "Type", of: (row) => row.type, show: (row) => el("code", { text: row.type }) },
-      { name: "Objects", numeric: true, of: (row) => row.count, show: (row) => count(row.count) },
-      { name: "Bytes", note: "of the objects themselves", numeric: true, of: (row) => row.bytes, show: (row) => size(row.bytes) },
-      { name: "Share", numeric: true, of: (row) => row.bytes, show: (row) => el("span", { class: "share" }, bar(row.bytes, whole), percent(row.bytes, whole)) },
-      { name: "Bytes each", numeric: true, of: (row) => row.bytes / (row.count || 1), show: (row) => size(Math.round(row.bytes / (row.count || 1))) },
+      figureColumn("Objects", (row) => row.count, count),
+      figureColumn("Bytes", (row) => row.bytes, size, "of the objects themselves"),
+      figureColumn("Share", (row) => row.bytes, (bytes) => el("span", { class: "share" }, bar(bytes, whole), percent(bytes, whole))),
+      figureColumn("Bytes each", (row) => row.bytes / (row.count || 1), (bytes) => size(Math.round(bytes))),
     ];
     if (rows.some((row) => row.retained !== undefined && row.retained !== null)) {
       columns.push({ name: "Retained", note: "what would go with all objects of this type", numeric: true, of: (row) => row.retained || 0, show: (row) => (row.retained === undefined || row.retained === null ? "" : size(row.retained)) });

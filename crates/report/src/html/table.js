@@ -72,6 +72,16 @@ function table({ caption, columns, rows, sort, search, rest, onrow }) {
   return whole;
 }
 
+/** A column of figures. */
+function figureColumn(name, of, show, note) {
+  return { name, note, numeric: true, of, show: (row) => show(of(row)) };
+}
+
+/** A column of differences, in the order of their size whatever their sign. */
+function changeColumn(name, of, show, note) {
+  return { name, note, numeric: true, of: (row) => Math.abs(of(row)), show: (row) => difference(of(row), show) };
+}
+
 /** The lines, functions or files with what they allocated. */
 views.push({
   key: "lines",
@@ -87,73 +97,29 @@ views.push({
     const place = (row) => group.names[row.name];
     const before = column(state.by, 1);
     const more = (row, figure) => row.own[now][figure] - row.own[before][figure];
-    const changes = [{
-      name: "Change",
-      note: "in what is allocated there",
-      numeric: true,
-      of: (row) => Math.abs(more(row, 0)),
-      show: (row) => difference(more(row, 0), size),
-    }, {
-      name: "Before",
-      numeric: true,
-      of: (row) => row.own[before][0],
-      show: (row) => size(row.own[before][0]),
-    }, {
-      name: "After",
-      numeric: true,
-      of: (row) => row.own[now][0],
-      show: (row) => size(row.own[now][0]),
-    }, {
-      name: "Blocks",
-      numeric: true,
-      of: (row) => Math.abs(more(row, 1)),
-      show: (row) => difference(more(row, 1), count),
-    }, {
-      name: "With calls",
-      note: "the change in what is allocated there and in all that is called from there",
-      numeric: true,
-      of: (row) => Math.abs(row.total[now][0] - row.total[before][0]),
-      show: (row) => difference(row.total[now][0] - row.total[before][0], size),
-    }];
-    const figures = [{
-      name: "Own bytes",
-      note: "allocated there",
-      numeric: true,
-      of: (row) => row.own[now][0],
-      show: (row) => size(row.own[now][0]),
-    }, {
-      name: "Share",
-      numeric: true,
-      of: (row) => row.own[now][0],
-      show: (row) => el("span", { class: "share" }, bar(row.own[now][0], whole), percent(row.own[now][0], whole)),
-    }, {
-      name: "Blocks",
-      numeric: true,
-      of: (row) => row.own[now][1],
-      show: (row) => count(row.own[now][1]),
-    }];
+    const changes = [
+      changeColumn("Change", (row) => more(row, 0), size, "in what is allocated there"),
+      figureColumn("Before", (row) => row.own[before][0], size),
+      figureColumn("After", (row) => row.own[now][0], size),
+      changeColumn("Blocks", (row) => more(row, 1), count),
+      changeColumn("With calls", (row) => row.total[now][0] - row.total[before][0], size, "the change in what is allocated there and in all that is called from there"),
+    ];
+    const figures = [
+      figureColumn("Own bytes", (row) => row.own[now][0], size, "allocated there"),
+      figureColumn("Share", (row) => row.own[now][0], (bytes) => el("span", { class: "share" }, bar(bytes, whole), percent(bytes, whole))),
+      figureColumn("Blocks", (row) => row.own[now][1], count),
+    ];
     const first = {
       name: { line: "Line", function: "Function", file: "File", type: "Type and line" }[group.by],
       of: (row) => searchable(group, row.name, true),
       show: (row) => placeLink(group, row.name),
     };
     if (group.only === undefined) {
-      figures.push({
-        name: "With calls",
-        note: "allocated there and in all that was called from there",
-        numeric: true,
-        of: (row) => row.total[now][0],
-        show: (row) => size(row.total[now][0]),
-      });
+      figures.push(figureColumn("With calls", (row) => row.total[now][0], size, "allocated there and in all that was called from there"));
       report.measures.forEach((other, index) => {
         if (index === now) return;
-        figures.push({
-          name: { "live at the peak": "Peak", "live at the end": "End", "allocated in all": "In all" }[other.name] || other.name[0].toUpperCase() + other.name.slice(1),
-          note: other.note || other.name,
-          numeric: true,
-          of: (row) => row.own[index][0],
-          show: (row) => size(row.own[index][0]),
-        });
+        const name = { "live at the peak": "Peak", "live at the end": "End", "allocated in all": "In all" }[other.name] || other.name[0].toUpperCase() + other.name.slice(1);
+        figures.push(figureColumn(name, (row) => row.own[index][0], size, other.note || other.name));
       });
     }
     const rest = () => {

@@ -228,10 +228,10 @@ views.push({
     panel.append(line.pauses.length ? el("section", {}, el("h2", { text: "Pauses" }), this.pauses = table({
       caption: "Pauses for collections",
       columns: [
-        { name: "After", numeric: true, of: (row) => row[0], show: (row) => duration(row[0] / 1e6) },
-        { name: "Took", numeric: true, of: (row) => row[1], show: (row) => duration(row[1] / 1e6) },
+        figureColumn("After", (row) => row[0], (time) => duration(time / 1e6)),
+        figureColumn("Took", (row) => row[1], (time) => duration(time / 1e6)),
         { name: "Generation", of: (row) => row[2], show: (row) => GENERATIONS[row[2]] || String(row[2]) },
-        { name: "Objects freed", numeric: true, of: (row) => row[3], show: (row) => count(row[3]) },
+        figureColumn("Objects freed", (row) => row[3], count),
       ],
       rows: line.pauses,
       sort: [1, true],
