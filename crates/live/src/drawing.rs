@@ -10,10 +10,9 @@ use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 use wrasse_report::printable;
-use wrasse_report::units::{count, duration, size};
+use wrasse_report::units::{count, duration, seconds, size};
 
 use crate::curve::columns;
-use crate::line::seconds;
 use crate::look::{Line, Look, Order};
 use crate::view::View;
 
@@ -321,7 +320,7 @@ impl Page<'_> {
         }
         let bold = Style::new().add_modifier(Modifier::BOLD);
         let mark = |order: Order| if view.order == order { "▾" } else { " " };
-        let change = format!("in {} s", (look.window as f64 / 1e9).round());
+        let change = format!("in {} s", seconds(look.window).round());
         let mut head = format!(
             " {:>10}{}{:>6} {:>11}{}",
             "live",

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use wrasse_report::units::{count, duration, size};
+use wrasse_report::units::{count, duration, seconds, size};
 
 use crate::look::{Look, Order};
 use crate::show::Host;
@@ -115,10 +115,6 @@ struct DocumentPauses {
     p99_seconds: f64,
     longest_seconds: f64,
     generations: [u64; 3],
-}
-
-pub fn seconds(nanoseconds: u64) -> f64 {
-    nanoseconds as f64 / 1e9
 }
 
 impl Look {

@@ -5,7 +5,7 @@ use wrasse_capture::{Amount, Ending, Pause, ThreadTotals};
 
 use crate::recording::Recording;
 use crate::text::{printable, row};
-use crate::units::{count, duration, size};
+use crate::units::{count, duration, seconds, size};
 
 /// Columns of the picture of memory over time.
 const WIDTH: usize = 60;
@@ -103,10 +103,6 @@ struct Point {
     resident_bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     allocated_bytes: Option<u64>,
-}
-
-fn seconds(nanoseconds: u64) -> f64 {
-    nanoseconds as f64 / 1e9
 }
 
 impl Stats {

@@ -6,7 +6,7 @@ use wrasse_capture::{Key, Statistic};
 use crate::recording::{Measure, Recording};
 use crate::summary::Frame;
 use crate::text::{line, printable};
-use crate::units::{count, size};
+use crate::units::{count, seconds, size};
 
 /// What a row of the table is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,7 +127,7 @@ impl Table {
             .statistics_of(measure.blocks(), by.key(), cumulative)
             .ok_or("--cumulative is for lines and files: a traceback is whole already")?;
         let (total_bytes, total_blocks) = sums.whole_of(measure.blocks());
-        let seconds = recording.duration() as f64 / 1e9;
+        let seconds = seconds(recording.duration());
         let has_rate = matches!(measure, Measure::Allocated | Measure::Temporary) && seconds > 0.0;
         let rate = |amount: u64| has_rate.then(|| amount as f64 / seconds);
         let row = |each: &Statistic<'_>| TableRow {

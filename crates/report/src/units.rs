@@ -29,6 +29,11 @@ pub fn size(bytes: u64) -> String {
     format!("{value:.1} {}", UNITS[unit])
 }
 
+/// Nanoseconds in seconds.
+pub fn seconds(nanoseconds: u64) -> f64 {
+    nanoseconds as f64 / 1e9
+}
+
 /// A duration in seconds, with the unit that suits it.
 pub fn duration(seconds: f64) -> String {
     if seconds >= 1.0 {

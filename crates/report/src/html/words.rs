@@ -6,7 +6,7 @@ use super::calls::Calls;
 use crate::look::Looks;
 use crate::recording::{Recording, Row};
 use crate::text::printable;
-use crate::units::{count, duration, size};
+use crate::units::{self, count, duration, size};
 
 /// The measures' order, see [`super::measures`].
 const PEAK: usize = 0;
@@ -14,7 +14,7 @@ const LIVE: usize = 1;
 
 /// Nanoseconds, for people.
 pub fn seconds(nanoseconds: u64) -> String {
-    duration(nanoseconds as f64 / 1e9)
+    duration(units::seconds(nanoseconds))
 }
 
 /// A part of a whole.
