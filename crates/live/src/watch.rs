@@ -302,7 +302,9 @@ impl Watch {
             self.durations.push(pause.duration);
         }
         self.pauses_read = all.len();
-        self.durations.sort_unstable();
+        // Unlike an unstable sort this finds what was in order before: linear but for
+        // the new ones.
+        self.durations.sort();
         // The smallest that so many of a hundred are not above.
         let part = |hundredths: usize| {
             let place = (self.durations.len() * hundredths).div_ceil(100);
