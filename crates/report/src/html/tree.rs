@@ -76,12 +76,11 @@ impl Tree {
 
     /// What each node has, to all that called it. Linear in the nodes.
     fn add_to_callers(&mut self) {
-        let tree = self;
-        for node in (1..tree.len()).rev() {
-            let parent = tree.parents[node] as usize;
+        for node in (1..self.len()).rev() {
+            let parent = self.parents[node] as usize;
             debug_assert!(parent < node, "callers come first");
-            let (before, at) = tree.total.split_at_mut(node * tree.width);
-            add_all(&mut before[parent * tree.width..], &at[..tree.width]);
+            let (before, at) = self.total.split_at_mut(node * self.width);
+            add_all(&mut before[parent * self.width..], &at[..self.width]);
         }
     }
 
