@@ -310,11 +310,15 @@ fn split(arguments: &[OsString]) -> (&[OsString], &[OsString]) {
     arguments.split_at(position.min(arguments.len()))
 }
 
-/// Names the program that `part`, the second half of [`split`], asks for.
-fn program(part: &[OsString]) -> Result<(Program, &[OsString]), String> {
-    let Some((first, rest)) = part.split_first() else {
-        return Err("nothing to run: name a script, a notebook, -m MODULE, -c CODE or - (see 'wrasse run --help')".into());
+/// Names the program that `part`, the second half of [`split`], asks for; `command`
+/// is the one that says more.
+fn program<'a>(part: &'a [OsString], command: &str) -> Result<(Program, &'a [OsString]), String> {
+    let nothing = || {
+        format!(
+            "nothing to run: name a script, a notebook, -m MODULE, -c CODE or - (see 'wrasse {command} --help')"
+        )
     };
+    let (first, rest) = part.split_first().ok_or_else(nothing)?;
     for (option, what, kind) in [
         (
             b"-m",
@@ -339,7 +343,7 @@ fn program(part: &[OsString]) -> Result<(Program, &[OsString]), String> {
     }
     let (path, rest) = match rest.split_first() {
         Some((path, rest)) if first == "--" => (path, rest),
-        None if first == "--" => return program(&[]).map(|(program, _)| (program, rest)),
+        None if first == "--" => return Err(nothing()),
         _ => (first, rest),
     };
     let is_notebook = Path::new(path)
@@ -360,7 +364,7 @@ fn run_lines(
     interpreter: &Interpreter,
 ) -> Result<std::convert::Infallible, String> {
     let output = destination(options.output.as_deref())?;
-    if let (Some(path), Ok((program, _))) = (&output, program(part))
+    if let (Some(path), Ok((program, _))) = (&output, program(part, "lines"))
         && program.is_read_from(path)
     {
         return Err("-o would overwrite the program itself: name another file".into());
@@ -390,7 +394,7 @@ fn run_program(
     interpreter: &Interpreter,
     mark_of_lines: Option<(&str, OsString)>,
 ) -> Result<std::convert::Infallible, String> {
-    let (program, arguments) = program(part)?;
+    let (program, arguments) = program(part, "run")?;
     check_program(&program).map_err(|error| match &program {
         Program::Script(name) if options.trace.is_some() && is_number(name) => {
             let number = name.display();

@@ -97,8 +97,7 @@ pub fn run(
     part: &[OsString],
     interpreter: &Interpreter,
 ) -> Result<i32, String> {
-    let (program, arguments) =
-        program(part).map_err(|error| error.replace("run --help", "doctor --help"))?;
+    let (program, arguments) = program(part, "doctor")?;
     let recorded = program.file().filter(|path| is_capture(path));
     if recorded.is_none() {
         check_program(&program)?;

@@ -291,8 +291,7 @@ fn run_program(
     part: &[OsString],
     interpreter: &Interpreter,
 ) -> Result<i32, String> {
-    let (program, arguments) =
-        program(part).map_err(|error| error.replace("run --help", "live --help"))?;
+    let (program, arguments) = program(part, "live")?;
     check_program(&program)?;
     let capture = destination(options.capture.as_deref())?;
     let output = destination(options.output.as_deref())?;
