@@ -94,7 +94,7 @@ impl Signals {
     }
 
     fn unblock(&self) {
-        // SAFETY: the mask is a valid one.
+        // SAFETY: the mask is as the system has said it was, and lives in this value.
         unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const self.mask, ptr::null_mut()) };
     }
 
