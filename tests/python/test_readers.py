@@ -112,30 +112,24 @@ def test_a_capture_is_no_program(captures: Path) -> None:
 def test_lines_that_nobody_reads(captures: Path) -> None:
     whole = wrasse("lines", "--json", "lines.py", cwd=captures)
     assert whole.code == 0 and json.loads(whole.out)
-    # Without a buffer the tables are written when they are made, not when Python ends.
-    read, write = os.pipe()
-    os.close(read)
-    process = subprocess.run(
-        [sys.executable, "-u", "-m", "wrasse", "lines", "lines.py"],
-        cwd=captures,
-        env=environment(),
-        stdout=write,
-        stderr=subprocess.PIPE,
-        text=True,
-        timeout=60,
-    )
-    os.close(write)
-    assert (process.returncode, process.stderr) == (0, "")
-    with Path("/dev/full").open("w") as full:
-        process = subprocess.run(
+
+    def written_to(file: int) -> tuple[int, str]:
+        """Exit code and complaints."""
+        # Without a buffer the tables are written when they are made, not when Python ends.
+        done = subprocess.run(
             [sys.executable, "-u", "-m", "wrasse", "lines", "lines.py"],
             cwd=captures,
             env=environment(),
-            stdout=full,
+            stdout=file,
             stderr=subprocess.PIPE,
             text=True,
             timeout=60,
         )
-    assert process.returncode == 0
+        os.close(file)
+        return done.returncode, done.stderr
+
+    read, write = os.pipe()
+    os.close(read)
+    assert written_to(write) == (0, "")
     line = "wrasse: cannot write the tables: [Errno 28] No space left on device\n"
-    assert process.stderr == line
+    assert written_to(os.open("/dev/full", os.O_WRONLY)) == (0, line)
