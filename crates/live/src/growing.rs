@@ -1,7 +1,7 @@
 //! The file that is read while somebody writes it.
 
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -85,14 +85,16 @@ impl Growing {
             return Err(format!("{}: not a plain file", self.path.display()));
         }
         if let Some(file) = &self.file {
-            let open = file.metadata().map_err(|error| self.unreadable(&error))?;
+            let open = file
+                .metadata()
+                .map_err(|error| unreadable(&self.path, &error))?;
             let is_same = (open.dev(), open.ino()) == (named.dev(), named.ino());
             if is_same && open.len() >= self.read {
                 return Ok(());
             }
             self.begin_anew();
         }
-        let file = File::open(&self.path).map_err(|error| self.unreadable(&error))?;
+        let file = File::open(&self.path).map_err(|error| unreadable(&self.path, &error))?;
         self.file = Some(file);
         Ok(())
     }
@@ -111,9 +113,7 @@ impl Growing {
         loop {
             piece.clear();
             let limited = file.by_ref().take(PIECE as u64).read_to_end(&mut piece);
-            let count = limited.map_err(|error| {
-                format!("cannot read {}: {}", self.path.display(), reason(&error))
-            })?;
+            let count = limited.map_err(|error| unreadable(&self.path, &error))?;
             if count == 0 {
                 return Ok(Ok(()));
             }
@@ -123,8 +123,9 @@ impl Growing {
             }
         }
     }
+}
 
-    fn unreadable(&self, error: &std::io::Error) -> String {
-        format!("cannot read {}: {}", self.path.display(), reason(error))
-    }
+/// One line: why a file cannot be read.
+pub fn unreadable(path: &Path, error: &io::Error) -> String {
+    format!("cannot read {}: {}", path.display(), reason(error))
 }

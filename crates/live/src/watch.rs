@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use wrasse_capture::{Ending, Follower};
 use wrasse_report::printable;
 
-use crate::growing::Growing;
+use crate::growing::{Growing, unreadable};
 use crate::look::{Line, Look, Order, Pauses};
 use crate::process;
 
@@ -78,10 +78,7 @@ impl Watch {
     /// # Errors
     /// One line that says what is wrong with it.
     pub fn open(path: &Path) -> Result<Self, String> {
-        std::fs::metadata(path).map_err(|error| {
-            let reason = wrasse_report::reason(&error);
-            format!("cannot read {}: {reason}", path.display())
-        })?;
+        std::fs::metadata(path).map_err(|error| unreadable(path, &error))?;
         let mut watch = Watch::new(path, false);
         loop {
             watch.read()?;
