@@ -246,24 +246,6 @@ impl Region {
         self.taken.load(Ordering::Acquire) << pool::SHIFT
     }
 
-    /// As [`Region::block_at`], for what is known to be such an address.
-    ///
-    /// # Safety
-    /// A block in use of one of the region's pools begins at `address`.
-    #[inline(always)]
-    pub unsafe fn block_from(&self, address: *const u8) -> (BlockIndex, usize) {
-        // SAFETY: pools in use are the region's.
-        let (number, record, within) = unsafe { self.locate(address as usize) };
-        (record.index(number, within), record.size())
-    }
-
-    /// The pools that were ever taken: the size of each one's blocks, 0 where it
-    /// has none now. Any thread.
-    pub fn pools(&self) -> impl Iterator<Item = usize> {
-        // SAFETY: every record can be read.
-        self.records().map(|record| unsafe { (*record).size() })
-    }
-
     /// The size of the block that `address` points to: at least what was asked
     /// for; 0 if the address is not in use.
     pub fn size_of(&self, address: *const u8) -> usize {
