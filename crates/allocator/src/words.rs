@@ -15,7 +15,7 @@ use std::ptr;
 use std::sync::atomic::Ordering;
 
 use crate::heap::Spot;
-use crate::pool::{self, MOST_BLOCKS, SIZE};
+use crate::pool::{MOST_BLOCKS, SIZE};
 use crate::region::Region;
 use crate::reserve::{clear, reserve, unreserve};
 
@@ -52,9 +52,9 @@ struct Row {
 pub struct Words {
     region: &'static Region,
     /// One for each pool; zeros for those that never had one.
-    rows: *mut Row,
+    rows: Mapping<Row>,
     /// The range that rows are taken from.
-    words: *mut u32,
+    words: Mapping<u32>,
     /// Units taken from it.
     taken: usize,
     /// The first free row of each length, which leads to the next: the number of its
@@ -90,30 +90,21 @@ fn units_for(room: usize) -> usize {
 impl Words {
     /// Words for the blocks of a region; nothing where there are no addresses for them.
     pub fn beside(region: &'static Region) -> Option<Self> {
-        let (rows, words) = Self::bytes(region);
-        let rows = Mapping::reserve(rows)?;
-        let words = Mapping::reserve(words)?;
+        let pools = region.range().1 / SIZE;
         Some(Words {
             region,
-            rows: rows.keep().cast(),
-            words: words.keep().cast(),
+            rows: Mapping::reserve(pools)?,
+            words: Mapping::reserve(pools * MOST_BLOCKS)?,
             taken: 0,
             free: [0; MOST_UNITS + 1],
         })
-    }
-
-    /// Bytes of addresses for rows and for words.
-    fn bytes(region: &Region) -> (usize, usize) {
-        let pools = region.range().1 / SIZE;
-        let rows = (pools * size_of::<Row>()).next_multiple_of(PAGE);
-        (rows, pools * MOST_BLOCKS * size_of::<u32>())
     }
 
     #[inline]
     fn row(&self, pool: usize) -> Row {
         debug_assert!(pool < self.region.range().1 / SIZE);
         // SAFETY: there is one for each pool, and zeros are a row.
-        unsafe { self.rows.add(pool).read() }
+        unsafe { self.rows.start.add(pool).read() }
     }
 
     /// The place of the words of the block that begins at `address`, if its pool has
@@ -177,7 +168,7 @@ impl Words {
             units: units as u32,
         };
         // SAFETY: there is one for each pool.
-        unsafe { self.rows.add(pool).write(row) };
+        unsafe { self.rows.start.add(pool).write(row) };
         row
     }
 
@@ -186,7 +177,7 @@ impl Words {
         debug_assert!((1..=MOST_UNITS).contains(&units));
         let words = match self.free[units].checked_sub(1) {
             Some(first) => {
-                let words = self.words.wrapping_add(first as usize * UNIT);
+                let words = self.words.start.wrapping_add(first as usize * UNIT);
                 // SAFETY: a free row of the range, of this length, whose first word
                 // leads to the next one.
                 self.free[units] = unsafe { words.read() };
@@ -197,7 +188,7 @@ impl Words {
                 if units > left {
                     return ptr::null_mut();
                 }
-                let words = self.words.wrapping_add(self.taken * UNIT);
+                let words = self.words.start.wrapping_add(self.taken * UNIT);
                 self.taken += units;
                 return words;
             }
@@ -211,7 +202,7 @@ impl Words {
         if row.words.is_null() {
             return;
         }
-        let first = (row.words as usize - self.words as usize) / (UNIT * size_of::<u32>());
+        let first = (row.words as usize - self.words.start as usize) / (UNIT * size_of::<u32>());
         // SAFETY: a row of the range that no pool has any more.
         unsafe { row.words.write(self.free[row.units as usize]) };
         // There are fewer than 2^26 units.
@@ -221,7 +212,8 @@ impl Words {
     /// A block's word.
     #[inline(always)]
     pub fn word(&self, place: Place) -> u32 {
-        // SAFETY: within a row, or of those that are all ones.
+        // SAFETY: places are made here, within a row or among those that are all ones, and
+        // rows stay mapped as long as the table.
         unsafe { place.word.read() }
     }
 
@@ -260,7 +252,7 @@ impl Words {
     }
 
     fn has(&self, word: *mut u32) -> bool {
-        let number = (word as usize).wrapping_sub(self.words as usize) / size_of::<u32>();
+        let number = (word as usize).wrapping_sub(self.words.start as usize) / size_of::<u32>();
         number < self.taken * UNIT
     }
 
@@ -298,13 +290,11 @@ impl Words {
                 self.region.forget_words(pool);
             }
         }
-        let rows = (self.pools() * size_of::<Row>()).next_multiple_of(PAGE);
-        let words = (self.taken * UNIT * size_of::<u32>()).next_multiple_of(PAGE);
-        // SAFETY: the fronts of both mappings. Records do not lead there any more, and
-        // nobody asks about a block meanwhile.
+        // SAFETY: records do not lead there any more, and nobody asks about a block
+        // meanwhile.
         unsafe {
-            clear(self.rows.cast(), rows);
-            clear(self.words.cast(), words);
+            self.rows.clear(self.pools());
+            self.words.clear(self.taken * UNIT);
         }
         self.taken = 0;
         self.free = [0; MOST_UNITS + 1];
@@ -321,34 +311,39 @@ impl Drop for Words {
         for pool in 0..self.pools() {
             self.region.forget_words(pool);
         }
-        let (rows, words) = Self::bytes(self.region);
-        // SAFETY: what was reserved; no record leads there any more.
-        unsafe {
-            unreserve(self.rows.cast(), rows);
-            unreserve(self.words.cast(), words);
-        }
     }
 }
 
-/// Reserved addresses, given back unless they are kept.
-struct Mapping(*mut u8, usize);
+/// Reserved addresses for zeros of a kind, given back in the end.
+struct Mapping<T> {
+    start: *mut T,
+    bytes: usize,
+}
 
-impl Mapping {
-    fn reserve(bytes: usize) -> Option<Self> {
-        let address = reserve(bytes);
-        (!address.is_null()).then_some(Mapping(address, bytes))
+impl<T> Mapping<T> {
+    /// `None` where there are no addresses for so many.
+    fn reserve(count: usize) -> Option<Self> {
+        let bytes = (count * size_of::<T>()).next_multiple_of(PAGE);
+        let start: *mut T = reserve(bytes).cast();
+        (!start.is_null()).then_some(Mapping { start, bytes })
     }
 
-    fn keep(self) -> *mut u8 {
-        std::mem::ManuallyDrop::new(self).0
+    /// Makes the first `count` zero again and gives their memory back.
+    ///
+    /// # Safety
+    /// There are so many, and what is in their pages is not needed.
+    unsafe fn clear(&mut self, count: usize) {
+        let bytes = (count * size_of::<T>()).next_multiple_of(PAGE);
+        debug_assert!(bytes <= self.bytes);
+        // SAFETY: the caller's contract; all of it is whole pages.
+        unsafe { clear(self.start.cast(), bytes) };
     }
 }
 
-impl Drop for Mapping {
+impl<T> Drop for Mapping<T> {
     fn drop(&mut self) {
-        // SAFETY: just reserved, and unused.
-        unsafe { unreserve(self.0, self.1) };
+        // SAFETY: what was reserved, and it goes with who uses it; `Words` has seen to it
+        // that no record leads there any more.
+        unsafe { unreserve(self.start.cast(), self.bytes) };
     }
 }
-
-const _: () = assert!(pool::SIZE.is_multiple_of(PAGE));
