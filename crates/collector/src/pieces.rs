@@ -28,21 +28,14 @@ pub struct Pieces {
     /// The last batch, if there is one, and how many objects it has.
     last: Option<u32>,
     filled: usize,
+    /// Objects that there is room for.
+    room: usize,
 }
 
 impl Pieces {
-    /// `count` objects, each a piece of its own, with no references; `None` if
-    /// there is no memory for them, which is 16 bytes each, or if there are too
-    /// many.
-    pub fn new(count: usize) -> Option<Self> {
-        let mut pieces = Self::with_room(count)?;
-        pieces.enter(count);
-        Some(pieces)
-    }
-
     /// No objects, and room for `count` to be [`enter`](Self::enter)ed: memory that
-    /// has not been touched yet, so that it takes no time. `None` as for
-    /// [`new`](Self::new).
+    /// has not been touched yet, so that it takes no time. `None` if there is none,
+    /// which is 16 bytes for each object, or if there are too many.
     pub fn with_room(count: usize) -> Option<Self> {
         fn room(count: usize) -> Option<Vec<u32>> {
             let mut all = Vec::new();
@@ -58,24 +51,22 @@ impl Pieces {
             batches: room(count)?,
             last: None,
             filled: 0,
+            room: count,
         })
     }
 
-    /// Adds up to `most` objects, as far as there is room; says whether there is
-    /// none left. Linear in what is added.
+    /// Adds up to `most` objects, each a piece of its own, with no references, as far as
+    /// there is room; says whether there is none left. Linear in what is added.
     pub fn enter(&mut self, most: usize) -> bool {
-        let (first, room) = (self.parents.len(), self.parents.capacity());
-        let room = [&self.references, &self.sizes, &self.batches]
-            .into_iter()
-            .fold(room, |room, all| room.min(all.capacity()));
-        let count = room.min(first.saturating_add(most));
+        let first = self.parents.len();
+        let count = self.room.min(first.saturating_add(most));
         self.references.resize(count, 0);
         // No more than 32 bits count: see `with_room`.
         self.parents
             .extend((first..count).map(|number| number as u32));
         self.sizes.resize(count, 1);
         self.batches.resize(count, NONE);
-        count == room
+        count == self.room
     }
 
     /// A candidate refers to `object`.

@@ -65,6 +65,6 @@ proptest! {
 
 #[test]
 fn more_objects_than_numbers_are_refused() {
-    assert!(Pieces::new(usize::MAX / 8).is_none());
-    assert!(Pieces::new(0).is_some());
+    assert!(Pieces::with_room(usize::MAX / 8).is_none());
+    assert!(Pieces::with_room(0).is_some());
 }

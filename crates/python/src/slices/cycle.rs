@@ -166,7 +166,7 @@ impl Cycle {
                     idle,
                 },
                 index: AddressIndex::default(),
-                pieces: Pieces::new(0).ok_or(Stuck)?,
+                pieces: Pieces::with_room(0).ok_or(Stuck)?,
                 segments: Vec::new(),
                 next: 0,
                 total: Outcome::default(),
@@ -460,7 +460,7 @@ impl Cycle {
                 self.turn(Phase::Try, self.begin.link());
                 // Nothing more is asked of these.
                 self.index = AddressIndex::default();
-                self.pieces = Pieces::new(0).ok_or(Stuck)?;
+                self.pieces = Pieces::with_room(0).ok_or(Stuck)?;
                 self.progress = Progress::new()?;
             }
             Ok(done)
