@@ -1,7 +1,7 @@
 //! Meets everything that some objects lead to; see `marking.rs` for what it is for,
 //! and why it may be incomplete.
 //!
-//! An object that is met for the first time waits in a *ring* while its header is on
+//! An object that is met for the first time waits among the *headers* while its own is on
 //! the way, then on a stack. Lists and dicts, whose references are elsewhere, wait once
 //! more, in *bodies*. What was met before is told by its bit, and what has no link,
 //! where wrasse's allocator serves it, by its address: neither is touched.
@@ -20,7 +20,7 @@ use crate::list::{Link, has_link, link_of, object_of};
 /// References that are followed at once; the rest of a larger container waits.
 const PIECE: usize = 128;
 
-const RING: usize = 16;
+const HEADERS: usize = 16;
 const BODIES: usize = 8;
 const DOUBTS: usize = 8;
 
@@ -44,11 +44,8 @@ pub struct Marker {
     spans: Vec<Span>,
     /// Met types without a link, which no traversal looks into.
     types: Vec<*mut PyTypeObject>,
-    /// The last objects met, null where there are fewer; where the next one goes, the
-    /// oldest one is.
-    ring: [*mut PyObject; RING],
-    next: usize,
-    waiting: usize,
+    /// The last objects met.
+    headers: Queue<HEADERS>,
     bodies: Queue<BODIES>,
     /// Tuples and dicts that may need no tracking, each followed by what speaks most
     /// against it.
@@ -95,9 +92,7 @@ impl Marker {
             work: Vec::new(),
             spans: Vec::new(),
             types: Vec::new(),
-            ring: [ptr::null_mut(); RING],
-            next: 0,
-            waiting: 0,
+            headers: Queue::new(),
             bodies: Queue::new(),
             doubts: Queue::new(),
             referents: Referents::new(),
@@ -123,26 +118,13 @@ impl Marker {
         // The words in front and the header, and what stands behind it.
         prefetch(link_of(object));
         prefetch(object.wrapping_byte_add(40));
-        let waited = std::mem::replace(&mut self.ring[self.next], object);
-        self.next = (self.next + 1) % RING;
-        if waited.is_null() {
-            self.waiting += 1;
-        } else if !push(&mut self.work, waited) {
+        if let Some(waited) = self.headers.pass(object)
+            && !push(&mut self.work, waited)
+        {
             // What stands behind it on its list will not be known.
             self.seen.give_up();
         }
         true
-    }
-
-    /// Takes what has waited longest out of the ring.
-    #[inline(always)]
-    fn oldest(&mut self) -> Option<*mut PyObject> {
-        if self.waiting == 0 {
-            return None;
-        }
-        let place = self.next.wrapping_sub(self.waiting) % RING;
-        self.waiting -= 1;
-        Some(std::mem::replace(&mut self.ring[place], ptr::null_mut()))
     }
 
     /// Meets everything that what was found so far reaches.
@@ -157,7 +139,7 @@ impl Marker {
                     self.look_at(object);
                 } else if let Some(span) = self.spans.pop() {
                     self.follow(span);
-                } else if let Some(object) = self.oldest() {
+                } else if let Some(object) = self.headers.take() {
                     // Nothing new comes by itself: what waits must do.
                     self.look_at(object);
                 } else if let Some(object) = self.bodies.take() {

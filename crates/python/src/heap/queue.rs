@@ -8,9 +8,11 @@ use pyo3_ffi::PyObject;
 /// A queue of at most `N`: what does not fit any more pushes out what has waited
 /// longest.
 pub struct Queue<const N: usize> {
+    /// Null where nothing waits.
     slots: [*mut PyObject; N],
-    first: usize,
-    length: usize,
+    /// Where the next one goes; if none is free, the oldest one is there.
+    next: usize,
+    waiting: usize,
 }
 
 impl<const N: usize> Queue<N> {
@@ -19,40 +21,39 @@ impl<const N: usize> Queue<N> {
         assert!(N.is_power_of_two());
         Self {
             slots: [ptr::null_mut(); N],
-            first: 0,
-            length: 0,
+            next: 0,
+            waiting: 0,
         }
     }
 
     /// Whether nothing waits.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.length == 0
+        self.waiting == 0
     }
 
-    /// Puts `object` in; takes out the first if there is no room.
-    #[inline]
+    /// Puts `object` in, which is not null; takes out the first if there is no room.
+    #[inline(always)]
     pub fn pass(&mut self, object: *mut PyObject) -> Option<*mut PyObject> {
-        if self.length == N {
-            let oldest = std::mem::replace(&mut self.slots[self.first % N], object);
-            self.first = (self.first + 1) % N;
-            return Some(oldest);
+        debug_assert!(!object.is_null());
+        let oldest = std::mem::replace(&mut self.slots[self.next], object);
+        self.next = (self.next + 1) % N;
+        if oldest.is_null() {
+            self.waiting += 1;
+            return None;
         }
-        self.slots[(self.first + self.length) % N] = object;
-        self.length += 1;
-        None
+        Some(oldest)
     }
 
     /// Takes out the first.
-    #[inline]
+    #[inline(always)]
     pub fn take(&mut self) -> Option<*mut PyObject> {
-        if self.length == 0 {
+        if self.waiting == 0 {
             return None;
         }
-        let oldest = self.slots[self.first % N];
-        self.first = (self.first + 1) % N;
-        self.length -= 1;
-        Some(oldest)
+        let place = self.next.wrapping_sub(self.waiting) % N;
+        self.waiting -= 1;
+        Some(std::mem::replace(&mut self.slots[place], ptr::null_mut()))
     }
 }
 
