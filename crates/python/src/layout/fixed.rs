@@ -5,7 +5,6 @@
 //! fields `tp_traverse` reports. That is not believed before an object met in the
 //! program was read both ways, one of each type.
 
-use std::ffi::c_void;
 use std::mem::offset_of;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -13,6 +12,7 @@ use pyo3_ffi::*;
 
 use super::instance::{BAD, GOOD, UNKNOWN};
 use super::load;
+use super::told::{MOST, Told};
 
 /// Places of references in one type's objects.
 pub struct Fixed {
@@ -37,9 +37,6 @@ const fn near(kind: fn() -> *mut PyTypeObject, offsets: &'static [u16], least: u
         checked: AtomicU8::new(UNKNOWN),
     }
 }
-
-/// More than any of them has.
-const MOST: usize = 16;
 
 /// The offset of a field of `PyFunctionObject`.
 macro_rules! in_function {
@@ -165,73 +162,58 @@ impl Fixed {
         }
     }
 
-    /// Compares what is read of `object` with what it says itself.
+    /// Finds out whether `object` is as expected, if that can be told by it.
     #[cold]
     unsafe fn check(&self, object: *mut PyObject) {
-        struct Told {
-            objects: [usize; MOST],
-            count: usize,
-        }
-        extern "C" fn visit(object: *mut PyObject, told: *mut c_void) -> i32 {
-            // SAFETY: lent for the call.
-            let told = unsafe { &mut *told.cast::<Told>() };
-            if let Some(slot) = told.objects.get_mut(told.count) {
-                *slot = object as usize;
-            }
-            told.count += 1;
-            0
-        }
-        let mut told = Told {
-            objects: [0; MOST],
-            count: 0,
+        // SAFETY: the caller's contract.
+        let size = usize::try_from(unsafe { (*Py_TYPE(object)).tp_basicsize }).unwrap_or(0);
+        let mut places = self.offsets.iter().chain([&self.untold]);
+        let is_good = if places.all(|&place| usize::from(place) + size_of::<usize>() <= size) {
+            // SAFETY: as above.
+            unsafe { self.is_as_told(object) }
+        } else {
+            Some(false)
         };
-        let mut read = [0; MOST];
-        let mut count = 0;
-        // SAFETY: the caller's contract. All offsets are within objects of the type,
-        // whose size is looked at first; what is read is only compared.
-        let is_small = unsafe {
-            let size = usize::try_from((*Py_TYPE(object)).tp_basicsize).unwrap_or(0);
+        if let Some(is_good) = is_good {
+            let checked = if is_good { GOOD } else { BAD };
+            self.checked.store(checked, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether what is read of `object` is what it tells of itself; `None` if it is, but
+    /// proves nothing.
+    ///
+    /// # Safety
+    /// As for [`offsets`](Self::offsets); all places are within the object.
+    unsafe fn is_as_told(&self, object: *mut PyObject) -> Option<bool> {
+        // SAFETY: the caller's contract. What is read is only compared, but for the dict:
+        // a class that tells of the rest as expected is tracked, and so none of the
+        // static ones, which keep a number there.
+        unsafe {
+            let mut read = [std::ptr::null_mut(); MOST];
+            let mut count = 0;
             for &offset in self.offsets {
-                if usize::from(offset) + size_of::<usize>() > size {
-                    break;
-                }
-                let word: usize = load(object.cast(), offset.into());
-                if word != 0 {
-                    read[count] = word;
+                let held: *mut PyObject = load(object.cast(), offset.into());
+                if !held.is_null() {
+                    read[count] = held;
                     count += 1;
                 }
             }
-            if let Some(traverse) = (*Py_TYPE(object)).tp_traverse {
-                traverse(object, visit, (&raw mut told).cast());
+            let read = &mut read[..count];
+            read.sort_unstable();
+            let is_same = Told::by(object).all().is_some_and(|told| {
+                told.sort_unstable();
+                told == read
+            });
+            if !is_same {
+                return Some(false);
             }
-            self.offsets
-                .iter()
-                .any(|&offset| usize::from(offset) + size_of::<usize>() > size)
-        };
-        // SAFETY: a place within the object; a class that is
-        // tracked is none of the static ones, which keep a number there.
-        let untold = unsafe {
-            let size = (*Py_TYPE(object)).tp_basicsize;
-            let is_inside = usize::from(self.untold) + size_of::<usize>() <= size as usize;
-            let dict = if is_inside {
-                self.untold(object)
-            } else {
-                std::ptr::null_mut()
-            };
-            let is_dict = !dict.is_null() && Py_TYPE(dict) == &raw mut PyDict_Type;
-            (dict.is_null(), is_dict)
-        };
-        let proves = self.untold == 0 || untold == (false, true);
-        let speaks_against = self.untold != 0 && untold == (false, false);
-        read[..count].sort_unstable();
-        told.objects.sort_unstable();
-        // Unused places are zeros, and come first.
-        let unused = MOST.saturating_sub(told.count);
-        let is_same = told.count == count && told.objects[unused..] == read[..count];
-        if is_small || !is_same || speaks_against {
-            self.checked.store(BAD, Ordering::Relaxed);
-        } else if proves && count >= self.least {
-            self.checked.store(GOOD, Ordering::Relaxed);
+            let untold = self.untold(object);
+            if !untold.is_null() && Py_TYPE(untold) != &raw mut PyDict_Type {
+                return Some(false);
+            }
+            let is_shown = self.untold == 0 || !untold.is_null();
+            (is_shown && count >= self.least).then_some(true)
         }
     }
 }

@@ -13,6 +13,7 @@ use pyo3_ffi::*;
 
 #[cfg(Py_3_13)]
 use super::INLINE_VALUES;
+use super::told::{self, Told};
 
 /// The layout; it has no fields, because what differs between versions is more
 /// than an offset.
@@ -30,6 +31,8 @@ pub(super) const MANAGED_DICT: std::ffi::c_ulong = 1 << 4;
 
 /// Instances with more attributes are left to `tp_traverse`.
 pub(super) const MOST_VALUES: usize = 30;
+// Besides them, a dict and the type.
+const _: () = assert!(MOST_VALUES + 2 <= told::MOST);
 
 /// The `tp_traverse` of all classes made in Python, once it is known.
 static TRAVERSE: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
@@ -236,24 +239,7 @@ pub(super) unsafe fn reads_the_same(
     values: &Values,
     least: usize,
 ) -> Option<bool> {
-    struct Seen {
-        objects: [*mut PyObject; MOST_VALUES + 2],
-        count: usize,
-    }
-    extern "C" fn visit(object: *mut PyObject, seen: *mut c_void) -> i32 {
-        // SAFETY: lent for the call.
-        let seen = unsafe { &mut *seen.cast::<Seen>() };
-        if let Some(slot) = seen.objects.get_mut(seen.count) {
-            *slot = object;
-        }
-        seen.count += 1;
-        0
-    }
-    let mut seen = Seen {
-        objects: [std::ptr::null_mut(); MOST_VALUES + 2],
-        count: 0,
-    };
-    // SAFETY: `object` is alive, and `tp_traverse` only calls the visitor.
+    // SAFETY: the caller's contract; the values are part of the object.
     unsafe {
         let slots = (0..values.count).map(|index| *values.first.add(index));
         let expected = slots
@@ -262,12 +248,10 @@ pub(super) unsafe fn reads_the_same(
         if expected.clone().count() < least {
             return None;
         }
-        if let Some(traverse) = (*Py_TYPE(object)).tp_traverse {
-            traverse(object, visit, (&raw mut seen).cast());
-        }
+        let mut told = Told::by(object);
         Some(
-            seen.count <= seen.objects.len()
-                && expected.eq(seen.objects[..seen.count].iter().copied()),
+            told.all()
+                .is_some_and(|told| expected.eq(told.iter().copied())),
         )
     }
 }

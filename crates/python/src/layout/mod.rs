@@ -17,6 +17,7 @@ mod dict;
 mod fixed;
 mod instance;
 mod slots;
+mod told;
 pub use dict::DICT;
 pub use fixed::Fixed;
 pub use instance::{INSTANCE, Values};
