@@ -17,6 +17,7 @@ mod gc_module;
 mod heap;
 mod heap_graph;
 mod hooks;
+mod image;
 mod interpreter;
 mod layout;
 mod lines;

@@ -4,12 +4,12 @@
 //! memory behind one is known for the allocator's own, and of others only the
 //! system can say.
 
-use std::ffi::{c_int, c_void};
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use pyo3_ffi::*;
 
-use crate::{hooks, small_objects};
+use crate::{hooks, image, small_objects};
 
 /// `PyListObject`: the items; `PyTupleObject`: the first one.
 pub const ITEMS: usize = 24;
@@ -32,7 +32,7 @@ enum Ground {
 }
 
 fn ground(address: usize) -> Ground {
-    static IMAGE: OnceLock<(usize, usize)> = OnceLock::new();
+    static SEGMENT: OnceLock<Range<usize>> = OnceLock::new();
     if let Some(region) = small_objects::installed() {
         // Pools that were ever taken stay readable: those given back as zeros.
         let offset = address.wrapping_sub(region.range().0);
@@ -40,36 +40,12 @@ fn ground(address: usize) -> Ground {
             return Ground::Open;
         }
     }
-    let (start, end) = *IMAGE.get_or_init(image);
-    match (start..end).contains(&address) {
+    // SAFETY: only the address is asked for.
+    let segment = SEGMENT.get_or_init(|| image::around(unsafe { Py_None() } as usize).segment);
+    match segment.contains(&address) {
         true => Ground::Eternal,
         false => Ground::Unknown,
     }
-}
-
-/// The addresses of the segment that holds the interpreter's own objects.
-fn image() -> (usize, usize) {
-    extern "C" fn visit(info: *mut libc::dl_phdr_info, _: usize, found: *mut c_void) -> c_int {
-        // SAFETY: the system passes what it describes, and what `image` gave it.
-        unsafe {
-            let (info, found) = (&*info, &mut *found.cast::<(usize, usize)>());
-            let none = Py_None() as usize;
-            for index in 0..usize::from(info.dlpi_phnum) {
-                let segment = &*info.dlpi_phdr.add(index);
-                let start = (info.dlpi_addr as usize).wrapping_add(segment.p_vaddr as usize);
-                let end = start.wrapping_add(segment.p_memsz as usize);
-                if segment.p_type == libc::PT_LOAD && (start..end).contains(&none) {
-                    *found = (start, end);
-                    return 1;
-                }
-            }
-            0
-        }
-    }
-    let mut found = (0, 0);
-    // SAFETY: `visit` gets the address of `found`, for the time of the call.
-    unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut found).cast()) };
-    found
 }
 
 /// The first words of what may be an object.

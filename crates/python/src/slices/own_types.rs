@@ -5,10 +5,12 @@
 //! is destroyed. Through that the program can get hold of an object that nothing
 //! refers to. CPython's own types keep no such tables.
 
-use std::ffi::{c_int, c_void};
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use pyo3_ffi::*;
+
+use crate::image;
 
 /// Whether what destroys objects of `kind` is in the interpreter's own image: code of
 /// CPython's, for its own types and for classes made in Python.
@@ -16,14 +18,14 @@ use pyo3_ffi::*;
 /// # Safety
 /// `kind` is a live type.
 pub unsafe fn is_own(kind: *mut PyTypeObject) -> bool {
-    static IMAGE: OnceLock<(usize, usize)> = OnceLock::new();
-    let &(start, end) = IMAGE.get_or_init(image);
+    static CODE: OnceLock<Range<usize>> = OnceLock::new();
+    // SAFETY: the field of a static type that never changes.
+    let code = CODE.get_or_init(|| image::around(unsafe { destroys(&raw mut PyType_Type) }).whole);
     let mut base = kind;
     // SAFETY: a live type's bases are alive.
     unsafe {
         while !base.is_null() {
-            let destroys = (*base).tp_dealloc.map_or(0, |function| function as usize);
-            if !(start..end).contains(&destroys) {
+            if !code.contains(&destroys(base)) {
                 return false;
             }
             base = (*base).tp_base;
@@ -32,33 +34,8 @@ pub unsafe fn is_own(kind: *mut PyTypeObject) -> bool {
     true
 }
 
-/// The addresses of the image that has the code of `type`'s destructor; none if they
-/// are not found.
-fn image() -> (usize, usize) {
-    extern "C" fn visit(info: *mut libc::dl_phdr_info, _: usize, found: *mut c_void) -> c_int {
-        // SAFETY: the system passes what it describes, and what `image` gave it.
-        unsafe {
-            let (info, found) = (&*info, &mut *found.cast::<(usize, usize)>());
-            let known = PyType_Type.tp_dealloc;
-            let known = known.map_or(0, |function| function as usize);
-            let (mut first, mut last, mut is_here) = (usize::MAX, 0, false);
-            for index in 0..usize::from(info.dlpi_phnum) {
-                let segment = &*info.dlpi_phdr.add(index);
-                if segment.p_type == libc::PT_LOAD {
-                    let start = (info.dlpi_addr as usize).wrapping_add(segment.p_vaddr as usize);
-                    let end = start.wrapping_add(segment.p_memsz as usize);
-                    (first, last) = (first.min(start), last.max(end));
-                    is_here |= (start..end).contains(&known);
-                }
-            }
-            if is_here {
-                *found = (first, last);
-            }
-            c_int::from(is_here)
-        }
-    }
-    let mut found = (0, 0);
-    // SAFETY: `visit` gets the address of `found`, for the time of the call.
-    unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut found).cast()) };
-    found
+/// The address of what destroys objects of `kind`, a live type; 0 if nothing does.
+unsafe fn destroys(kind: *mut PyTypeObject) -> usize {
+    // SAFETY: the caller passes one.
+    unsafe { (*kind).tp_dealloc.map_or(0, |function| function as usize) }
 }
