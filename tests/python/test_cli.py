@@ -51,6 +51,18 @@ def test_module_and_code_get_their_arguments_untouched(tmp_path: Path, how: list
     assert "--quiet" in both(*how, *ODD_ARGUMENTS, cwd=tmp_path).out
 
 
+@pytest.mark.parametrize("command", ["run", "doctor", "lines"])
+def test_no_module_of_the_start_is_in_the_programs_garbage(command: str) -> None:
+    code = """
+import gc
+gc.set_debug(gc.DEBUG_SAVEALL)
+gc.collect()
+print("found", [each for each in gc.garbage if type(each) is type(gc)])
+gc.set_debug(0)
+"""
+    assert "found []\n" in wrasse(command, "-c", code).out
+
+
 def test_main_is_the_programs_own(tmp_path: Path) -> None:
     write(tmp_path / "folder" / "main.py", SHOW_MAIN)
     both("folder/main.py", "a", cwd=tmp_path)

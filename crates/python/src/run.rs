@@ -255,14 +255,15 @@ static mut READ_PROFILE: PyMethodDef = PyMethodDef {
 };
 
 /// Registers a function with `atexit`. The module is taken out of
-/// `sys.modules` again if it was not there: the program is to find what it
-/// would find without wrasse. False, with an exception set, if it failed.
+/// `sys.modules` again if it was not there, and then held for good, or it would be
+/// garbage: the program is to find what it would find without wrasse. False, with an
+/// exception set, if it failed.
 ///
 /// # Safety
 /// The caller holds the GIL; the definition is a static.
 pub unsafe fn at_exit(definition: *mut PyMethodDef) -> bool {
-    // SAFETY: the GIL is held; every reference taken is released, and null is
-    // never passed on.
+    // SAFETY: the GIL is held; every reference taken is released, but for that to a module
+    // which is held on purpose, and null is never passed on.
     unsafe {
         let modules = PyImport_GetModuleDict();
         let name = c"atexit".as_ptr();
@@ -281,8 +282,9 @@ pub unsafe fn at_exit(definition: *mut PyMethodDef) -> bool {
         }
         if !was_imported && registered {
             registered = PyDict_DelItemString(modules, name) == 0;
+        } else {
+            Py_DECREF(module);
         }
-        Py_DECREF(module);
         registered
     }
 }

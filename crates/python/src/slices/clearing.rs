@@ -98,18 +98,9 @@ impl Condemned {
         if self.may_wait.get() || self.over.get() {
             return;
         }
-        // SAFETY: the caller's contract; the definition is a static; null is not
-        // passed on.
+        // SAFETY: the caller's contract; the definition is a static.
         unsafe {
-            let (modules, name) = (PyImport_GetModuleDict(), c"atexit".as_ptr());
-            let was_imported = !PyDict_GetItemString(modules, name).is_null();
-            // Held for good: the program is not to find it in its garbage.
-            let module = PyImport_ImportModule(name);
-            self.may_wait
-                .set(!module.is_null() && run::at_exit(&raw mut END));
-            if !module.is_null() && !was_imported {
-                PyDict_DelItemString(modules, name);
-            }
+            self.may_wait.set(run::at_exit(&raw mut END));
             PyErr_Clear();
         }
     }
