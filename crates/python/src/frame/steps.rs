@@ -12,6 +12,7 @@ pub const SKIP: u32 = u32::MAX;
 /// In `Step::caller`, besides the caller: the owner is not at hand, because it is none
 /// ([`SKIP`]), or a block's word has no room for it.
 const NOT_AT_HAND: u32 = 1 << 30;
+
 /// What an instruction means below a caller: one more line of its traceback.
 #[derive(Clone, Copy)]
 struct Step {

@@ -183,14 +183,11 @@ pub extern "C" fn free<const D: usize, const S: usize>(_context: *mut c_void, bl
             return heap.release_spot(spot);
         }
     }
-    free_with_care::<D, S>(ptr::null_mut(), block);
+    free_with_care::<D, S>(block);
 }
 
 #[inline(never)]
-extern "C" fn free_with_care<const D: usize, const S: usize>(
-    context: *mut c_void,
-    block: *mut c_void,
-) {
+extern "C" fn free_with_care<const D: usize, const S: usize>(block: *mut c_void) {
     // SAFETY: as in `malloc_with_care`; the caller has done with the block.
     unsafe {
         if let Some(heap) = heaps::at_hand()
@@ -204,5 +201,5 @@ extern "C" fn free_with_care<const D: usize, const S: usize>(
             return heap.release_owned(block.cast());
         }
     }
-    super::free::<D, S>(context, block);
+    super::free::<D, S>(ptr::null_mut(), block);
 }
