@@ -198,7 +198,8 @@ impl FrameReader {
         if self.thread_of_single != thread as usize {
             return None;
         }
-        // SAFETY: the caller's contract.
+        // SAFETY: a thread that was remembered, so by the caller's contract this one's. It is
+        // remembered here only when there is room for steps, which is given back with it.
         unsafe {
             let frame = top_frame(thread);
             if frame.is_null() {
@@ -221,7 +222,7 @@ impl FrameReader {
         if !self.steps.is_there() {
             return None;
         }
-        // SAFETY: the caller's contract.
+        // SAFETY: as above, but for the room, which was looked for.
         unsafe {
             let frame = top_frame(thread);
             if frame.is_null() {

@@ -41,7 +41,9 @@ unsafe fn malloc_quickly<const IS_SHORT: bool>(
     size: usize,
     otherwise: impl FnOnce() -> *mut c_void,
 ) -> *mut c_void {
-    // SAFETY: as in `malloc_with_care`.
+    // SAFETY: as in `malloc_with_care`. The shortcut leads to the state as long as `busy`
+    // lives, and is there only where blocks can be recorded quickly and the frames that
+    // are remembered are of this epoch (`state.rs`).
     unsafe {
         if (!IS_SHORT || size.wrapping_sub(1) < FINE)
             && let Some(heap) = heaps::at_hand()
@@ -170,7 +172,8 @@ pub extern "C" fn realloc<const D: usize, const S: usize>(
 }
 
 pub extern "C" fn free<const D: usize, const S: usize>(_context: *mut c_void, block: *mut c_void) {
-    // SAFETY: as in `malloc_with_care`. The caller has done with the block.
+    // SAFETY: as in `malloc_quickly`. The heap owns the block, and the caller has done
+    // with it.
     unsafe {
         if let Some(heap) = heaps::at_hand()
             && heap.owns(block.cast())

@@ -43,11 +43,12 @@ impl Words {
         self.table().at(spot, room)
     }
 
-    /// The table, where there is a [`Place`].
+    /// The table. Asked for by who has a [`Place`], or knows that there is one.
     #[inline(always)]
     fn table(&self) -> &words::Words {
         debug_assert!(self.is_there());
-        // SAFETY: places are made by a table, which stays.
+        // SAFETY: a place was made by a table, which stays once it is there (`prepare`);
+        // without one there is the contract of `place_at`.
         unsafe { self.0.as_ref().unwrap_unchecked() }
     }
 
