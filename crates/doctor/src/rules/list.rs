@@ -8,7 +8,7 @@ use wrasse_source::{Builder, Module, SinglePass};
 
 use crate::finding::Finding;
 use crate::modules;
-use crate::observations::{BuiltList, Held, Line, Observations};
+use crate::observations::{BuiltList, Held, HolderKind, Line, Observations};
 use crate::rule::Rule;
 
 /// What a generator and its frame take, about.
@@ -76,6 +76,24 @@ pub fn costly(observations: &Observations) -> Vec<Needless> {
     let mut lists = needless(observations, |_| true);
     lists.retain(|each| each.saved() >= COSTLY);
     lists
+}
+
+/// What names of one kind keep, where that is one `share`-th of all that is traced or
+/// more, with the modules they are in. What should be no list at all need not go sooner,
+/// and is left out.
+pub fn kept(
+    observations: &Observations,
+    kind: HolderKind,
+    share: u64,
+) -> impl Iterator<Item = (&Held, Rc<Module>)> {
+    let needless = costly(observations);
+    let is_wanted = move |held: &&Held| {
+        held.kind == kind
+            && held.bytes >= held.traced_bytes / share
+            && !needless.iter().any(|list| list.is_held_by(held))
+    };
+    let all = observations.heap.held.iter().filter(is_wanted);
+    all.filter_map(|held| Some((held, modules::read(&held.file)?)))
 }
 
 fn is_kind(builder: &Builder, kind: &str) -> bool {

@@ -2,7 +2,7 @@
 
 use wrasse_report::units::size;
 
-use super::list::{costly, foreign};
+use super::list::{foreign, kept};
 use crate::finding::Finding;
 use crate::modules;
 use crate::observations::{HolderKind, Observations};
@@ -22,24 +22,13 @@ pub const RULE: Rule = Rule {
 const SHARE: u64 = 20;
 
 fn check(observations: &Observations) -> Vec<Finding> {
-    // What should be no list at all need not go sooner.
-    let needless = costly(observations);
     let mut findings = Vec::new();
-    for held in &observations.heap.held {
-        if held.kind != HolderKind::Global
-            || held.bytes < held.traced_bytes / SHARE
-            || needless.iter().any(|list| list.is_held_by(held))
-        {
-            continue;
-        }
+    for (held, module) in kept(observations, HolderKind::Global, SHARE) {
         let is_main = observations.sources.first() == Some(&held.file);
         // At the very end everything is unused.
         if is_main && held.at_line == 0 {
             continue;
         }
-        let Some(module) = modules::read(&held.file) else {
-            continue;
-        };
         let from = if held.at_line == 0 {
             u32::MAX
         } else {

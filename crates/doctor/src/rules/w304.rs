@@ -2,7 +2,7 @@
 
 use wrasse_report::units::size;
 
-use super::list::costly;
+use super::list::kept;
 use crate::finding::Finding;
 use crate::modules;
 use crate::observations::{HolderKind, Observations};
@@ -22,19 +22,8 @@ pub const RULE: Rule = Rule {
 const SHARE: u64 = 10;
 
 fn check(observations: &Observations) -> Vec<Finding> {
-    // What should be no list at all need not go sooner.
-    let needless = costly(observations);
     let mut findings = Vec::new();
-    for held in &observations.heap.held {
-        if held.kind != HolderKind::Local
-            || held.bytes < held.traced_bytes / SHARE
-            || needless.iter().any(|list| list.is_held_by(held))
-        {
-            continue;
-        }
-        let Some(module) = modules::read(&held.file) else {
-            continue;
-        };
+    for (held, module) in kept(observations, HolderKind::Local, SHARE) {
         if !module.is_unused_from(held.first_line, &held.name, held.at_line) {
             continue;
         }

@@ -3,7 +3,7 @@
 use wrasse_report::units::{count, size};
 use wrasse_source::Module;
 
-use super::list::costly;
+use super::list::kept;
 use crate::finding::Finding;
 use crate::modules;
 use crate::observations::{Held, HolderKind, Observations};
@@ -23,19 +23,8 @@ pub const RULE: Rule = Rule {
 const SHARE: u64 = 10;
 
 fn check(observations: &Observations) -> Vec<Finding> {
-    // What should be no list at all need not go sooner.
-    let needless = costly(observations);
     let mut findings = Vec::new();
-    for held in &observations.heap.held {
-        if held.kind != HolderKind::Closure
-            || held.bytes < held.traced_bytes / SHARE
-            || needless.iter().any(|list| list.is_held_by(held))
-        {
-            continue;
-        }
-        let Some(module) = modules::read(&held.file) else {
-            continue;
-        };
+    for (held, module) in kept(observations, HolderKind::Closure, SHARE) {
         findings.extend(match held.at_line {
             0 => in_functions(held, &module),
             _ => in_frame(held, &module),
