@@ -62,29 +62,46 @@ fn check(observations: &Observations) -> Vec<Finding> {
 /// Whether a module leads there, by way of a container that was there before: what
 /// a function fills that it (or one that called it) has made is a result, not a leak.
 fn is_held_for_good(line: &LineGrowth, observations: &Observations) -> bool {
-    let own = observations.own_line(&line.frames);
-    let place = line.frames.iter().position(|frame| Some(frame) == own);
-    let Some(running) = place.and_then(|place| line.functions.get(place..)) else {
-        return false;
-    };
+    let running = running(line, observations);
+    let makers = running.first().map(String::as_str);
+    line.is_global && is_kept_by_others(makers, running, &line.holders)
+}
+
+/// Whether a function makes what is told of, not a module's own code, and one of the
+/// containers on the path was there before: none of the functions that ran has made it.
+pub fn is_kept_by_others<'a>(
+    makers: impl IntoIterator<Item = &'a str>,
+    running: &[String],
+    holders: &[String],
+) -> bool {
     let is_module = |function: &str| function == "<module>";
     let was_there = |holder: &String| is_module(holder) || !running.contains(holder);
-    line.is_global
-        && running.first().is_some_and(|function| !is_module(function))
-        && line.holders.iter().any(was_there)
+    makers.into_iter().any(|function| !is_module(function)) && holders.iter().any(was_there)
+}
+
+/// The functions that ran, from the line that is told of outwards.
+fn running<'a>(line: &'a LineGrowth, observations: &Observations) -> &'a [String] {
+    let own = observations.own_line(&line.frames);
+    let place = line.frames.iter().position(|frame| Some(frame) == own);
+    let running = place.and_then(|place| line.functions.get(place..));
+    running.unwrap_or_default()
 }
 
 /// Whether the program reads what it collects there when all of it is collected, and
 /// only then: growing is what it is for.
 fn is_result(line: &LineGrowth, observations: &Observations) -> bool {
-    let own = observations.own_line(&line.frames);
-    let place = line.frames.iter().position(|frame| Some(frame) == own);
-    let Some(function) = place.and_then(|place| line.functions.get(place)) else {
+    let Some(function) = running(line, observations).first() else {
         return false;
     };
     containers(&line.path)
         .iter()
         .any(|name| modules::is_result(observations, name, function))
+}
+
+/// Where a path begins: a module's variable, without the item in it.
+pub fn root(path: &str) -> &str {
+    let first = path.split(" → ").next().unwrap_or_default();
+    first.split('[').next().unwrap_or(first)
 }
 
 /// The variables and attributes on a path that have items.
@@ -182,8 +199,7 @@ fn finding(line: &LineGrowth, looks: &[GrowthPoint], observations: &Observations
     finding
         .evidence
         .extend(called_from(&line.frames, observations));
-    let first = line.path.split(" → ").next().unwrap_or_default();
-    let holder = first.split('[').next().unwrap_or(first);
+    let holder = root(&line.path);
     finding.fix = format!(
         "remove entries from {holder} when they are done with, or bound it (functools.lru_cache(maxsize=...), collections.deque(maxlen=...), weakref.WeakValueDictionary)"
     );

@@ -9,7 +9,7 @@ use crate::quantity::Quantity;
 use crate::rule::Rule;
 use crate::rules::cycle::short;
 use crate::rules::w302;
-use crate::rules::w401::{self, containers, is_late, is_steady};
+use crate::rules::w401::{self, containers, is_kept_by_others, is_late, is_steady, root};
 
 /// Lines that are named.
 const SHOWN: usize = 3;
@@ -56,12 +56,8 @@ fn paths_told(observations: &Observations) -> Vec<String> {
 
 /// As for W401: a module leads there, by a container that was there before.
 fn is_held_for_good(growth: &TypeGrowth) -> bool {
-    let is_module = |function: &str| function == "<module>";
-    let was_there =
-        |holder: &String| is_module(holder) || !growth.functions.iter().any(|each| each == holder);
-    growth.is_global
-        && growth.lines.iter().any(|each| !is_module(&each.function))
-        && growth.holders.iter().any(was_there)
+    let makers = growth.lines.iter().map(|each| each.function.as_str());
+    growth.is_global && is_kept_by_others(makers, &growth.functions, &growth.holders)
 }
 
 fn is_result(growth: &TypeGrowth, names: &[&str], observations: &Observations) -> bool {
@@ -106,8 +102,7 @@ fn finding(growth: &TypeGrowth, seconds: f64) -> Finding {
             duration(seconds)
         ));
     }
-    let first = growth.path.split(" → ").next().unwrap_or_default();
-    let holder = first.split('[').next().unwrap_or(first);
+    let holder = root(&growth.path);
     finding.fix = format!(
         "remove each {name} from {holder} when it is done with, or hold it weakly there (weakref.WeakSet, WeakValueDictionary)"
     );
