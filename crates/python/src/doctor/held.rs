@@ -361,7 +361,8 @@ fn kind_of(value: *mut PyObject, otherwise: HolderKind) -> HolderKind {
     }
 }
 
-unsafe fn each_item(dict: *mut PyObject, mut visit: impl FnMut(*mut PyObject, *mut PyObject)) {
+/// Visits the items of a dict, or nothing of null.
+pub unsafe fn each_item(dict: *mut PyObject, mut visit: impl FnMut(*mut PyObject, *mut PyObject)) {
     let (mut position, mut key, mut value) = (0, ptr::null_mut(), ptr::null_mut());
     // SAFETY: the caller passes a live dict, or null.
     unsafe {

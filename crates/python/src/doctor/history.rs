@@ -9,7 +9,7 @@ use wrasse_doctor::NOTEBOOK;
 use wrasse_doctor::observations::{Held, HolderKind};
 use wrasse_graph::Node;
 
-use super::held::Search;
+use super::held::{Search, each_item};
 use crate::heap_graph::names::text;
 
 /// Smaller results may stay.
@@ -63,21 +63,12 @@ pub unsafe fn find(search: &mut Search<'_>) {
         if results.is_empty() {
             return;
         }
-        let graph = &search.picture.graph;
-        for node in graph.nodes() {
-            let targets = graph.targets(node);
-            if !targets.iter().any(|target| results.contains_key(target)) {
-                continue;
-            }
-            let holder = search.picture.object(node);
-            let holds = |target: Node| {
-                let value = search.picture.object(target);
-                is_history(holder, value, out)
-            };
-            for target in targets {
-                if results.contains_key(target) && !holds(*target) {
-                    results.remove(target);
-                }
+        let nodes = results.keys().copied().collect();
+        for (node, holders) in search.picture.sources(&nodes) {
+            let value = search.picture.object(node);
+            let mut holders = holders.iter().map(|node| search.picture.object(*node));
+            if !holders.all(|holder| is_history(holder, value, out)) {
+                results.remove(&node);
             }
         }
         for reference in &search.picture.stack.references {
@@ -122,16 +113,6 @@ unsafe fn is_history(holder: *mut PyObject, value: *mut PyObject, out: *mut PyOb
         let kind = CStr::from_ptr((*Py_TYPE(holder)).tp_name).to_string_lossy();
         // The object that shows results, and the last cell's outcome.
         kind.ends_with("DisplayHook") || kind.ends_with("ExecutionResult")
-    }
-}
-
-unsafe fn each_item(dict: *mut PyObject, mut visit: impl FnMut(*mut PyObject, *mut PyObject)) {
-    // SAFETY: the caller passes a live dict.
-    unsafe {
-        let (mut position, mut key, mut value) = (0, std::ptr::null_mut(), std::ptr::null_mut());
-        while PyDict_Next(dict, &raw mut position, &raw mut key, &raw mut value) != 0 {
-            visit(key, value);
-        }
     }
 }
 
