@@ -2,10 +2,10 @@
 //! keep alive.
 //!
 //! A cell is held by the frame of the function that the variable is of, and by each
-//! inner function that uses it. Told are those that only a frame holds, since all
-//! inner functions are gone, and those that only inner functions hold.
+//! inner function that uses it. Told are those that only inner functions hold, here, and
+//! those that only a frame holds, with its other variables (`held.rs`).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ffi::c_int;
 
 use pyo3_ffi::*;
@@ -14,7 +14,6 @@ use wrasse_graph::Node;
 
 use super::held::{SMALLEST, Search, length, number};
 use crate::heap_graph::path::Words;
-use crate::heap_graph::stack::Place;
 use crate::heap_graph::{Failure, names};
 use crate::layout::{CODE_LOCALS, load};
 
@@ -38,7 +37,7 @@ struct Variable {
     content: *mut PyObject,
 }
 
-/// Adds what cells keep to what is found.
+/// Adds what cells keep that nobody but functions hold, of one variable all together.
 ///
 /// # Errors
 /// No memory.
@@ -47,56 +46,6 @@ struct Variable {
 /// The GIL is held since the picture was taken, and no exception is set; so for the
 /// other functions.
 pub unsafe fn find(search: &mut Search<'_>) -> Result<(), Failure> {
-    // SAFETY: the caller's contract.
-    unsafe {
-        of_frames(search);
-        of_functions(search)
-    }
-}
-
-/// Cells that nobody but a running function's frame holds.
-unsafe fn of_frames(search: &mut Search<'_>) {
-    let mut seen = HashSet::new();
-    // SAFETY: frames stand still, what they refer to is alive.
-    unsafe {
-        for at in 0..search.picture.stack.references.len() {
-            let reference = &search.picture.stack.references[at];
-            let Place::Variable(slot) = reference.place else {
-                continue;
-            };
-            let (cell, frame) = (reference.target, reference.frame as usize);
-            let Some(content) = content(cell) else {
-                continue;
-            };
-            if Py_REFCNT(cell) != 1 || !seen.insert(cell) {
-                continue;
-            }
-            let bytes = search.kept(Some(cell), content);
-            if bytes < SMALLEST {
-                continue;
-            }
-            let frame = &search.picture.stack.frames[frame];
-            let (function, file, line) = names::place(frame);
-            if !search.owners.is_own(&file) {
-                continue;
-            }
-            let held = Held {
-                kind: HolderKind::Closure,
-                file,
-                name: names::variable(frame.code, slot),
-                function,
-                first_line: number(frame.code, c"co_firstlineno") as u32,
-                at_line: line,
-                bytes,
-                ..Held::default()
-            };
-            search.add(held, content);
-        }
-    }
-}
-
-/// Cells that nobody but functions hold, of one variable all together.
-unsafe fn of_functions(search: &mut Search<'_>) -> Result<(), Failure> {
     let mut cells: HashMap<*mut PyObject, Users> = HashMap::new();
     let mut variables: HashMap<(String, u32, String), Variable> = HashMap::new();
     // SAFETY: the picture's objects are alive.
@@ -198,7 +147,7 @@ unsafe fn of_functions(search: &mut Search<'_>) -> Result<(), Failure> {
 }
 
 /// What is in a cell; `None` of anything else, and of an empty one.
-unsafe fn content(cell: *mut PyObject) -> Option<*mut PyObject> {
+pub unsafe fn content(cell: *mut PyObject) -> Option<*mut PyObject> {
     // SAFETY: a live object. What a cell gives is held by it, too.
     unsafe {
         if Py_TYPE(cell) != &raw mut PyCell_Type {

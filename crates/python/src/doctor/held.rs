@@ -1,5 +1,5 @@
 //! Names that alone keep memory alive: variables of modules and functions,
-//! attributes of classes, default values, caches, and (`closures.rs`) what functions
+//! attributes of classes, default values, caches, and (`closures.rs`) what inner functions
 //! share.
 //!
 //! A name alone keeps what its namespace dominates by way of it: nothing else in
@@ -297,7 +297,8 @@ impl Search<'_> {
         }
     }
 
-    /// The variables of running functions.
+    /// The variables of running functions, and those whose cells nobody else holds: all
+    /// functions that shared them are gone.
     unsafe fn locals(&mut self) {
         let mut seen = HashSet::new();
         // SAFETY: frames stand still, what they refer to is alive.
@@ -308,11 +309,14 @@ impl Search<'_> {
                     continue;
                 };
                 let (target, frame) = (reference.target, reference.frame as usize);
-                let kind = Py_TYPE(target);
-                if kind == &raw mut PyCell_Type || Py_REFCNT(target) != 1 || !seen.insert(target) {
+                if Py_REFCNT(target) != 1 || !seen.insert(target) {
                     continue;
                 }
-                let bytes = self.kept(None, target);
+                let (kind, cell, object) = match closures::content(target) {
+                    Some(content) => (HolderKind::Closure, Some(target), content),
+                    None => (HolderKind::Local, None, target),
+                };
+                let bytes = self.kept(cell, object);
                 if bytes < SMALLEST {
                     continue;
                 }
@@ -322,7 +326,7 @@ impl Search<'_> {
                     continue;
                 }
                 let held = Held {
-                    kind: HolderKind::Local,
+                    kind,
                     file,
                     name: names::variable(frame.code, slot),
                     function,
@@ -331,7 +335,7 @@ impl Search<'_> {
                     bytes,
                     ..Held::default()
                 };
-                self.add(held, target);
+                self.add(held, object);
             }
         }
     }
