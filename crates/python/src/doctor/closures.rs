@@ -19,8 +19,6 @@ use crate::layout::{CODE_LOCALS, load};
 
 /// From here on the path to the largest is looked for.
 const LARGE: u64 = 512 << 10;
-/// `PyCodeObject`: its file.
-const FILE: usize = 112;
 
 /// Those who hold a cell.
 #[derive(Default)]
@@ -88,7 +86,7 @@ pub unsafe fn find(search: &mut Search<'_>) -> Result<(), Failure> {
             }
             let first = users.functions[0];
             let code = PyFunction_GetCode(first);
-            let Some(file) = names::text(load(code.cast(), FILE)) else {
+            let Some(file) = names::file_of(code) else {
                 continue;
             };
             if !search.owners.is_own(&file) {

@@ -20,10 +20,6 @@ const MOST: usize = 2000;
 const TRACEBACK_FRAME: usize = 24;
 const TRACEBACK_INSTRUCTION: usize = 32;
 const TRACEBACK_LINE: usize = 36;
-/// `PyCodeObject`: its file and its function.
-const CODE_FILE: usize = 112;
-
-const CODE_FUNCTION: usize = 128;
 
 /// One cycle, as it was found.
 pub struct Found<'a> {
@@ -418,7 +414,7 @@ unsafe fn held_exception(
         let frame: *mut PyObject = load(traceback.cast(), TRACEBACK_FRAME);
         let code: *mut PyObject = PyFrame_GetCode(frame.cast()).cast();
         Py_DECREF(code);
-        held.function = names::text(load(code.cast(), CODE_FUNCTION))?;
+        held.function = names::function_of(code)?;
         let line: i32 = load(traceback.cast(), TRACEBACK_LINE);
         let line = if line > 0 {
             line
@@ -429,7 +425,7 @@ unsafe fn held_exception(
             )
         };
         held.line = Line {
-            file: names::text(load(code.cast(), CODE_FILE))?,
+            file: names::file_of(code)?,
             line: u32::try_from(line).unwrap_or(0),
         };
         for (index, &object) in objects.iter().enumerate() {

@@ -196,16 +196,28 @@ pub unsafe fn variable(code: *mut PyObject, number: u32) -> String {
     }
 }
 
+/// The file that a code object is from.
+pub unsafe fn file_of(code: *mut PyObject) -> Option<String> {
+    const FILE: usize = 112;
+    // SAFETY: a live code object, which has a name there.
+    unsafe { text(load(code.cast(), FILE)) }
+}
+
+/// The qualified name of a code object's function.
+pub unsafe fn function_of(code: *mut PyObject) -> Option<String> {
+    const FUNCTION: usize = 128;
+    // SAFETY: as for `file_of`.
+    unsafe { text(load(code.cast(), FUNCTION)) }
+}
+
 /// Function, file and line of a frame.
 pub unsafe fn place(frame: &Frame) -> (String, String, u32) {
-    const FILE: usize = 112;
-    const FUNCTION: usize = 128;
     // SAFETY: a running frame's code object is alive.
     unsafe {
         let unknown = || "?".to_string();
         (
-            text(load(frame.code.cast(), FUNCTION)).unwrap_or_else(unknown),
-            text(load(frame.code.cast(), FILE)).unwrap_or_else(unknown),
+            function_of(frame.code).unwrap_or_else(unknown),
+            file_of(frame.code).unwrap_or_else(unknown),
             frame.line,
         )
     }
