@@ -8,6 +8,7 @@ mod budget;
 mod built_lists;
 mod closures;
 mod collections;
+mod copies;
 mod garbage;
 mod grown_types;
 pub mod growth;

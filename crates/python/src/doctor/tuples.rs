@@ -6,11 +6,12 @@
 //! tuples by their items, everything else by its address.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use pyo3_ffi::*;
 use wrasse_doctor::observations::{Duplicates, Line};
 
+use super::copies::Copies;
 use super::heads::GC_HEAD;
 use super::held::Owners;
 use super::lines;
@@ -19,34 +20,13 @@ use crate::heap_graph::{Picture, names};
 
 /// Less than this at one line is not told.
 const SMALLEST: u64 = 64 << 10;
-/// Different tuples that are remembered at a time; with more, a part of them stands
-/// for all.
-const DIFFERENT: usize = 100_000;
 /// Longer tuples are not compared, and tuples in tuples not deeper than this.
 const LONGEST: Py_ssize_t = 32;
 const DEPTH: u32 = 4;
 
-type Hashed = BuildHasherDefault<DefaultHasher>;
-
 /// Tuples by what is in them.
 #[derive(Default)]
-pub struct Tuples {
-    all: HashMap<u64, Same, Hashed>,
-    /// Only hashes with these bits clear are remembered.
-    mask: u64,
-}
-
-struct Same {
-    first: *mut PyObject,
-    others: Vec<*mut PyObject>,
-}
-
-/// Copies at one line.
-#[derive(Default)]
-struct AtLine {
-    told: Duplicates,
-    copies: Vec<*mut PyObject>,
-}
+pub struct Tuples(Copies);
 
 impl Tuples {
     /// Looks at an object, if it is a tuple.
@@ -55,24 +35,8 @@ impl Tuples {
     /// The GIL is held, and the object is alive; so everywhere here.
     pub unsafe fn add(&mut self, object: *mut PyObject) {
         // SAFETY: the caller's contract.
-        let Some(hash) = (unsafe { hash_of(object, DEPTH) }) else {
-            return;
-        };
-        if hash & self.mask != 0 {
-            return;
-        }
-        match self.all.get_mut(&hash) {
-            Some(same) => same.others.push(object),
-            None => {
-                let others = Vec::new();
-                let first = object;
-                self.all.insert(hash, Same { first, others });
-            }
-        }
-        while self.all.len() > DIFFERENT {
-            self.mask = self.mask << 1 | 1;
-            let mask = self.mask;
-            self.all.retain(|hash, _| hash & mask == 0);
+        if let Some(hash) = unsafe { hash_of(object, DEPTH) } {
+            self.0.add(object, hash);
         }
     }
 
@@ -82,11 +46,9 @@ impl Tuples {
         picture: &mut Picture,
         owners: &Owners,
     ) -> (Vec<Duplicates>, Vec<usize>) {
-        let scale = self.mask + 1;
-        let mut lines: HashMap<Line, AtLine> = HashMap::new();
         let mut own_lines = HashMap::new();
         // The constructor of a named tuple is no file's.
-        let mut own_line = |tuple: *mut PyObject| -> Option<Line> {
+        let own_line = |tuple: *mut PyObject| -> Option<Line> {
             let traceback = lines::traceback_of_block(tuple as usize - GC_HEAD)?;
             let known = own_lines.entry(traceback).or_insert_with(|| {
                 let mut frames = lines::of_traceback(traceback).into_iter();
@@ -94,37 +56,16 @@ impl Tuples {
             });
             known.clone()
         };
-        for same in self.all.into_values() {
-            let mut is_first = true;
-            for copy in same.others {
-                let Some(line) = own_line(copy) else {
-                    continue;
-                };
-                let entry = lines.entry(line.clone()).or_default();
-                let told = &mut entry.told;
-                told.line = line;
-                told.count += scale;
-                // SAFETY: the caller's contract.
-                told.bytes += scale * unsafe { bytes(picture, copy, DEPTH) };
-                if is_first {
-                    told.different += scale;
-                    is_first = false;
-                }
-                if told.example.is_empty() {
-                    // SAFETY: as above.
-                    told.example = unsafe { names::key(same.first) };
-                }
-                entry.copies.push(copy);
-            }
-        }
-        let mut copies = Vec::new();
-        lines.retain(|_, each| each.told.bytes >= SMALLEST && each.told.is_worth_sharing());
-        for each in lines.values() {
-            copies.extend(each.copies.iter().map(|copy| *copy as usize));
-        }
+        // SAFETY: the caller's contract: all that were added are alive.
+        let bytes = |tuple| unsafe { bytes(picture, tuple, DEPTH) };
+        // SAFETY: as above.
+        let example = |tuple| unsafe { names::key(tuple) };
+        let mut lines = self.0.by_line(own_line, bytes, example);
+        lines.retain(|each| each.told.bytes >= SMALLEST && each.told.is_worth_sharing());
+        let copies = lines.iter().flat_map(|each| &each.copies);
+        let mut copies: Vec<usize> = copies.map(|copy| *copy as usize).collect();
         copies.sort_unstable();
-        let told = lines.into_values().map(|each| each.told).collect();
-        (told, copies)
+        (lines.into_iter().map(|each| each.told).collect(), copies)
     }
 }
 

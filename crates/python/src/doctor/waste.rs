@@ -8,11 +8,12 @@ use pyo3_ffi::*;
 use wrasse_doctor::observations::{Duplicates, Instances, Line, Numbers, Oversized};
 use wrasse_graph::{Node, Paths};
 
+use super::copies::Copies;
 use super::held::Owners;
 use super::lines;
 use super::tuples::Tuples;
 use crate::heap_graph::edge::{namespace, values_size};
-use crate::heap_graph::names::short;
+use crate::heap_graph::names::{short, text};
 use crate::heap_graph::path::Words;
 use crate::heap_graph::referents::referents;
 use crate::heap_graph::{Failure, Picture, block_size};
@@ -20,8 +21,6 @@ use crate::layout::{INSTANCE, load};
 
 /// Less than this is not told.
 const SMALLEST: u64 = 64 << 10;
-/// Strings that are remembered at a time; with more, a part of them stands for all.
-const STRINGS: usize = 100_000;
 /// Numbers of a list that are looked at.
 const SAMPLE: usize = 200;
 /// Lists with fewer numbers stay lists.
@@ -55,7 +54,7 @@ struct Search<'a> {
     picture: &'a mut Picture,
     owners: &'a Owners,
     classes: HashMap<*mut PyTypeObject, Option<Instances>>,
-    strings: Strings,
+    strings: Copies,
     oversized: HashMap<(Line, &'static str), (Oversized, Node, u64)>,
     numbers: Vec<(Numbers, usize, Node)>,
 }
@@ -72,7 +71,7 @@ pub unsafe fn find(picture: &mut Picture, owners: &Owners) -> Result<Waste, Fail
         picture,
         owners,
         classes: HashMap::new(),
-        strings: Strings::default(),
+        strings: Copies::default(),
         oversized: HashMap::new(),
         numbers: Vec::new(),
     };
@@ -91,7 +90,7 @@ pub unsafe fn find(picture: &mut Picture, owners: &Owners) -> Result<Waste, Fail
             referents(object, &mut |target| {
                 // Nodes have their own turn.
                 if !is_copy && PyUnicode_CheckExact(target) != 0 && picture.node(target).is_none() {
-                    strings.add(target);
+                    strings.add(target, hash_of_text(target));
                 }
             });
             search.instance(object);
@@ -114,7 +113,7 @@ impl Search<'_> {
         // SAFETY: a live object.
         unsafe {
             if PyUnicode_CheckExact(object) != 0 {
-                self.strings.add(object);
+                self.strings.add(object, hash_of_text(object));
             }
         }
     }
@@ -244,7 +243,8 @@ impl Search<'_> {
 
     unsafe fn done(self) -> Result<Waste, Failure> {
         let mut waste = Waste {
-            duplicates: self.strings.duplicates(self.owners),
+            // SAFETY: the picture is as it was taken.
+            duplicates: unsafe { duplicates(self.strings, self.owners) },
             ..Waste::default()
         };
         for mut class in self.classes.into_values().flatten() {
@@ -262,7 +262,7 @@ impl Search<'_> {
         }
         let paths = self.picture.paths(None)?;
         for (mut all, node, _) in oversized {
-            // SAFETY: the picture is as it was taken.
+            // SAFETY: as above.
             all.path = unsafe { path(self.picture, &paths, node)? };
             waste.oversized.push(all);
         }
@@ -373,71 +373,21 @@ unsafe fn numbers(items: *const *mut PyObject, length: usize) -> Option<(&'stati
     }
 }
 
-/// Strings by what is in them.
-#[derive(Default)]
-struct Strings {
-    all: HashMap<u64, Same, BuildHasherDefault<DefaultHasher>>,
-    /// Only hashes with these bits clear are remembered.
-    mask: u64,
-}
-
-struct Same {
-    first: *mut PyObject,
-    others: Vec<*mut PyObject>,
-}
-
-impl Strings {
-    unsafe fn add(&mut self, string: *mut PyObject) {
-        // SAFETY: a live `str`.
-        let hash = unsafe { hash_of_text(string) };
-        if hash & self.mask != 0 {
-            return;
-        }
-        match self.all.get_mut(&hash) {
-            Some(same) => same.others.push(string),
-            None => {
-                let same = Same {
-                    first: string,
-                    others: Vec::new(),
-                };
-                self.all.insert(hash, same);
-            }
-        }
-        while self.all.len() > STRINGS {
-            self.mask = self.mask << 1 | 1;
-            let mask = self.mask;
-            self.all.retain(|hash, _| hash & mask == 0);
-        }
-    }
-
-    fn duplicates(&self, owners: &Owners) -> Vec<Duplicates> {
-        let mut lines: HashMap<Line, Duplicates> = HashMap::new();
-        let scale = self.mask + 1;
-        for same in self.all.values().filter(|same| !same.others.is_empty()) {
-            let mut is_first = true;
-            for string in &same.others {
-                let Some(line) = own_line(*string as usize, owners) else {
-                    continue;
-                };
-                let entry = lines.entry(line.clone()).or_default();
-                entry.line = line;
-                entry.count += scale;
-                // SAFETY: a live `str`, whose size its own function tells.
-                entry.bytes += scale * unsafe { size_of_text(*string) };
-                if is_first {
-                    entry.different += scale;
-                    is_first = false;
-                }
-                if entry.example.is_empty() {
-                    // SAFETY: as above.
-                    let text = unsafe { crate::heap_graph::names::text(same.first) };
-                    entry.example = text.unwrap_or_default().chars().take(SHOWN).collect();
-                }
-            }
-        }
-        lines.retain(|_, each| each.bytes >= SMALLEST);
-        lines.into_values().collect()
-    }
+/// The copies of strings, by line.
+///
+/// # Safety
+/// All that were added are alive.
+unsafe fn duplicates(strings: Copies, owners: &Owners) -> Vec<Duplicates> {
+    // SAFETY: a live `str`, whose size its own function tells.
+    let bytes = |string| unsafe { size_of_text(string) };
+    let example = |string| {
+        // SAFETY: as above.
+        let text = unsafe { text(string) };
+        text.unwrap_or_default().chars().take(SHOWN).collect()
+    };
+    let lines = strings.by_line(|string| own_line(string as usize, owners), bytes, example);
+    let told = lines.into_iter().map(|each| each.told);
+    told.filter(|told| told.bytes >= SMALLEST).collect()
 }
 
 /// What a string's characters come to.
