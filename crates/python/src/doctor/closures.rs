@@ -134,11 +134,7 @@ pub unsafe fn find(search: &mut Search<'_>) -> Result<(), Failure> {
                 let path: Vec<Node> = paths.to(node)?;
                 each.held.path = Words::new(search.picture).path(&path, Some(each.content));
             }
-            let items = each.held.items;
             search.add(each.held, each.content);
-            if let Some(last) = search.found.last_mut() {
-                last.held.items = items;
-            }
         }
     }
     Ok(())

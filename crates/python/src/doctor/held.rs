@@ -102,8 +102,7 @@ pub struct Search<'a> {
     pub picture: &'a mut Picture,
     /// Who is the program.
     pub owners: &'a Owners,
-    /// What was found.
-    pub found: Vec<Holder>,
+    found: Vec<Holder>,
     tree: Dominators,
     places: Vec<u32>,
     retained: Vec<u64>,
@@ -179,7 +178,8 @@ impl Search<'_> {
         }
     }
 
-    /// Takes a holder of `object` in, if it keeps enough.
+    /// Takes a holder of `object` in, if it keeps enough. What it holds is counted, unless
+    /// that is known of more than this one object.
     pub unsafe fn add(&mut self, mut held: Held, object: *mut PyObject) {
         if held.bytes < SMALLEST {
             return;
@@ -187,7 +187,9 @@ impl Search<'_> {
         // SAFETY: a live object.
         unsafe {
             held.type_name = names::short(Py_TYPE(object));
-            held.items = length(object);
+            if held.items == 0 {
+                held.items = length(object);
+            }
             held.traced_bytes = self.traced;
             let is_cache = held.kind == HolderKind::Cache;
             self.found.push(Holder {
@@ -355,14 +357,19 @@ impl Search<'_> {
     }
 }
 
-fn kind_of(value: *mut PyObject, otherwise: HolderKind) -> HolderKind {
-    // SAFETY: a live object has a type with a name.
-    let name = unsafe { CStr::from_ptr((*Py_TYPE(value)).tp_name) };
-    if name == c"functools._lru_cache_wrapper" {
-        HolderKind::Cache
-    } else {
-        otherwise
+unsafe fn kind_of(value: *mut PyObject, otherwise: HolderKind) -> HolderKind {
+    // SAFETY: the caller passes a live object.
+    match unsafe { is_cache(value) } {
+        true => HolderKind::Cache,
+        false => otherwise,
     }
+}
+
+/// Whether it is what `functools.lru_cache` makes.
+pub unsafe fn is_cache(object: *mut PyObject) -> bool {
+    // SAFETY: the caller passes a live object, whose type has a name.
+    let name = unsafe { CStr::from_ptr((*Py_TYPE(object)).tp_name) };
+    name == c"functools._lru_cache_wrapper"
 }
 
 /// Visits the items of a dict, or nothing of null.

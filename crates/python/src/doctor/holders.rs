@@ -13,6 +13,7 @@ use wrasse_tracer::TracebackId;
 
 use super::garbage::traceback_of;
 use super::growth::Seen;
+use super::held::is_cache;
 use super::{grown_types, lines};
 use crate::census;
 use crate::heap_graph::edge;
@@ -26,8 +27,6 @@ const MOST_LOOKUPS: usize = 5_000_000;
 const MOST_NAMED: u64 = 100_000;
 /// So many of a kind are needed for a leak: whoever keeps a few in C has a reason.
 const FEWEST_UNHELD: u64 = 20;
-/// The type of what `functools.lru_cache` makes.
-const CACHE: &[u8] = b"functools._lru_cache_wrapper";
 
 /// An object allocated at a line, and who holds it.
 struct Sample {
@@ -196,11 +195,12 @@ pub unsafe fn of_path(
 unsafe fn is_container(object: *mut PyObject) -> bool {
     // SAFETY: the caller passes a live object.
     unsafe {
-        let name = CStr::from_ptr((*Py_TYPE(object)).tp_name).to_bytes();
+        let name = CStr::from_ptr((*Py_TYPE(object)).tp_name);
         PyDict_Check(object) != 0
             || PyList_Check(object) != 0
             || PyAnySet_Check(object) != 0
-            || [b"collections.deque".as_slice(), CACHE].contains(&name)
+            || name == c"collections.deque"
+            || is_cache(object)
     }
 }
 
@@ -209,17 +209,15 @@ unsafe fn is_container(object: *mut PyObject) -> bool {
 unsafe fn is_bounded_cache(object: *mut PyObject) -> bool {
     // SAFETY: the caller passes a live object, and what it refers to is alive.
     unsafe {
-        let is_called = |object: *mut PyObject, name: &[u8]| {
-            CStr::from_ptr((*Py_TYPE(object)).tp_name).to_bytes() == name
-        };
         let mut is_bounded = false;
-        if is_called(object, CACHE) {
+        if is_cache(object) {
             referents(object, &mut |part| {
                 let (mut at, mut value) = (0, ptr::null_mut());
                 if PyDict_CheckExact(part) != 0
                     && PyDict_Next(part, &raw mut at, ptr::null_mut(), &raw mut value) != 0
                 {
-                    is_bounded |= is_called(value, b"functools._lru_list_elem");
+                    let name = CStr::from_ptr((*Py_TYPE(value)).tp_name);
+                    is_bounded |= name == c"functools._lru_list_elem";
                 }
             });
         }

@@ -393,9 +393,7 @@ unsafe fn keeper(objects: &[*mut PyObject], index: usize) -> Option<String> {
         let is_exception = (*Py_TYPE(owner)).tp_flags & Py_TPFLAGS_BASE_EXC_SUBCLASS != 0;
         match access {
             Access::Attribute(name) if !is_exception && !name.starts_with("__") => {
-                let class = census::name_of(Py_TYPE(owner));
-                let class = class.rsplit('.').next().unwrap_or(&class);
-                Some(format!("{class}.{name}"))
+                Some(format!("{}.{name}", names::short(Py_TYPE(owner))))
             }
             _ => None,
         }
