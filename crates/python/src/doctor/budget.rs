@@ -32,12 +32,12 @@ const KINDS: usize = 5;
 const ALLOWED: [(u32, Duration); KINDS] = [
     (20, Duration::from_millis(60)),
     (12, Duration::from_millis(160)),
-    (50, Duration::from_millis(5)),
-    (25, Duration::from_millis(30)),
-    (20, Duration::from_millis(20)),
+    (50, Duration::from_millis(40)),
+    (12, Duration::from_millis(150)),
+    (20, Duration::from_millis(60)),
 ];
 /// And all together.
-const ALL: (u32, Duration) = (10, Duration::from_millis(220));
+const ALL: (u32, Duration) = (8, Duration::from_millis(400));
 
 static SPENT: [AtomicU64; KINDS] = [const { AtomicU64::new(0) }; KINDS];
 
