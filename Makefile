@@ -198,7 +198,7 @@ lint-ruff: $(B)/venv-$(DEFAULT)/.stamp-lint
 # The stubs are also compared with the extension as it was built.
 lint-types: $(B)/venv-$(DEFAULT)/.stamp-lint $(B)/venv-$(DEFAULT)/.stamp-wheel
 	$(V)/mypy python/wrasse tests/cpython
-	$(V)/mypy benches/bench.py benches/blocks.py benches/body.py benches/heaps.py tools
+	MYPYPATH=benches $(V)/mypy benches/*.py benches/tables tools
 	$(if $(wildcard python/wrasse/_core.pyi),cd $(B) && venv-$(DEFAULT)/bin/stubtest --concise wrasse._core)
 
 # --- Benchmarks --------------------------------------------------------------------------------
@@ -206,8 +206,10 @@ lint-types: $(B)/venv-$(DEFAULT)/.stamp-lint $(B)/venv-$(DEFAULT)/.stamp-wheel
 WORKLOADS ?= $(firstword $(wildcard ../shared/workloads) benches/programs)
 bench: bench-python bench-rust ## stock against wrasse, and Gc<T> against its peers
 
-bench-python: $(B)/venv-$(DEFAULT)/.stamp-wheel
-	@$(V)/python benches/bench.py --python $(V)/python --wheels $(B)/wheels/$(DEFAULT) \
+bench-python: $(KEYS:%=bench-python-%)
+
+bench-python-%: $(B)/venv-%/.stamp-wheel
+	@$(B)/venv-$*/bin/python benches/bench.py --python $(B)/venv-$*/bin/python --wheels $(B)/wheels/$* --write docs/benchmarks.md \
 	    --directory $(WORKLOADS) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SCALE),--scale $(SCALE)) $(BENCH)
 
 # The peers are a package of their own: cargo fetches them the first time. ROWS names single rows.

@@ -9,19 +9,11 @@ grew with the blocks, and the seconds that a snapshot with its statistics by lin
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 import tracemalloc
-from pathlib import Path
 
-
-def resident_kib() -> int:
-    """The resident memory of this process."""
-    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1])
-    raise SystemExit("/proc/self/status does not say VmRSS")
+import own
 
 
 def fill(places: list[object]) -> None:
@@ -49,9 +41,9 @@ def main() -> None:
     places: list[object] = [None] * count
     if tool in ("tracemalloc", "aggregated"):
         tracemalloc.start(1)
-    before = resident_kib()
+    before = own.kib("VmRSS")
     fill(places)
-    grown = resident_kib() - before
+    grown = own.kib("VmRSS") - before
     seconds = 0.0
     if tool != "none":
         begin = time.process_time()
@@ -59,12 +51,7 @@ def main() -> None:
         seconds = time.process_time() - begin
         if found < 4:
             raise SystemExit(f"{tool} has seen {found} lines of four")
-    status = {}
-    if "wrasse._core" in sys.modules:
-        import wrasse
-
-        status = {part: str(state) for part, state in wrasse.status().items()}
-    print(json.dumps({"grown_kib": grown, "seconds": seconds, "status": status}))
+    own.tell(grown_kib=grown, seconds=seconds)
 
 
 main()

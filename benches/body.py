@@ -10,11 +10,12 @@ process; the peak of resident memory is the process's.
 import contextlib
 import importlib
 import importlib.util
-import json
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+
+import own
 
 
 @contextlib.contextmanager
@@ -44,14 +45,6 @@ def watched(tool: str) -> Iterator[None]:
         yield
 
 
-def peak_kib() -> int:
-    """The peak of this program's memory; getrusage would include what the process was before exec."""
-    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1])
-    raise SystemExit("/proc/self/status does not say VmHWM")
-
-
 def main() -> None:
     """Times the program named on the command line."""
     path, scale, tool = Path(sys.argv[1]), float(sys.argv[2]), sys.argv[3]
@@ -67,13 +60,7 @@ def main() -> None:
         begin = time.process_time()
         program.main(scale)
         cpu = time.process_time() - begin
-    peak = peak_kib()
-    status = {}
-    if "wrasse._core" in sys.modules:
-        import wrasse
-
-        status = {part: str(state) for part, state in wrasse.status().items()}
-    print(json.dumps({"cpu": cpu, "peak_kib": peak, "status": status}))
+    own.tell(cpu=cpu, peak_kib=own.kib("VmHWM"))
 
 
 main()

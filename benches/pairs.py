@@ -1,6 +1,6 @@
 """Nanoseconds for a block of Python's object allocator and its release, from C.
 
-    WRASSE=alloc python pairs.py
+    WRASSE=alloc python pairs.py [--json]
 
 Compiles pairs.c and calls it with PyObject_Malloc and PyObject_Free, whoever serves them.
 """
@@ -14,6 +14,8 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+import own
 
 SLICES = 60
 COUNT = 20_000
@@ -37,19 +39,24 @@ def main() -> None:
         ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p)
         for name in ("PyObject_Malloc", "PyObject_Free")
     ]
-    print(f"WRASSE={os.environ.get('WRASSE', '')}: nanoseconds for a block and its release")
+    found = []
     with tempfile.TemporaryDirectory() as folder:
         loops = compiled(folder)
         loops.pairs.restype = loops.replaced.restype = ctypes.c_double
         for each in (16, 48, 200, 500, 1500):
-            found = loops.pairs(*functions, size(each), number(COUNT), SLICES)
-            print(f"  {found:6.2f}  one of {each} bytes at a time")
+            took = loops.pairs(*functions, size(each), number(COUNT), SLICES)
+            found.append((f"one of {each} bytes at a time", took))
         for live, mask in ((1000, 255), (20_000, 4095)):
             room = (ctypes.c_void_p * live)()
-            found = loops.replaced(
-                *functions, room, number(live), size(mask), number(COUNT), SLICES
-            )
-            print(f"  {found:6.2f}  one of {live} replaced at random, up to {mask + 1} bytes")
+            took = loops.replaced(*functions, room, number(live), size(mask), number(COUNT), SLICES)
+            title = f"one of {live} replaced at random, up to {mask + 1} bytes"
+            found.append((title, took))
+    if "--json" in sys.argv:
+        own.tell(pairs=found)
+        return
+    print(f"WRASSE={os.environ.get('WRASSE', '')}: nanoseconds for a block and its release")
+    for title, took in found:
+        print(f"  {took:6.2f}  {title}")
 
 
 main()
