@@ -106,7 +106,7 @@ test: test-end ## cargo test, pytest, and CPython's own tests against stock
 
 # A stage that fails does not stop the others: it leaves its numbers in a tally file, which counts as
 # one failure until the stage has written it, and test-end adds them up and says what became of it.
-stages := test-rust test-examples test-sanitizers $(foreach k,$(KEYS),test-python-$k test-cpython-$k test-profiled-$k)
+stages := test-rust test-examples test-sanitizers $(foreach k,$(KEYS),test-python-$k test-doctor-$k test-cpython-$k test-profiled-$k)
 
 test-start:
 	@rm -rf $(R); mkdir -p $(R); for stage in $(stages); do echo "0 1" > $(R)/$${stage#test-}.tally; done
@@ -133,12 +133,20 @@ test-sanitizers:
 	if [ $$status != 0 ]; then grep -q ' 0$$' $(R)/sanitizers.tally && echo "0 1" > $(R)/sanitizers.tally || true; fi
 
 # A background job may come with SIGINT ignored, which children would inherit.
+pytest = cd tests/python && env -u WRASSE --default-signal=INT,QUIT,HUP '$(CURDIR)'/$(B)/venv-$*/bin/python -m pytest -q -p no:cacheprovider
+tally_pytest = if [ -e $(R)/$1.xml ]; then $(PY_$*) tools/tally.py pytest $(R)/$1.xml $(R)/$1.tally; fi; \
+	if [ $$status != 0 ]; then grep -q ' 0$$' $(R)/$1.tally && echo "0 1" > $(R)/$1.tally || true; fi
+
+# Most tests wait for a process of theirs, so two files run beside each other.
 test-python-%: $(B)/venv-%/.stamp-wheel
 	@echo "== pytest (Python $*)"
-	@status=0; cd tests/python && env -u WRASSE --default-signal=INT,QUIT,HUP '$(CURDIR)'/$(B)/venv-$*/bin/python -m pytest -q -p no:cacheprovider \
-	    --junit-xml ../../$(R)/python-$*.xml . ../doctor || status=$$?; cd ../..; \
-	if [ -e $(R)/python-$*.xml ]; then $(PY_$*) tools/tally.py pytest $(R)/python-$*.xml $(R)/python-$*.tally; fi; \
-	if [ $$status != 0 ]; then grep -q ' 0$$' $(R)/python-$*.tally && echo "0 1" > $(R)/python-$*.tally || true; fi
+	@status=0; $(pytest) -n 2 --dist loadfile --junit-xml ../../$(R)/python-$*.xml . || status=$$?; cd ../..; \
+	$(call tally_pytest,python-$*)
+
+test-doctor-%: $(B)/venv-%/.stamp-wheel
+	@echo "== the doctor's corpus (Python $*)"
+	@status=0; $(pytest) --junit-xml ../../$(R)/doctor-$*.xml ../doctor || status=$$?; cd ../..; \
+	$(call tally_pytest,doctor-$*)
 
 compare = $(B)/venv-$*/bin/python tests/cpython/compare.py --key $* --python $(B)/venv-$*/bin/python $(if $(FRESH),--fresh)
 test-cpython-%: $(B)/venv-%/.stamp-wheel
