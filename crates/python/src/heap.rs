@@ -18,6 +18,7 @@
 //! CPython uses the same bits for the same things, so its inline untracking
 //! code, which masks them, is right at any point where it can run.
 
+mod by_type;
 mod freed;
 mod marker;
 mod marking;
@@ -30,12 +31,12 @@ pub mod untrack;
 pub mod weak;
 
 use std::cell::Cell;
-use std::ptr;
 
 use pyo3_ffi::*;
 use wrasse_allocator::Region;
 use wrasse_collector::{Model, OLDEST, Survey, WeakOutcome};
 
+use by_type::ByType;
 use referents::Referents;
 
 use crate::layout::GcState;
@@ -167,13 +168,35 @@ unsafe fn open(link: Link) {
     }
 }
 
+/// What there may be about the objects of a type when they are garbage.
+#[derive(Clone, Copy, Default)]
+struct Traits {
+    /// They have finalizers that need not have run.
+    finalizer: bool,
+    /// They have finalizers that keep them from being collected.
+    uncollectable: bool,
+    /// Where their lists of weak references are, see [`weak::offset`].
+    weaklist: isize,
+}
+
+impl Traits {
+    #[inline]
+    unsafe fn of(kind: *mut PyTypeObject) -> Self {
+        // SAFETY: the caller passes a live type.
+        unsafe {
+            Self {
+                finalizer: (*kind).tp_finalize.is_some(),
+                uncollectable: (*kind).tp_del.is_some(),
+                weaklist: weak::offset(kind),
+            }
+        }
+    }
+}
+
 /// Finds out what there is among objects, from one to the next; see [`Survey`].
 struct Surveyor {
     survey: Survey,
-    // Neighbours are often of one type, which says most.
-    last: *mut PyTypeObject,
-    finalizer: bool,
-    weaklist: isize,
+    kinds: ByType<Traits>,
 }
 
 impl Surveyor {
@@ -184,29 +207,27 @@ impl Surveyor {
                 weak: false,
                 finalizers: false,
             },
-            last: ptr::null_mut(),
-            finalizer: false,
-            weaklist: 0,
+            kinds: ByType::new(Traits::default()),
         }
     }
 
     #[inline(always)]
     unsafe fn look(&mut self, link: Link) {
+        let survey = &mut self.survey;
         // SAFETY: the caller passes a link of a live object, which has a live type;
         // a type's list of weak references is where it says.
         unsafe {
             let object = object_of(link);
             let kind = Py_TYPE(object);
-            if kind != self.last {
-                self.last = kind;
-                self.survey.uncollectable |= (*kind).tp_del.is_some();
-                self.survey.weak |= PyWeakref_Check(object) != 0;
-                self.finalizer = (*kind).tp_finalize.is_some();
-                self.weaklist = weak::offset(kind);
-            }
-            self.survey.finalizers |= self.finalizer && (*link).prev & FINALIZED == 0;
-            self.survey.weak |=
-                self.weaklist != 0 && *object.byte_offset(self.weaklist).cast::<usize>() != 0;
+            let traits = self.kinds.of(kind, || {
+                let traits = Traits::of(kind);
+                survey.uncollectable |= traits.uncollectable;
+                survey.weak |= PyWeakref_Check(object) != 0;
+                traits
+            });
+            survey.finalizers |= traits.finalizer && (*link).prev & FINALIZED == 0;
+            survey.weak |=
+                traits.weaklist != 0 && *object.byte_offset(traits.weaklist).cast::<usize>() != 0;
         }
     }
 }

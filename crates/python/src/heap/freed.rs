@@ -8,18 +8,43 @@
 //! so it is left out where there are more pools than objects to free.
 
 use std::cell::Cell;
-use std::ptr;
 
 use pyo3_ffi::*;
 
 use wrasse_allocator::pool;
 
+use super::by_type::ByType;
 use crate::layout;
 use crate::list::{Link, List, object_of};
 use crate::small_objects;
 
 /// Flags below the number of an integer's digits, from 3.12 on.
 const INT_SHIFT: u32 = if cfg!(Py_3_12) { 3 } else { 0 };
+
+/// What the objects of a type take.
+#[derive(Clone, Copy, Default)]
+struct Sizes {
+    /// Bytes of each, with the words in front.
+    object: usize,
+    /// Bytes of each of its items, of which it has so many shifted by `shift`.
+    item: usize,
+    shift: u32,
+}
+
+impl Sizes {
+    #[inline]
+    unsafe fn of(kind: *mut PyTypeObject) -> Self {
+        // SAFETY: the caller passes a live type.
+        unsafe {
+            let is_int = (*kind).tp_flags & Py_TPFLAGS_LONG_SUBCLASS != 0;
+            Self {
+                object: (*kind).tp_basicsize as usize + layout::before(kind),
+                item: (*kind).tp_itemsize as usize,
+                shift: if is_int { INT_SHIFT } else { 0 },
+            }
+        }
+    }
+}
 
 /// What one collection has condemned.
 #[derive(Default)]
@@ -35,8 +60,7 @@ impl Freed {
     /// It is a proper list of live objects.
     pub unsafe fn condemn(&self, garbage: &List) {
         let (mut own, mut count) = (0, 0);
-        let mut last = ptr::null_mut();
-        let (mut size, mut item, mut header, mut shift) = (0, 0, 0, 0);
+        let mut kinds = ByType::new(Sizes::default());
         // SAFETY: live objects have live types; an object whose type has items has a
         // word where a `PyVarObject` has their number.
         unsafe {
@@ -44,18 +68,11 @@ impl Freed {
             while link != garbage.head() {
                 let object = object_of(link);
                 let kind = Py_TYPE(object);
-                if kind != last {
-                    last = kind;
-                    size = (*kind).tp_basicsize as usize;
-                    item = (*kind).tp_itemsize as usize;
-                    header = layout::before(kind);
-                    let is_int = (*kind).tp_flags & Py_TPFLAGS_LONG_SUBCLASS != 0;
-                    shift = if is_int { INT_SHIFT } else { 0 };
-                }
-                own += size + header;
-                if item != 0 {
-                    let items = (*object.cast::<PyVarObject>()).ob_size.unsigned_abs() >> shift;
-                    own += item * items;
+                let sizes = kinds.of(kind, || Sizes::of(kind));
+                own += sizes.object;
+                if sizes.item != 0 {
+                    let items = (*object.cast::<PyVarObject>()).ob_size.unsigned_abs();
+                    own += sizes.item * (items >> sizes.shift);
                 }
                 count += 1;
                 link = (*link).next as Link;

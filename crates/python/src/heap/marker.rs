@@ -165,8 +165,14 @@ impl Marker {
         unsafe {
             let kind = Py_TYPE(object);
             let known = self.referents.known(kind);
-            if known.linked != Linked::All && !self.is_linked(object, known.linked) {
-                return;
+            if known.linked != Linked::All {
+                if known.linked == Linked::None {
+                    self.note_popular(object);
+                    return;
+                }
+                if !self.is_linked(object) {
+                    return;
+                }
             }
             let next = (*link_of(object)).next as Link;
             if next.is_null() {
@@ -229,21 +235,26 @@ impl Marker {
     /// follows if not is done.
     #[cold]
     #[inline(never)]
-    unsafe fn is_linked(&mut self, object: *mut PyObject, linked: Linked) -> bool {
+    unsafe fn is_linked(&mut self, object: *mut PyObject) -> bool {
         // SAFETY: `object` is alive.
         unsafe {
-            if linked == Linked::Some {
-                if has_link(object) {
-                    return true;
-                }
-                if PyType_Check(object) != 0 {
-                    push(&mut self.types, object.cast());
-                }
+            if has_link(object) {
+                return true;
             }
-            if Py_REFCNT(object) as u64 > POPULAR.into() {
-                self.seen.note_leaf(object);
+            if PyType_Check(object) != 0 {
+                push(&mut self.types, object.cast());
             }
+            self.note_popular(object);
             false
+        }
+    }
+
+    /// Remembers an object without a link if many references lead to it.
+    #[inline(always)]
+    unsafe fn note_popular(&mut self, object: *mut PyObject) {
+        // SAFETY: `object` is alive.
+        if unsafe { Py_REFCNT(object) } as u64 > POPULAR.into() {
+            self.seen.note_leaf(object);
         }
     }
 

@@ -25,14 +25,13 @@
 //! references lead to them, so nearly each step would wait for memory; what
 //! `marker.rs` does about it is said there.
 
-use std::ptr;
-
 use pyo3_ffi::*;
 
+use super::by_type::ByType;
 use super::marker::Marker;
 use super::seen::{Seen, Sight};
 use super::stretches::{Chain, MOST_STRETCHES, Stretch};
-use super::{Heap, roots, untrack, weak};
+use super::{Heap, Traits, roots, untrack, weak};
 use crate::list::{FINALIZED, FLAGS, Link, List, append, link_of, object_of, unlink};
 use crate::small_objects;
 
@@ -121,7 +120,7 @@ impl Heap<'_> {
         let mut opened = 0;
         // What the program could see the order of: finalizers, callbacks, output.
         let mut visible = usize::MAX * usize::from(self.debug() != 0);
-        let (mut last_kind, mut is_final) = (ptr::null_mut(), false);
+        let mut kinds = ByType::new(Traits::default());
         // SAFETY: `set` is a proper list of live objects, and `rest` an empty one.
         // Links are followed forward only, behind which nothing is opened yet.
         unsafe {
@@ -135,13 +134,13 @@ impl Heap<'_> {
                     let object = object_of(link);
                     if visible < 2 {
                         let kind = Py_TYPE(object);
-                        if kind != last_kind {
-                            last_kind = kind;
-                            is_final = (*kind).tp_finalize.is_some() || (*kind).tp_del.is_some();
-                        }
+                        let traits = kinds.of(kind, || Traits::of(kind));
+                        let is_final = traits.finalizer || traits.uncollectable;
                         let finalized = (*link).prev & FINALIZED != 0;
-                        visible +=
-                            usize::from(is_final && !finalized || weak::has_callback(object));
+                        visible += usize::from(
+                            is_final && !finalized
+                                || traits.weaklist != 0 && weak::has_callback(object),
+                        );
                     }
                     if super::is_immortal(object) {
                         unlink(link);

@@ -9,7 +9,7 @@
 //!
 //! The bits for wrasse's own region of blocks are in one row. Others are in pieces for
 //! 256 KiB of addresses each, which are made when they are needed and found through
-//! three tables. Objects are at least 16 bytes long, so no
+//! two tables. Objects are at least 16 bytes long, so no
 //! two of them share a bit, wherever they lie.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
@@ -22,12 +22,14 @@ use wrasse_allocator::Region;
 const GRAIN: u32 = 4;
 /// log2 of the bytes of addresses that a piece is for.
 const PIECE: u32 = 18;
-/// log2 of the number of entries of each table.
-const TABLE: u32 = 10;
+/// log2 of the number of entries of a table, and of the table of tables: the former is
+/// large, so that one is enough for most heaps, and mostly memory that nobody touches.
+const TABLE: u32 = 15;
+const TOP: u32 = 14;
 const WORDS: usize = 1 << (PIECE - GRAIN - 6);
 
 /// Addresses of user space have 47 bits.
-const _: () = assert!(PIECE + 3 * TABLE >= 47);
+const _: () = assert!(PIECE + TABLE + TOP >= 47);
 
 struct Piece {
     met: [u64; WORDS],
@@ -116,7 +118,8 @@ impl Drop for Row {
     }
 }
 
-type Table<T> = [*mut T; 1 << TABLE];
+type Table = [*mut Piece; 1 << TABLE];
+type Top = [*mut Table; 1 << TOP];
 
 /// What [`Seen::meet`] says of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,9 +137,8 @@ pub struct Seen {
     /// What the heads of the lists would be heads of, were they links of objects.
     heads: [*mut PyObject; 2],
     row: Row,
-    top: *mut Table<Table<Table<Piece>>>,
-    middle: Vec<*mut Table<Table<Piece>>>,
-    tables: Vec<*mut Table<Piece>>,
+    top: *mut Top,
+    tables: Vec<*mut Table>,
     /// Each with the first address it is for.
     pieces: Vec<(usize, *mut Piece)>,
     failed: bool,
@@ -148,13 +150,33 @@ fn zeroed<T>() -> *mut T {
     unsafe { alloc_zeroed(Layout::new::<T>()).cast() }
 }
 
+/// As [`zeroed`], but always pages of its own, of which only those take memory that are
+/// written to: of a table few are.
+fn mapped<T>() -> *mut T {
+    let access = libc::PROT_READ | libc::PROT_WRITE;
+    let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    // SAFETY: memory at an address of the system's choice.
+    let memory = unsafe { libc::mmap(ptr::null_mut(), size_of::<T>(), access, kind, -1, 0) };
+    if memory == libc::MAP_FAILED {
+        ptr::null_mut()
+    } else {
+        memory.cast()
+    }
+}
+
+/// Gives back what [`mapped`] made.
+unsafe fn unmap<T>(memory: *mut T) {
+    // SAFETY: the caller's contract.
+    unsafe { libc::munmap(memory.cast(), size_of::<T>()) };
+}
+
 impl Seen {
     /// Nothing met yet but for what seems to stand behind the lists' heads, which so
     /// is no unmet follower; `None` if there is no memory. Blocks of `region` are
     /// told by their address.
     pub fn new(region: Option<&'static Region>, heads: [*mut PyObject; 2]) -> Option<Self> {
         let row = Row::of(region)?;
-        let top: *mut Table<Table<Table<Piece>>> = zeroed();
+        let top: *mut Top = mapped();
         if top.is_null() {
             return None;
         }
@@ -162,7 +184,6 @@ impl Seen {
             heads,
             row,
             top,
-            middle: Vec::new(),
             tables: Vec::new(),
             pieces: Vec::new(),
             failed: false,
@@ -186,6 +207,8 @@ impl Seen {
     }
 
     /// Notes that `object`, which was met, has no link, if its address does not tell.
+    #[cold]
+    #[inline(never)]
     pub fn note_leaf(&mut self, object: *mut PyObject) {
         let offset = (object as usize).wrapping_sub(self.row.base);
         let piece = self.find(object as usize);
@@ -276,17 +299,26 @@ impl Seen {
     #[inline(always)]
     pub fn follow(&mut self, object: *mut PyObject) {
         let offset = (object as usize).wrapping_sub(self.row.base);
+        let is_aligned = object as usize & ((1 << GRAIN) - 1) == 0;
         // SAFETY: a word of the row, or of a piece of ours.
         unsafe {
-            if offset < self.row.length && offset & ((1 << GRAIN) - 1) == 0 {
+            if is_aligned && offset < self.row.length {
                 *self.row.followers.add(offset >> WORD) |= bit_of(object);
                 *self.row.pages.add(offset >> (WORD + PAGE)) = 1;
-            } else {
-                self.follow_elsewhere(object);
+                return;
             }
+            let piece = self.find(object as usize);
+            if is_aligned && !piece.is_null() {
+                let followers = (&raw mut (*piece).followers).cast::<u64>();
+                *followers.add(word_of(object)) |= bit_of(object);
+                return;
+            }
+            self.follow_elsewhere(object);
         }
     }
 
+    #[cold]
+    #[inline(never)]
     unsafe fn follow_elsewhere(&mut self, object: *mut PyObject) {
         let piece = self.piece(object as usize);
         if piece.is_null() || object as usize & ((1 << GRAIN) - 1) != 0 {
@@ -334,15 +366,11 @@ impl Seen {
     fn find(&self, address: usize) -> *mut Piece {
         // SAFETY: indices are below the number of entries; tables are ours or null.
         unsafe {
-            let middle = *(*self.top).get_unchecked(entry(address, 2));
-            if middle.is_null() {
-                return ptr::null_mut();
-            }
-            let table = *(*middle).get_unchecked(entry(address, 1));
+            let table = *(*self.top).get_unchecked(top_entry(address));
             if table.is_null() {
                 return ptr::null_mut();
             }
-            *(*table).get_unchecked(entry(address, 0))
+            *(*table).get_unchecked(entry(address))
         }
     }
 
@@ -355,14 +383,21 @@ impl Seen {
     }
 
     fn try_to_make(&mut self, address: usize) -> Option<*mut Piece> {
-        if address >> (PIECE + 3 * TABLE) != 0 {
+        if address >> (PIECE + TABLE + TOP) != 0 {
             return None;
         }
         // SAFETY: indices are below the number of entries; tables are ours.
         unsafe {
-            let middle = &mut (*self.top)[entry(address, 2)];
-            let table = &mut (*made(middle, &mut self.middle)?)[entry(address, 1)];
-            let piece = &mut (*made(table, &mut self.tables)?)[entry(address, 0)];
+            let table = &mut (*self.top)[top_entry(address)];
+            if table.is_null() {
+                self.tables.try_reserve(1).ok()?;
+                *table = mapped();
+                if table.is_null() {
+                    return None;
+                }
+                self.tables.push(*table);
+            }
+            let piece = &mut (**table)[entry(address)];
             debug_assert!(piece.is_null());
             self.pieces.try_reserve(1).ok()?;
             *piece = zeroed();
@@ -375,24 +410,16 @@ impl Seen {
     }
 }
 
-/// What is at `place`, made and put into `all` if it is not there yet; `None` if there is
-/// no memory.
-fn made<T>(place: &mut *mut T, all: &mut Vec<*mut T>) -> Option<*mut T> {
-    if place.is_null() {
-        all.try_reserve(1).ok()?;
-        *place = zeroed();
-        if place.is_null() {
-            return None;
-        }
-        all.push(*place);
-    }
-    Some(*place)
+/// The entry for `address` in its table.
+#[inline(always)]
+fn entry(address: usize) -> usize {
+    address >> PIECE & ((1 << TABLE) - 1)
 }
 
-/// The entry for `address` in its table of `level`, of which 0 has the pieces.
+/// The entry for the table of `address`.
 #[inline(always)]
-fn entry(address: usize, level: u32) -> usize {
-    address >> (PIECE + level * TABLE) & ((1 << TABLE) - 1)
+fn top_entry(address: usize) -> usize {
+    address >> (PIECE + TABLE) & ((1 << TOP) - 1)
 }
 
 /// The word of a piece that has the bits of `object`.
@@ -409,18 +436,15 @@ fn bit_of(object: *mut PyObject) -> u64 {
 
 impl Drop for Seen {
     fn drop(&mut self) {
-        // SAFETY: made by `zeroed` with the same types; nobody else has them.
+        // SAFETY: made by `zeroed` and `mapped` with the same types; nobody else has them.
         unsafe {
             for &(_, piece) in &self.pieces {
                 dealloc(piece.cast(), Layout::new::<Piece>());
             }
             for &table in &self.tables {
-                dealloc(table.cast(), Layout::new::<Table<Piece>>());
+                unmap(table);
             }
-            for &table in &self.middle {
-                dealloc(table.cast(), Layout::new::<Table<Table<Piece>>>());
-            }
-            dealloc(self.top.cast(), Layout::new::<Table<Table<Table<Piece>>>>());
+            unmap(self.top);
         }
     }
 }
