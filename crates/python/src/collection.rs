@@ -52,9 +52,9 @@ impl Interpreter {
             let cpu = process::thread_time().saturating_sub(cpu);
             let asked = reason == wrasse_collector::Reason::Asked;
             doctor::end_collection(generation, &outcome, cpu, asked);
+            let seconds = begin.elapsed().as_secs_f64();
             #[cfg(feature = "sanity")]
             crate::sanity::check(self.state, "after");
-            let seconds = begin.elapsed().as_secs_f64();
             let mut stats = self.stats.get();
             stats.record(generation, &outcome, seconds);
             stats.reasons[reason as usize] += 1;

@@ -5,6 +5,9 @@
 //! to a running collection, a dead object that is still tracked. Costs several
 //! times the collection itself; for tests.
 
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
 use pyo3_ffi::*;
 
 use crate::layout::GcState;
@@ -15,6 +18,7 @@ use crate::list::{Link, object_of};
 /// # Safety
 /// The GIL is held and no collection is between two of its phases.
 pub unsafe fn check(state: *mut GcState, when: &str) {
+    let start = Instant::now();
     // SAFETY: the caller's contract; each word is checked before it is followed.
     unsafe {
         for generation in 0..3 {
@@ -22,6 +26,18 @@ pub unsafe fn check(state: *mut GcState, when: &str) {
         }
         check_list(&raw mut (*state).permanent.head, when);
     }
+    SPENT.set(SPENT.get() + start.elapsed());
+}
+
+thread_local! {
+    /// What checks have taken in this thread since it was last asked.
+    static SPENT: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
+
+/// What this thread's checks have taken since this was last asked: who plans pauses
+/// leaves it out, or else no pause would have any time for what it is for.
+pub fn take_spent() -> Duration {
+    SPENT.take()
 }
 
 unsafe fn check_list(head: Link, when: &str) {

@@ -264,7 +264,10 @@ impl Interpreter {
             self.active.set(true);
             self.call_back(self.words.start, OLDEST, &Outcome::default());
             #[cfg(feature = "sanity")]
-            crate::sanity::check(self.state, "before a slice of");
+            let begun = {
+                crate::sanity::check(self.state, "before a slice of");
+                begun + crate::sanity::take_spent()
+            };
             let start = Instant::now();
             let phase = cycle.phase();
             let planned = target.mul_f64(PLANNED).saturating_sub(start - begun);
@@ -277,9 +280,9 @@ impl Interpreter {
             if state == State::Finished {
                 self.clear_free_lists();
             }
+            let length = start.elapsed();
             #[cfg(feature = "sanity")]
             crate::sanity::check(self.state, "after a slice of");
-            let length = start.elapsed();
             self.record_slice(phase, &outcome, length);
             if state == State::Finished {
                 self.finish_cycle(&cycle.total);

@@ -249,6 +249,8 @@ impl Interpreter {
             let young_count = (*state).generations[0].count;
             let stats = (*state).stats;
             let begun = Instant::now();
+            #[cfg(feature = "sanity")]
+            crate::sanity::take_spent();
             let mut generation = 0;
             let mut count = None;
             let mut waits = false;
@@ -263,6 +265,8 @@ impl Interpreter {
                     self.collect(due);
                 }
             }
+            #[cfg(feature = "sanity")]
+            let begun = begun + crate::sanity::take_spent();
             self.continue_slices(begun);
             if waits {
                 // Only now: a slice that can get no memory ends in a full collection,
