@@ -13,8 +13,11 @@ from command import Result, python, wrasse
 # A line's increment and occurrences stand behind it: "#= BYTES xTIMES". A bytes
 # object of n takes n + 33.
 PROGRAM = """
-import asyncio, contextlib, functools, gc, threading, types
+import asyncio, contextlib, functools, gc, sys, threading, types
 gc.disable()
+# CPython's cache of attributes keeps the names that were looked up. One that is put out
+# by another name, which is a matter of addresses, may have nobody else left and go.
+sys._clear_type_cache()
 KEPT = [None] * 100
 OUTSIDE = []
 
