@@ -325,7 +325,11 @@ impl<T> Mapping<T> {
     fn reserve(count: usize) -> Option<Self> {
         let bytes = (count * size_of::<T>()).next_multiple_of(PAGE);
         let start: *mut T = reserve(bytes).cast();
-        (!start.is_null()).then_some(Mapping { start, bytes })
+        if start.is_null() {
+            // No mapping is made and dropped: it would give away what is at address 0.
+            return None;
+        }
+        Some(Mapping { start, bytes })
     }
 
     /// Makes the first `count` zero again and gives their memory back.
@@ -345,5 +349,17 @@ impl<T> Drop for Mapping<T> {
         // SAFETY: what was reserved, and it goes with who uses it; `Words` has seen to it
         // that no record leads there any more.
         unsafe { unreserve(self.start.cast(), self.bytes) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_reserved_is_not_given_back() {
+        // All addresses that a process has: none are free in a row, and to give them back
+        // would end this process.
+        assert!(Mapping::<u8>::reserve(0x7fff_ffff_0000).is_none());
     }
 }
