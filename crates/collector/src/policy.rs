@@ -13,7 +13,8 @@
 //!   generation is promoted in turn. The first that has garbage in it ends this,
 //!   and the middle generation is collected next.
 //! * *The oldest generation* is due, as in CPython, when the objects waiting for
-//!   their first full collection are a quarter of those that survived the last.
+//!   their first full collection are a quarter of those that survived the last, and
+//!   not before so many were made as its thresholds amount to.
 //!   Each full collection that found next to nothing doubles that share, up to
 //!   [`LARGEST_SHARE`]; garbage, there or in a nursery, takes it back.
 //!
@@ -122,6 +123,8 @@ pub struct Policy {
     suspect: bool,
     /// New over old at which a full collection is due.
     share: f64,
+    /// Objects that nurseries held since the last full collection.
+    made: usize,
     /// When the youngest generation was last emptied.
     since: u64,
     /// What the process had then, and when a nursery was last collected.
@@ -152,6 +155,7 @@ impl Policy {
             middle_limit: WORKING_MIDDLE,
             suspect: false,
             share: STOCK_SHARE,
+            made: 0,
             since: 0,
             bytes: None,
             bytes_seen: None,
@@ -195,6 +199,14 @@ impl Policy {
 
     /// The host has come to look: what now?
     pub fn look(&mut self, reading: Reading, generations: &Generations) -> Step {
+        let step = self.decide(reading, generations);
+        if step != Step::Wait {
+            self.made += reading.count;
+        }
+        step
+    }
+
+    fn decide(&mut self, reading: Reading, generations: &Generations) -> Step {
         let full = reading.count > self.nursery;
         let old = reading.now.saturating_sub(self.since) >= LONGEST_WAIT;
         if !full && !old && !self.has_grown(&reading) {
@@ -206,9 +218,11 @@ impl Policy {
             (false, false) => Reason::Growth,
         };
         let (total, pending) = generations.long_lived();
-        // As many as CPython's thresholds amount to at the least.
-        let least = self.base * 11 * 11;
-        if pending > least && pending as f64 >= total as f64 * self.share {
+        // As many are made at the least as CPython's thresholds amount to. How many of
+        // them are still there is no matter: what grew old while it was being built,
+        // and died then, is all that a program with small structures leaves.
+        let is_time = self.made + reading.count > self.base * 11 * 11;
+        if is_time && pending as f64 > total as f64 * self.share {
             self.reason = Reason::Share;
             return Step::Collect(OLDEST);
         }
@@ -350,6 +364,7 @@ impl Policy {
 
     /// A full collection is over, be it one that was done in parts.
     pub fn ended(&mut self, outcome: &Outcome) {
+        self.made = 0;
         let found = (outcome.collected + outcome.uncollectable) as f64;
         self.share = match found / (outcome.candidates as f64).max(1.0) {
             rate if rate < LITTLE => (self.share * 2.0).min(LARGEST_SHARE),

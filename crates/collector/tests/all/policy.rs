@@ -143,6 +143,26 @@ fn a_program_that_only_keeps_is_looked_at_about_once_or_twice() {
 }
 
 #[test]
+fn what_grew_old_while_it_was_being_built_is_found_when_it_has_died() {
+    let mut program = Program::new();
+    program.run(20_000, 0);
+    program.collect(OLDEST);
+    let kept: usize = program.objects.iter().sum();
+    program.most_garbage = 0;
+    // Of what is old, all but what was kept at first is garbage by the next collection.
+    for _ in 0..3000 {
+        program.run(1000, 90);
+        program.garbage[OLDEST] = program.objects[OLDEST].saturating_sub(kept);
+    }
+    assert!(program.collections[OLDEST] > 10);
+    assert!(
+        program.most_garbage < 3 * WORKING_NURSERY,
+        "{}",
+        program.most_garbage
+    );
+}
+
+#[test]
 fn a_program_that_makes_garbage_gets_a_nursery_of_working_size() {
     let mut program = Program::new();
     program.run(200_000, 0);
