@@ -1,4 +1,5 @@
 """A client that keeps each failure for a statistic of how many there were: their tracebacks keep what was sent."""
+# where: SETUP = "def send(i):\n    payload = bytearray(2500)\n    raise ValueError(i)\n\ndef make(i):\n    try:\n        send(i)\n    except ValueError as failure:\n        return failure\nkept = make"
 
 
 class Failure(Exception):
@@ -10,7 +11,7 @@ class Client:
         self.failures = []
 
     def send(self, number):
-        payload = bytearray(2500)  # expect: W401 bytes~=2500 * (2500 + 1 + 57)
+        payload = bytearray(2500)  # expect: W401 bytes~=2500 * traced(SETUP, "kept(i)")
         payload[0] = number % 256
         if number % 2:
             raise Failure(number)

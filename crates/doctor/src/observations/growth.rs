@@ -44,6 +44,9 @@ pub struct LineGrowth {
     pub functions: Vec<String>,
     /// The path from a root to an object allocated there: `app.cache['x'] → list[3]`.
     pub path: String,
+    /// The path to the first container on it that has many items, or to the first one;
+    /// empty if there is none.
+    pub container: String,
     /// For the containers that the path goes through, or the objects if there are
     /// none, the function that made each, as far as it is known.
     pub holders: Vec<String>,
@@ -70,6 +73,8 @@ pub struct TypeGrowth {
     pub functions: Vec<String>,
     /// The path from a root to the nearest of them.
     pub path: String,
+    /// As for [`LineGrowth`].
+    pub container: String,
     /// As for [`LineGrowth`].
     pub holders: Vec<String>,
     /// Whether that root is a module.

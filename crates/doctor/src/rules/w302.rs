@@ -113,6 +113,11 @@ fn container(held: &Held, module: &Module, observations: &Observations) -> Optio
         .push(format!("only this name kept {}", size(bytes)));
     finding.fix = if growth.is_cache {
         "give it a bound: functools.lru_cache(maxsize=…) on the function, or remove the oldest entry when there are too many".into()
+    } else if held.type_name == "set" {
+        format!(
+            "discard each item when it is done with (of an asyncio task: task.add_done_callback({}.discard)), or hold it weakly: weakref.WeakSet",
+            held.name
+        )
     } else {
         "do not keep what nobody reads, or keep the last ones only: collections.deque(maxlen=…)"
             .into()

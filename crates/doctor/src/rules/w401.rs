@@ -1,5 +1,7 @@
 //! W401: memory that grows as long as the program runs.
 
+use std::cmp::Reverse;
+
 use wrasse_report::units::{count, duration, size};
 
 use crate::finding::Finding;
@@ -24,6 +26,12 @@ const NEAR_THE_TOP: f64 = 0.95;
 
 /// At half of the time at most this part of it may have been there.
 const HALF: f64 = 0.8;
+
+/// Types and other lines that are named.
+const TYPES: usize = 3;
+const SHOWN: usize = 3;
+/// How a path through `functools.lru_cache` reads.
+const CACHE: &str = "_lru_cache_wrapper (";
 
 /// What a line must have left behind to be told of.
 pub const LEAST: u64 = 1 << 20;
@@ -54,9 +62,34 @@ fn check(observations: &Observations) -> Vec<Finding> {
             && !is_cached(line)
             && !is_result(line, observations)
     });
-    lines
-        .map(|line| finding(line, &growth.looks, observations))
+    groups(lines.collect())
+        .iter()
+        .map(|group| finding(group, &growth.looks, observations))
         .collect()
+}
+
+/// The lines whose memory is in one container, those with most first: one leak. Where
+/// none of them is large by itself, W403 may know more.
+fn groups(mut lines: Vec<&LineGrowth>) -> Vec<Vec<&LineGrowth>> {
+    lines.sort_by_key(|line| Reverse(bytes(line)));
+    let mut groups: Vec<Vec<&LineGrowth>> = Vec::new();
+    for line in lines {
+        let is_its = |group: &&mut Vec<&LineGrowth>| {
+            !line.container.is_empty()
+                && group[0].container == line.container
+                && bytes(group[0]) >= LEAST
+        };
+        match groups.iter_mut().find(is_its) {
+            Some(group) => group.push(line),
+            None => groups.push(vec![line]),
+        }
+    }
+    groups
+}
+
+/// What a line has left behind.
+fn bytes(line: &LineGrowth) -> u64 {
+    line.bytes.last().copied().unwrap_or(0)
 }
 
 /// Whether a module leads there, by way of a container that was there before: what
@@ -98,10 +131,17 @@ fn is_result(line: &LineGrowth, observations: &Observations) -> bool {
         .any(|name| modules::is_result(observations, name, function))
 }
 
-/// Where a path begins: a module's variable, without the item in it.
-pub fn root(path: &str) -> &str {
-    let first = path.split(" → ").next().unwrap_or_default();
-    first.split('[').next().unwrap_or(first)
+/// What a program calls the container at the end of `container`, the way to it, or the
+/// variable at which `path` begins if that is not known.
+pub fn name_of<'a>(container: &'a str, path: &'a str) -> &'a str {
+    let known = container
+        .split(" → ")
+        .last()
+        .filter(|step| !step.is_empty());
+    let begin = path.split(" → ").next().unwrap_or_default();
+    let begin = begin.split('[').next().unwrap_or(begin);
+    let name = known.unwrap_or(begin);
+    name.strip_prefix("__main__.").unwrap_or(name)
 }
 
 /// The variables and attributes on a path that have items.
@@ -164,22 +204,38 @@ pub fn is_late(bytes: &[u64], looks: &[GrowthPoint]) -> bool {
     at_half.is_some_and(|at_half| (*at_half as f64) < HALF * end as f64)
 }
 
-fn finding(line: &LineGrowth, looks: &[GrowthPoint], observations: &Observations) -> Finding {
+fn finding(group: &[&LineGrowth], looks: &[GrowthPoint], observations: &Observations) -> Finding {
+    let line = group[0];
+    let name = name_of(&line.container, &line.path);
     let mut finding = RULE.finding_in(observations, &line.frames, "");
-    let bytes = line.bytes.last().copied().unwrap_or(0);
+    let all = group.iter().map(|line| bytes(line)).sum();
     let blocks = line.blocks.last().copied().unwrap_or(0);
-    finding.bytes = Some(bytes);
-    finding.message = format!(
-        "what is allocated here went on growing to the end, to {} in {} blocks",
-        size(bytes),
-        count(blocks)
-    );
+    finding.bytes = Some(all);
+    finding.message = match group {
+        [_] => format!(
+            "what is allocated here went on growing to the end, to {} in {} blocks",
+            size(all),
+            count(blocks)
+        ),
+        _ => format!(
+            "what is allocated here and kept in {name} went on growing to the end, to {} with what {} there",
+            size(all),
+            others(&group[1..], &finding, observations)
+        ),
+    };
     if !line.path.is_empty() {
         finding.evidence.push(format!("held by {}", line.path));
     }
-    let types: Vec<String> = line
-        .types
+    let mut types: Vec<(&str, u64)> = Vec::new();
+    for (kind, number) in group.iter().flat_map(|line| &line.types) {
+        match types.iter_mut().find(|(known, _)| known == kind) {
+            Some((_, known)) => *known += number,
+            None => types.push((kind, *number)),
+        }
+    }
+    let types: Vec<String> = types
         .iter()
+        .take(TYPES)
         .map(|(name, number)| format!("{} {}", count(*number), short(name)))
         .collect();
     if !types.is_empty() {
@@ -191,7 +247,7 @@ fn finding(line: &LineGrowth, looks: &[GrowthPoint], observations: &Observations
     if seconds > 0.0 {
         finding.evidence.push(format!(
             "{} a second over {}, seen at {} looks",
-            size((bytes as f64 / seconds) as u64),
+            size((all as f64 / seconds) as u64),
             duration(seconds),
             looks.len()
         ));
@@ -199,16 +255,47 @@ fn finding(line: &LineGrowth, looks: &[GrowthPoint], observations: &Observations
     finding
         .evidence
         .extend(called_from(&line.frames, observations));
-    let holder = root(&line.path);
-    finding.fix = format!(
-        "remove entries from {holder} when they are done with, or bound it (functools.lru_cache(maxsize=...), collections.deque(maxlen=...), weakref.WeakValueDictionary)"
-    );
+    finding.fix = if line.container.is_empty() || !line.path.contains(CACHE) {
+        format!(
+            "remove entries from {name} when they are done with, or bound it (functools.lru_cache(maxsize=...), collections.deque(maxlen=...), weakref.WeakValueDictionary)"
+        )
+    } else {
+        format!(
+            "the cache of {name} keeps what it was asked with (of a method, the object, too) and its answers: give it a bound, functools.lru_cache(maxsize=...); or keep a method's answer in the object, functools.cached_property"
+        )
+    };
     finding
+}
+
+/// The other lines of a group in words, as the subject of what they add.
+fn others(group: &[&LineGrowth], first: &Finding, observations: &Observations) -> String {
+    let mut places = Vec::new();
+    for line in group.iter().take(SHOWN) {
+        let Some(own) = observations.own_line(&line.frames) else {
+            continue;
+        };
+        let place = modules::line(&own.file, own.line);
+        places.push(match own.file == first.file {
+            true => place,
+            false => format!("{}:{}", own.file, own.line),
+        });
+    }
+    match group.len() - places.len() {
+        0 => {}
+        1 => places.push("one more line".into()),
+        more => places.push(format!("{more} more lines")),
+    }
+    let verb = if group.len() == 1 { "keeps" } else { "keep" };
+    match places.as_slice() {
+        [all @ .., last] if !all.is_empty() => format!("{} and {last} {verb}", all.join(", ")),
+        all => format!("{} {verb}", all.concat()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{containers, is_steady};
+    use super::{containers, groups, is_steady, name_of};
+    use crate::observations::LineGrowth;
 
     #[test]
     fn containers_on_a_path_have_names() {
@@ -222,6 +309,49 @@ mod tests {
             ["listeners"]
         );
         assert!(containers("C code").is_empty());
+    }
+
+    #[test]
+    fn a_container_is_called_as_in_the_program() {
+        let name = |container, path| name_of(container, path);
+        assert_eq!(name("__main__.audit", "__main__.audit[3]"), "audit");
+        let path = "__main__.bot → Bot.history → list[19]";
+        assert_eq!(name("__main__.bot → Bot.history", path), "Bot.history");
+        assert_eq!(name("", path), "bot");
+        assert_eq!(name("app.STATE['log']", ""), "app.STATE['log']");
+    }
+
+    #[test]
+    fn what_is_in_one_container_is_one_leak() {
+        let line = |container: &str, bytes: u64| LineGrowth {
+            container: container.into(),
+            bytes: vec![0, bytes],
+            ..LineGrowth::default()
+        };
+        let all = [
+            line("a.log", 10),
+            line("a.table", 3 << 20),
+            line("a.log", 5 << 20),
+            line("", 4 << 20),
+            line("a.small", 20),
+            line("a.small", 10),
+            line("", 4 << 20),
+        ];
+        let found: Vec<Vec<u64>> = groups(all.iter().collect())
+            .iter()
+            .map(|group| group.iter().map(|line| line.bytes[1]).collect())
+            .collect();
+        assert_eq!(
+            found,
+            [
+                vec![5 << 20, 10],
+                vec![4 << 20],
+                vec![4 << 20],
+                vec![3 << 20],
+                vec![20],
+                vec![10]
+            ]
+        );
     }
 
     #[test]

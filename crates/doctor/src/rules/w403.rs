@@ -9,7 +9,7 @@ use crate::quantity::Quantity;
 use crate::rule::Rule;
 use crate::rules::cycle::short;
 use crate::rules::w302;
-use crate::rules::w401::{self, containers, is_kept_by_others, is_late, is_steady, root};
+use crate::rules::w401::{self, containers, is_kept_by_others, is_late, is_steady, name_of};
 
 /// Lines that are named.
 const SHOWN: usize = 3;
@@ -102,7 +102,7 @@ fn finding(growth: &TypeGrowth, seconds: f64) -> Finding {
             duration(seconds)
         ));
     }
-    let holder = root(&growth.path);
+    let holder = name_of(&growth.container, &growth.path);
     finding.fix = format!(
         "remove each {name} from {holder} when it is done with, or hold it weakly there (weakref.WeakSet, WeakValueDictionary)"
     );

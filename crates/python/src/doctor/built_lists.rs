@@ -349,6 +349,14 @@ unsafe fn measure(
     }
 }
 
+/// One place in each of `count` parts of equal length, now here, now there in it: what
+/// comes again after a fixed number of items must not be met each time or never.
+fn part(number: usize, length: usize, count: usize) -> usize {
+    let (first, next) = (number * length / count, (number + 1) * length / count);
+    let mixed = (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+    first + mixed as usize % (next - first)
+}
+
 /// Averages over some items.
 #[derive(Clone, Copy)]
 struct Sample {
@@ -371,7 +379,7 @@ unsafe fn sample(
     for number in 0..count {
         // SAFETY: within the items, which are null or live.
         unsafe {
-            let item = *items.add(start + number * length / count);
+            let item = *items.add(start + part(number, length, count));
             if !item.is_null() {
                 let held = exclusive.held(item);
                 bytes += held;
@@ -392,4 +400,19 @@ fn line_of(block: usize) -> Option<Line> {
         .as_ref()
         .is_none_or(|observations| observations.is_library(&line.file));
     (!is_library).then_some(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::part;
+
+    #[test]
+    fn samples_meet_what_alternates() {
+        for (length, count) in [(200, 200), (201, 200), (48_400, 200), (7, 3)] {
+            let places: Vec<_> = (0..count).map(|at| part(at, length, count)).collect();
+            assert!(places.is_sorted_by(|a, b| a < b) && places[count - 1] < length);
+        }
+        let odd = (0..200).filter(|at| part(*at, 48_400, 200) % 2 == 1);
+        assert!((70..130).contains(&odd.count()));
+    }
 }

@@ -1,10 +1,13 @@
 //! Objects that are equal to others, by the line that made them.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::hash::BuildHasherDefault;
 
 use pyo3_ffi::PyObject;
 use wrasse_doctor::observations::{Duplicates, Line};
+use wrasse_tracer::TracebackId;
+
+use super::garbage::AddressHasher;
 
 /// Different ones that are remembered at a time; with more, a part of them stands for
 /// all.
@@ -13,7 +16,7 @@ const DIFFERENT: usize = 100_000;
 /// Objects by what is in them.
 #[derive(Default)]
 pub struct Copies {
-    all: HashMap<u64, Same, BuildHasherDefault<DefaultHasher>>,
+    all: HashMap<u64, Same, BuildHasherDefault<AddressHasher>>,
     /// Only hashes with these bits clear are remembered.
     mask: u64,
 }
@@ -53,24 +56,38 @@ impl Copies {
         }
     }
 
-    /// All that are equal to one seen before, where a line of the program's made them.
+    /// All that are equal to one seen before, where a line of the program's made them:
+    /// `traceback_of` an object, `line_of` all that have the same.
     pub fn by_line(
         self,
-        mut line_of: impl FnMut(*mut PyObject) -> Option<Line>,
+        mut traceback_of: impl FnMut(*mut PyObject) -> Option<TracebackId>,
+        mut line_of: impl FnMut(TracebackId) -> Option<Line>,
         mut bytes_of: impl FnMut(*mut PyObject) -> u64,
         example_of: impl Fn(*mut PyObject) -> String,
     ) -> Vec<AtLine> {
-        let mut lines: HashMap<Line, AtLine> = HashMap::new();
+        // Tracebacks are few: lines are numbered.
+        let mut lines: Vec<AtLine> = Vec::new();
+        let mut places: HashMap<TracebackId, Option<usize>> = HashMap::new();
         let scale = self.mask + 1;
         for same in self.all.into_values() {
             let mut is_first = true;
             for copy in same.others {
-                let Some(line) = line_of(copy) else {
+                let Some(traceback) = traceback_of(copy) else {
                     continue;
                 };
-                let entry = lines.entry(line.clone()).or_default();
+                let place = places.entry(traceback).or_insert_with(|| {
+                    let line = line_of(traceback)?;
+                    let known = lines.iter().position(|each| each.told.line == line);
+                    Some(known.unwrap_or_else(|| {
+                        let mut at_line = AtLine::default();
+                        at_line.told.line = line;
+                        lines.push(at_line);
+                        lines.len() - 1
+                    }))
+                });
+                let Some(place) = *place else { continue };
+                let entry = &mut lines[place];
                 let told = &mut entry.told;
-                told.line = line;
                 told.count += scale;
                 told.bytes += scale * bytes_of(copy);
                 if is_first {
@@ -83,7 +100,7 @@ impl Copies {
                 entry.copies.push(copy);
             }
         }
-        lines.into_values().collect()
+        lines
     }
 }
 
@@ -105,7 +122,12 @@ mod tests {
             file: "a.py".into(),
             line: 1,
         };
-        let lines = copies.by_line(|_| Some(line.clone()), |_| 8, |_| "one".into());
+        let lines = copies.by_line(
+            |_| Some(TracebackId(3)),
+            |_| Some(line.clone()),
+            |_| 8,
+            |_| "one".into(),
+        );
         let [AtLine { told, copies }] = lines.as_slice() else {
             panic!("{} lines", lines.len());
         };

@@ -13,7 +13,8 @@ use wrasse_tracer::TracebackId;
 
 use super::garbage::traceback_of;
 use super::growth::Seen;
-use super::{holders, lines};
+use super::holders::Way;
+use super::lines;
 use crate::census;
 use crate::heap_graph::path::Words;
 use crate::heap_graph::referents::referents;
@@ -80,14 +81,15 @@ pub unsafe fn find(
                 continue;
             };
             let path = found.to(nearest)?;
-            let (holders, is_global) = holders::of_path(picture, &words, &path, observations);
+            let way = Way::of(picture, &words, &path, observations);
             let mut growth = TypeGrowth {
                 name: census::name_of(kind),
                 count: all.objects.len() as u64,
                 bytes: series(&all.made, bytes, seen),
                 path: words.path(&path, None),
-                holders,
-                is_global,
+                container: way.container,
+                holders: way.holders,
+                is_global: way.is_global,
                 ..TypeGrowth::default()
             };
             add_lines(&mut growth, &all.made, observations);

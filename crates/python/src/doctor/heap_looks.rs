@@ -19,10 +19,14 @@ use super::{holders, waste};
 use crate::heap_graph::Picture;
 use crate::{process, profile};
 
-/// By which part more must be traced than at the last look.
-const GROWTH: u64 = 4;
+/// By which part more must be traced than at the last look, at least and at most. In
+/// between it is three times the part that the next look takes of what is left for
+/// looks: many of them while they are cheap, and something left for a peak far above.
+const LEAST_GROWTH: f64 = 1.0 / 16.0;
+const MOST_GROWTH: f64 = 1.0 / 2.0;
+const SPARED: f64 = 3.0;
 /// Smaller programs are only looked at in the end.
-const SMALLEST: u64 = 4 << 20;
+const SMALLEST: u64 = 2 << 20;
 
 /// What was traced at the last look.
 static HIGHEST: AtomicU64 = AtomicU64::new(SMALLEST);
@@ -49,13 +53,16 @@ struct Found {
 pub unsafe fn look_if_due() {
     let (traced, _) = profile::totals();
     let highest = HIGHEST.load(Ordering::Relaxed);
-    if traced < highest + highest / GROWTH {
+    let growth = traced as f64 / highest as f64 - 1.0;
+    if growth < LEAST_GROWTH {
         return;
     }
     // What the next one will take: as the last, by what is traced.
     let last = Duration::from_nanos(LAST.load(Ordering::Relaxed));
     let next = last.mul_f64(traced as f64 / highest as f64);
-    if next > budget::left(Kind::Heap) {
+    let left = budget::left(Kind::Heap);
+    let wanted = SPARED * next.as_secs_f64() / left.as_secs_f64();
+    if next > left || growth < wanted.min(MOST_GROWTH) {
         return;
     }
     HIGHEST.store(traced, Ordering::Relaxed);

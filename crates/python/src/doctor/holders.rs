@@ -13,7 +13,7 @@ use wrasse_tracer::TracebackId;
 
 use super::garbage::traceback_of;
 use super::growth::Seen;
-use super::held::is_cache;
+use super::held::{is_cache, length};
 use super::{grown_types, lines};
 use crate::census;
 use crate::heap_graph::edge;
@@ -25,6 +25,8 @@ use crate::heap_graph::{Failure, Picture};
 const MOST_LOOKUPS: usize = 5_000_000;
 /// Objects of one line that are named by type.
 const MOST_NAMED: u64 = 100_000;
+/// A container with fewer items holds those that grow, rather than growing itself.
+const MANY: u64 = 16;
 /// So many of a kind are needed for a leak: whoever keeps a few in C has a reason.
 const FEWEST_UNHELD: u64 = 20;
 
@@ -138,56 +140,86 @@ unsafe fn paths(
             } else {
                 words.path(&path, Some(sample.object))
             };
-            (growth.holders, growth.is_global) = of_path(picture, &words, &path, libraries);
+            let way = Way::of(picture, &words, &path, libraries);
+            (growth.holders, growth.is_global) = (way.holders, way.is_global);
+            growth.container = way.container;
         }
         grown_types::find(picture, &found, observations, seen)?;
     }
     Ok(())
 }
 
-/// The functions that made the containers which a path goes through (the objects, if
-/// there are none), and whether it begins at a module and does not end in a cache
-/// with a bound, which may hold anything but does not go on growing.
-///
-/// # Safety
-/// As for [`find`]; the picture is as it was taken.
-pub unsafe fn of_path(
-    picture: &Picture,
-    words: &Words<'_>,
-    path: &[Node],
-    libraries: &Observations,
-) -> (Vec<String>, bool) {
-    // SAFETY: the caller's contract.
-    unsafe {
-        let root = path.first().copied();
-        let own = |node: &Node| {
-            let object = picture.object(*node);
-            let id = traceback_of(object)?;
-            lines::own_function(id, libraries)
-        };
-        let is_inside = |node: &&Node| !words.is_module(picture.object(**node));
-        let inside: Vec<Node> = path.iter().filter(is_inside).skip(1).copied().collect();
-        let mut containers: Vec<Node> = Vec::new();
-        for pair in path.windows(2) {
-            let (above, object) = (picture.object(pair[0]), picture.object(pair[1]));
-            if inside.contains(&pair[1]) && is_container(object) && edge::namespace(above) != object
-            {
-                containers.push(pair[1]);
+/// What a path to something that grew goes through.
+pub struct Way {
+    /// The functions that made the containers on it; the objects, if there are none.
+    pub holders: Vec<String>,
+    /// Whether it begins at a module and does not end in a cache with a bound, which
+    /// may hold anything but does not go on growing.
+    pub is_global: bool,
+    /// The way to the first container that has many items, or to the first one.
+    pub container: String,
+}
+
+impl Way {
+    /// # Safety
+    /// As for [`find`]; the picture is as it was taken.
+    pub unsafe fn of(
+        picture: &Picture,
+        words: &Words<'_>,
+        path: &[Node],
+        libraries: &Observations,
+    ) -> Self {
+        // SAFETY: the caller's contract.
+        unsafe {
+            let root = path.first().copied();
+            let own = |node: &Node| {
+                let object = picture.object(*node);
+                let id = traceback_of(object)?;
+                lines::own_function(id, libraries)
+            };
+            let is_inside = |node: &&Node| !words.is_module(picture.object(**node));
+            let inside: Vec<Node> = path.iter().filter(is_inside).skip(1).copied().collect();
+            let mut containers: Vec<Node> = Vec::new();
+            for pair in path.windows(2) {
+                let (above, object) = (picture.object(pair[0]), picture.object(pair[1]));
+                if inside.contains(&pair[1])
+                    && is_container(object)
+                    && edge::namespace(above) != object
+                {
+                    containers.push(pair[1]);
+                }
+            }
+            let holders = if containers.is_empty() {
+                &inside
+            } else {
+                &containers
+            };
+            let holders = holders.iter();
+            let is_global = root.is_some_and(|root| words.is_module(picture.object(root)));
+            let last = containers.last().map(|node| picture.object(*node));
+            let has_bound = last.is_some_and(|last| is_bounded_cache(last));
+            let mut each = containers.iter();
+            let large = each.find(|node| has_many(picture.object(**node)));
+            let container = large.or(containers.first()).map_or(String::new(), |node| {
+                let end = path.iter().position(|each| each == node).unwrap_or(0);
+                words.path(&path[..end], Some(picture.object(*node)))
+            });
+            Self {
+                holders: holders.map(|node| own(node).unwrap_or_default()).collect(),
+                is_global: is_global && !has_bound,
+                container,
             }
         }
-        let holders = if containers.is_empty() {
-            &inside
-        } else {
-            &containers
-        };
-        let functions = holders
-            .iter()
-            .map(|node| own(node).unwrap_or_default())
-            .collect();
-        let is_global = root.is_some_and(|root| words.is_module(picture.object(root)));
-        let last = containers.last().map(|node| picture.object(*node));
-        let has_bound = last.is_some_and(|last| is_bounded_cache(last));
-        (functions, is_global && !has_bound)
+    }
+}
+
+/// Whether a container has many items, or if that is not known, may have.
+unsafe fn has_many(object: *mut PyObject) -> bool {
+    // SAFETY: the caller passes a live object.
+    unsafe {
+        let is_counted =
+            PyDict_Check(object) != 0 || PyList_Check(object) != 0 || PyAnySet_Check(object) != 0;
+        !is_counted || length(object) >= MANY
     }
 }
 

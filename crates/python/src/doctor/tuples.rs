@@ -5,11 +5,10 @@
 //! runs to tell: strings, bytes and numbers are compared by what is in them,
 //! tuples by their items, everything else by its address.
 
-use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use pyo3_ffi::*;
-use wrasse_doctor::observations::{Duplicates, Line};
+use wrasse_doctor::observations::Duplicates;
 
 use super::copies::Copies;
 use super::heads::GC_HEAD;
@@ -46,21 +45,17 @@ impl Tuples {
         picture: &mut Picture,
         owners: &Owners,
     ) -> (Vec<Duplicates>, Vec<usize>) {
-        let mut own_lines = HashMap::new();
+        let traceback = |tuple: *mut PyObject| lines::traceback_of_block(tuple as usize - GC_HEAD);
         // The constructor of a named tuple is no file's.
-        let own_line = |tuple: *mut PyObject| -> Option<Line> {
-            let traceback = lines::traceback_of_block(tuple as usize - GC_HEAD)?;
-            let known = own_lines.entry(traceback).or_insert_with(|| {
-                let mut frames = lines::of_traceback(traceback).into_iter();
-                frames.find(|line| owners.is_own(&line.file))
-            });
-            known.clone()
+        let own_line = |traceback| {
+            let mut frames = lines::of_traceback(traceback).into_iter();
+            frames.find(|line| owners.is_own(&line.file))
         };
         // SAFETY: the caller's contract: all that were added are alive.
         let bytes = |tuple| unsafe { bytes(picture, tuple, DEPTH) };
         // SAFETY: as above.
         let example = |tuple| unsafe { names::key(tuple) };
-        let mut lines = self.0.by_line(own_line, bytes, example);
+        let mut lines = self.0.by_line(traceback, own_line, bytes, example);
         lines.retain(|each| each.told.bytes >= SMALLEST && each.told.is_worth_sharing());
         let copies = lines.iter().flat_map(|each| &each.copies);
         let mut copies: Vec<usize> = copies.map(|copy| *copy as usize).collect();

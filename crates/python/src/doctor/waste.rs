@@ -385,7 +385,12 @@ unsafe fn duplicates(strings: Copies, owners: &Owners) -> Vec<Duplicates> {
         let text = unsafe { text(string) };
         text.unwrap_or_default().chars().take(SHOWN).collect()
     };
-    let lines = strings.by_line(|string| own_line(string as usize, owners), bytes, example);
+    let traceback = |string: *mut PyObject| lines::traceback_of_block(string as usize);
+    let own_line = |traceback| {
+        let innermost = lines::of_traceback(traceback).into_iter().next()?;
+        owners.is_own(&innermost.file).then_some(innermost)
+    };
+    let lines = strings.by_line(traceback, own_line, bytes, example);
     let told = lines.into_iter().map(|each| each.told);
     told.filter(|told| told.bytes >= SMALLEST).collect()
 }
