@@ -23,6 +23,7 @@ pub mod looks;
 mod shapes;
 mod sources;
 mod tuples;
+mod unseen;
 mod waste;
 
 use std::path::{Path, PathBuf};

@@ -89,6 +89,8 @@ pub struct Instances {
     pub file: String,
     /// The class.
     pub class: String,
+    /// A line that makes them.
+    pub line: Line,
     /// How many there were, at most.
     pub count: u64,
     /// Their bytes, with those of their attributes' tables.

@@ -6,7 +6,7 @@
 //! there are as many looks as are kept, each second one is dropped and the
 //! distance doubled. All looks together take a small part of the program's time.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -147,6 +147,21 @@ impl Seen {
     pub fn series(&self, traceback: TracebackId) -> Vec<u64> {
         let looks = self.taken.iter();
         looks.map(|look| look.of(traceback.0).0).collect()
+    }
+
+    /// The most that these had together at any look.
+    pub fn most(&self, tracebacks: &[TracebackId]) -> u64 {
+        let sum = |look: &Look| tracebacks.iter().map(|each| look.of(each.0).0).sum();
+        self.taken.iter().map(sum).max().unwrap_or(0)
+    }
+
+    /// All that were alive at any look, each once.
+    pub fn tracebacks(&self) -> Vec<TracebackId> {
+        let looks = self.taken.iter();
+        let all: BTreeSet<u32> = looks
+            .flat_map(|look| look.live.iter().map(|each| each.0))
+            .collect();
+        all.into_iter().map(TracebackId).collect()
     }
 }
 

@@ -15,6 +15,7 @@ use wrasse_doctor::observations::{
 use super::budget::{self, Kind};
 use super::growth::Seen;
 use super::held::{self, Owners};
+use super::unseen::{AtLook, Unseen};
 use super::{holders, waste};
 use crate::heap_graph::Picture;
 use crate::{process, profile};
@@ -28,33 +29,44 @@ const SPARED: f64 = 3.0;
 /// Smaller programs are only looked at in the end.
 const SMALLEST: u64 = 2 << 20;
 
+/// Where nothing grows, a look is taken again when as much has been allocated as is
+/// traced, then after twice as much, so many times.
+const MOST_AGAIN: u64 = 3;
+
+/// What was allocated since the last look, and how many were taken without growth.
+static SINCE: AtomicU64 = AtomicU64::new(0);
+static AGAIN: AtomicU64 = AtomicU64::new(0);
 /// What was traced at the last look.
 static HIGHEST: AtomicU64 = AtomicU64::new(SMALLEST);
 /// What the last look has taken.
 static LAST: AtomicU64 = AtomicU64::new(0);
 static FOUND: Mutex<Option<Found>> = Mutex::new(None);
 
-/// Everything found so far, by what tells it apart.
+/// Everything found so far, by what tells it apart; with some the look it is from.
 #[derive(Default)]
 struct Found {
-    looks: u64,
+    looks: Vec<AtLook>,
     held: HashMap<(HolderKind, String, u32, String), Held>,
-    instances: HashMap<(String, String), Instances>,
-    duplicates: HashMap<Line, Duplicates>,
-    tuples: HashMap<Line, Duplicates>,
+    instances: HashMap<(String, String), (Instances, usize)>,
+    duplicates: HashMap<Line, (Duplicates, usize)>,
+    tuples: HashMap<Line, (Duplicates, usize)>,
     oversized: HashMap<(Line, String), Oversized>,
     numbers: HashMap<Line, (Numbers, usize)>,
 }
 
-/// Looks, if it is time to.
+/// Looks, if it is time to: `allocated` bytes were since this was asked before.
 ///
 /// # Safety
 /// The GIL is held at a safe point, and no exception is set.
-pub unsafe fn look_if_due() {
+pub unsafe fn look_if_due(allocated: u64) {
     let (traced, _) = profile::totals();
     let highest = HIGHEST.load(Ordering::Relaxed);
     let growth = traced as f64 / highest as f64 - 1.0;
-    if growth < LEAST_GROWTH {
+    // As much is built as will be, by the look of it: what is still used of it?
+    let since = SINCE.fetch_add(allocated, Ordering::Relaxed) + allocated;
+    let again = AGAIN.load(Ordering::Relaxed);
+    let is_settled = growth >= -LEAST_GROWTH && again < MOST_AGAIN && since >= traced << again;
+    if growth < LEAST_GROWTH && !is_settled {
         return;
     }
     // What the next one will take: as the last, by what is traced.
@@ -62,10 +74,13 @@ pub unsafe fn look_if_due() {
     let next = last.mul_f64(traced as f64 / highest as f64);
     let left = budget::left(Kind::Heap);
     let wanted = SPARED * next.as_secs_f64() / left.as_secs_f64();
-    if next > left || growth < wanted.min(MOST_GROWTH) {
+    let has_grown = growth >= LEAST_GROWTH.max(wanted.min(MOST_GROWTH)) && next <= left;
+    if !has_grown && !(is_settled && wanted <= 1.0) {
         return;
     }
-    HIGHEST.store(traced, Ordering::Relaxed);
+    HIGHEST.fetch_max(traced, Ordering::Relaxed);
+    SINCE.store(0, Ordering::Relaxed);
+    AGAIN.store(if has_grown { 0 } else { again + 1 }, Ordering::Relaxed);
     // SAFETY: the caller's contract.
     unsafe { look(traced, libraries(), None) };
 }
@@ -100,7 +115,8 @@ pub unsafe fn last(observations: &mut Observations, seen: &Seen) {
     unsafe { look(traced, libraries, Some((observations, seen))) };
     let found = FOUND.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(found) = found {
-        observations.heap = found.into_heap();
+        let unseen = Unseen::new(seen, observations);
+        observations.heap = found.into_heap(&unseen);
     }
 }
 
@@ -128,7 +144,7 @@ unsafe fn look(traced: u64, libraries: Vec<String>, end: AtEnd<'_>) {
             }
             let mut guard = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
             let found = guard.get_or_insert_with(Found::default);
-            found.looks += 1;
+            found.looks.push(AtLook::now());
             found.add_held(held.into_iter().map(|each| each.held));
             found.add_waste(waste, is_last);
         }
@@ -165,17 +181,19 @@ impl Found {
     }
 
     fn add_waste(&mut self, waste: waste::Waste, is_last: bool) {
+        let look = self.looks.len() - 1;
         for each in waste.instances {
             let key = (each.file.clone(), each.class.clone());
-            keep_larger(self.instances.entry(key).or_default(), each, |a| a.bytes);
+            let old = self.instances.entry(key).or_default();
+            keep_larger(old, (each, look), |(a, _)| a.bytes);
         }
         for each in waste.duplicates {
             let old = self.duplicates.entry(each.line.clone()).or_default();
-            keep_larger(old, each, |a| a.bytes);
+            keep_larger(old, (each, look), |(a, _)| a.bytes);
         }
         for each in waste.tuples {
             let old = self.tuples.entry(each.line.clone()).or_default();
-            keep_larger(old, each, |a| a.bytes);
+            keep_larger(old, (each, look), |(a, _)| a.bytes);
         }
         for each in waste.oversized {
             let key = (each.line.clone(), each.type_name.clone());
@@ -192,13 +210,27 @@ impl Found {
         }
     }
 
-    fn into_heap(self) -> Heap {
+    fn into_heap(self, unseen: &Unseen<'_>) -> Heap {
+        let looks = &self.looks;
+        let copies = |(mut each, look): (Duplicates, usize)| {
+            let scale = unseen.scale(&each.line, &looks[look]);
+            each.count = scaled(each.count, scale);
+            each.bytes = scaled(each.bytes, scale);
+            each
+        };
+        let instances = |(mut each, look): (Instances, usize)| {
+            let scale = unseen.scale(&each.line, &looks[look]);
+            each.count = scaled(each.count, scale);
+            each.bytes = scaled(each.bytes, scale);
+            each.slots_bytes = scaled(each.slots_bytes, scale);
+            each
+        };
         let mut heap = Heap {
-            looks: self.looks,
+            looks: looks.len() as u64,
             held: self.held.into_values().collect(),
-            instances: self.instances.into_values().collect(),
-            duplicates: self.duplicates.into_values().collect(),
-            tuples: self.tuples.into_values().collect(),
+            instances: self.instances.into_values().map(instances).collect(),
+            duplicates: self.duplicates.into_values().map(copies).collect(),
+            tuples: self.tuples.into_values().map(copies).collect(),
             oversized: self.oversized.into_values().collect(),
             numbers: self.numbers.into_values().map(|(each, _)| each).collect(),
         };
@@ -212,6 +244,10 @@ impl Found {
         heap.numbers.sort_by(|a, b| a.line.cmp(&b.line));
         heap
     }
+}
+
+fn scaled(amount: u64, scale: f64) -> u64 {
+    (amount as f64 * scale) as u64
 }
 
 fn keep_larger<T>(old: &mut T, new: T, bytes: impl Fn(&T) -> u64) {

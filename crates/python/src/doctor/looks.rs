@@ -159,7 +159,7 @@ extern "C" fn look(_: *mut c_void) -> c_int {
     // an exception.
     unsafe {
         sources::note_main();
-        heap_looks::look_if_due();
+        heap_looks::look_if_due(step().unsigned_abs());
     }
     let next = lists();
     NEXT.store(next, Ordering::Relaxed);

@@ -9,6 +9,7 @@ use wrasse_doctor::observations::{Duplicates, Instances, Line, Numbers, Oversize
 use wrasse_graph::{Node, Paths};
 
 use super::copies::Copies;
+use super::garbage::traceback_of;
 use super::held::Owners;
 use super::lines;
 use super::tuples::Tuples;
@@ -23,6 +24,8 @@ use crate::layout::{INSTANCE, load};
 const SMALLEST: u64 = 64 << 10;
 /// Numbers of a list that are looked at.
 const SAMPLE: usize = 200;
+/// Instances of a class that are asked which line made them, until one is known.
+const PLACED: u64 = 100;
 /// Lists with fewer numbers stay lists.
 const FEWEST_NUMBERS: usize = 1000;
 /// Characters of an example.
@@ -130,6 +133,16 @@ impl Search<'_> {
             let Ok(own) = self.picture.kinds.size(object) else {
                 return;
             };
+            if class.line.line == 0
+                && class.count < PLACED
+                && let Some(traceback) = traceback_of(object)
+            {
+                let frames = lines::of_traceback(traceback);
+                let mut frames = frames.into_iter();
+                class.line = frames
+                    .find(|line| owners.is_own(&line.file))
+                    .unwrap_or_default();
+            }
             let mut bytes = own.max(block_size(object)) + values_size(object);
             let dict = namespace(object);
             let mut attributes = 0;
