@@ -13,6 +13,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::{CELL, NOTEBOOK};
+
 pub use collector::{CollectedAt, Collector, Pause};
 pub use cycles::{Cycles, Edge, HeldException};
 pub use growth::{Growth, GrowthPoint, LineGrowth, TypeGrowth, TypeLine, Unheld};
@@ -73,11 +75,16 @@ pub struct Line {
 
 impl Observations {
     /// Of a traceback, innermost line first, the line that the user would
-    /// change: the first that is in no library; else the innermost.
+    /// change: the first that is in no library, and not in code that a library has
+    /// written (a dataclass's `__init__`) if there is another; else the innermost.
     #[must_use]
     pub fn own_line<'a>(&self, frames: &'a [Line]) -> Option<&'a Line> {
-        let own = frames.iter().find(|line| !self.is_library(&line.file));
-        own.or(frames.first())
+        let own = || frames.iter().filter(|line| !self.is_library(&line.file));
+        let is_written = |line: &&Line| !is_generated(&line.file);
+        own()
+            .find(is_written)
+            .or_else(|| own().next())
+            .or(frames.first())
     }
 
     /// Whether a file belongs to the standard library or an installed package.
@@ -88,5 +95,40 @@ impl Observations {
                 .libraries
                 .iter()
                 .any(|directory| Path::new(file).starts_with(directory))
+    }
+}
+
+/// Whether a file's name is that of code without a file, other than a notebook's.
+fn is_generated(file: &str) -> bool {
+    file.starts_with('<') && file != NOTEBOOK && !file.starts_with(CELL)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Line, Observations};
+
+    #[test]
+    fn generated_code_is_told_of_by_its_caller() {
+        let observations = Observations {
+            libraries: vec!["/lib".into()],
+            ..Observations::default()
+        };
+        let own = |files: &[&str]| {
+            let lines = files.iter().map(|file| Line {
+                file: (*file).into(),
+                line: 1,
+            });
+            let lines: Vec<_> = lines.collect();
+            observations.own_line(&lines).map(|line| line.file.clone())
+        };
+        let is = |file: &str| Some(file.to_string());
+        assert_eq!(own(&["<string>", "/lib/a.py", "app.py"]), is("app.py"));
+        assert_eq!(own(&["/lib/a.py", "<string>", "/lib/b.py"]), is("<string>"));
+        assert_eq!(own(&["/lib/a.py", "/lib/b.py"]), is("/lib/a.py"));
+        assert_eq!(
+            own(&["<ipython-input-3-x>", "app.py"]),
+            is("<ipython-input-3-x>")
+        );
+        assert_eq!(own(&[]), None);
     }
 }

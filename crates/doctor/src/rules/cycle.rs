@@ -183,7 +183,15 @@ fn library(cycles: &Cycles, observations: &Observations) -> Option<String> {
     let package = Path::new(package.as_os_str())
         .file_stem()?
         .to_string_lossy();
-    (!is_own).then(|| package.into_owned())
+    // Compiled code has no frames: its classes say whose it is.
+    let package = class_package(cycles).unwrap_or(package.as_ref());
+    (!is_own).then(|| package.into())
+}
+
+/// The package of the first class in the circle, if it says one.
+fn class_package(cycles: &Cycles) -> Option<&str> {
+    let mut modules = cycles.nodes.iter().filter_map(|name| name.rsplit_once('.'));
+    modules.find_map(|(module, _)| module.split('.').next())
 }
 
 fn suggestion_there(cycles: &Cycles) -> String {

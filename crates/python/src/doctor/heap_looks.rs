@@ -75,7 +75,7 @@ pub unsafe fn look_if_due(allocated: u64) {
     let left = budget::left(Kind::Heap);
     let wanted = SPARED * next.as_secs_f64() / left.as_secs_f64();
     let has_grown = growth >= LEAST_GROWTH.max(wanted.min(MOST_GROWTH)) && next <= left;
-    if !has_grown && !(is_settled && wanted <= 1.0) {
+    if !(has_grown || is_settled && wanted <= 1.0) {
         return;
     }
     HIGHEST.fetch_max(traced, Ordering::Relaxed);
