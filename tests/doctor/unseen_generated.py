@@ -9,7 +9,7 @@ class Desk:
         self.orders = {}
 
     def take(self, number):
-        order = Order(number)  # expect: W401 bytes~=40_000 * (traced(SETUP, "Order(i)") + 60)
+        order = Order(number)  # expect: W401 bytes~=40_000 * traced(SETUP, "Order(i)")
         self.orders[number] = order
         return len(order.notes)
 
