@@ -418,14 +418,21 @@ impl Renewal<'_> {
         self.new.clear();
         if let Some(last) = stack.levels.last()
             && !top.is_null()
+            && last.frame != top
         {
-            // SAFETY: `top` is the calling thread's innermost frame.
-            let caller: *const u8 = unsafe { load(top, FRAME.previous) };
-            // Most often the topmost level has called one more.
-            if caller == last.frame && last.frame != top {
-                self.new.try_reserve(1)?;
-                self.new.push(top);
-                frame = caller;
+            // SAFETY: `top` is the calling thread's innermost frame, and a level is used only
+            // where it is found to be that one's caller.
+            unsafe {
+                // Most often the topmost level has called one more.
+                let caller: *const u8 = load(top, FRAME.previous);
+                if caller == last.frame
+                    && let Ok(changed) = stack.verify(known)
+                {
+                    for at in changed..known {
+                        self.set_level(tracer, stack, at)?;
+                    }
+                    return self.push_level(tracer, stack, top);
+                }
             }
         }
         // SAFETY: `frame` goes down the calling thread's chain of live frames, and
@@ -464,13 +471,26 @@ impl Renewal<'_> {
             unsafe { self.set_level(tracer, stack, at)? };
         }
         while let Some(frame) = self.new.pop() {
-            let at = stack.levels.len();
-            stack.levels.try_reserve(1)?;
-            stack.levels.push(Level::of(frame));
             // SAFETY: in the calling thread's chain of live frames.
-            unsafe { self.set_level(tracer, stack, at)? };
+            unsafe { self.push_level(tracer, stack, frame)? };
         }
         Ok(stack.levels.last().map_or(self.root, |level| level.owner))
+    }
+
+    /// One more level, whose callers are up to date; its owner.
+    #[inline]
+    unsafe fn push_level<S: SideTable>(
+        &mut self,
+        tracer: &mut Tracer<S>,
+        stack: &mut Stack,
+        frame: *const u8,
+    ) -> Result<u32, Exhausted> {
+        let at = stack.levels.len();
+        stack.levels.try_reserve(1)?;
+        stack.levels.push(Level::of(frame));
+        // SAFETY: the caller's contract: a live frame.
+        unsafe { self.set_level(tracer, stack, at)? };
+        Ok(stack.levels[at].owner)
     }
 
     /// Read the frame of a level anew, whose callers are up to date.

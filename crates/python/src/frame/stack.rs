@@ -50,6 +50,41 @@ impl Level {
         }
     }
 
+    /// Are all levels that matter below this one as they were?
+    ///
+    /// # Safety
+    /// This level's frame is in the calling thread's chain of live frames, and `below` are
+    /// all levels below it.
+    #[inline(always)]
+    unsafe fn has_callers(&self, below: &[Level]) -> bool {
+        let floor = self.floor as usize;
+        let Some(levels) = below.get(floor..) else {
+            return false;
+        };
+        let mut frame = self.frame;
+        // Four at a time, or going on would cost as much as comparing.
+        let mut fours = levels.rchunks_exact(4);
+        for four in &mut fours {
+            for level in four.iter().rev() {
+                // SAFETY: `frame` is this level's or was confirmed by the level above.
+                if !unsafe { level.is_below(frame) } {
+                    return false;
+                }
+                frame = level.frame;
+            }
+        }
+        for level in fours.remainder().iter().rev() {
+            // SAFETY: as above.
+            if !unsafe { level.is_below(frame) } {
+                return false;
+            }
+            frame = level.frame;
+        }
+        // Above the lowest level of all the traceback has room for more.
+        // SAFETY: as above.
+        floor > 0 || unsafe { load::<*const u8>(frame, FRAME.previous) }.is_null()
+    }
+
     /// A frame that has not been read yet.
     pub fn of(frame: *const u8) -> Self {
         Level {
@@ -114,32 +149,8 @@ impl Stack {
         if last.frame != top {
             return None;
         }
-        let caller = below.last().map_or(root, |level| level.owner);
-        let floor = last.floor as usize;
-        let mut frame = top;
-        let levels = below.get(floor..)?;
-        // Four at a time, or going on would cost as much as comparing.
-        let mut fours = levels.rchunks_exact(4);
-        for four in &mut fours {
-            for level in four.iter().rev() {
-                // SAFETY: `frame` is `top` or was confirmed by the level above.
-                if !unsafe { level.is_below(frame) } {
-                    return None;
-                }
-                frame = level.frame;
-            }
-        }
-        for level in fours.remainder().iter().rev() {
-            // SAFETY: as above.
-            if !unsafe { level.is_below(frame) } {
-                return None;
-            }
-            frame = level.frame;
-        }
-        // Above the lowest level of all the traceback has room for more.
-        // SAFETY: as above.
-        let is_whole = floor > 0 || unsafe { load::<*const u8>(frame, FRAME.previous) }.is_null();
-        is_whole.then_some(caller)
+        // SAFETY: the caller's contract.
+        unsafe { last.has_callers(below) }.then(|| below.last().map_or(root, |level| level.owner))
     }
 
     /// Compare the levels below `known`, of which the last is known to be live,
@@ -153,9 +164,16 @@ impl Stack {
     pub unsafe fn verify(&self, known: usize) -> Result<usize, usize> {
         let levels = &self.levels[..known];
         let mut changed = known;
-        let Some((last, _)) = levels.split_last() else {
+        let Some((last, below)) = levels.split_last() else {
             return Ok(known);
         };
+        // SAFETY: the caller's contract.
+        unsafe {
+            if last.has_callers(below) {
+                let instruction: usize = load(last.frame, FRAME.instruction);
+                return Ok(known - usize::from(instruction != last.instruction));
+            }
+        }
         let floor = last.floor as usize;
         let mut frame = last.frame;
         let mut at = known;
