@@ -486,7 +486,10 @@ impl Renewal<'_> {
         frame: *const u8,
     ) -> Result<u32, Exhausted> {
         let at = stack.levels.len();
-        stack.levels.try_reserve(1)?;
+        // To ask for room is a call, which is seldom needed.
+        if at == stack.levels.capacity() {
+            stack.levels.try_reserve(1)?;
+        }
         stack.levels.push(Level::of(frame));
         // SAFETY: the caller's contract: a live frame.
         unsafe { self.set_level(tracer, stack, at)? };
