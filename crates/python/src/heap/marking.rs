@@ -138,8 +138,7 @@ impl Heap<'_> {
                         let is_final = traits.finalizer || traits.uncollectable;
                         let finalized = (*link).prev & FINALIZED != 0;
                         visible += usize::from(
-                            is_final && !finalized
-                                || traits.weaklist != 0 && weak::has_callback(object),
+                            is_final && !finalized || weak::has_callback(object, traits.weaklist),
                         );
                     }
                     if super::is_immortal(object) {

@@ -55,17 +55,23 @@ unsafe fn list_of(object: *mut PyObject) -> *mut *mut PyObject {
     }
 }
 
-/// Whether there is a weak reference to `object` with a callback.
-pub unsafe fn has_callback(object: *mut PyObject) -> bool {
-    // SAFETY: the caller passes a live object, whose weak references are alive and
-    // lead from one to the next.
+/// Whether there is a weak reference to `object` with a callback. The list of weak
+/// references is `offset` bytes away, see [`offset`], if that is not 0.
+#[inline(always)]
+pub unsafe fn has_callback(object: *mut PyObject, offset: isize) -> bool {
+    // SAFETY: the caller passes a live object, and what `offset` says of its type.
     unsafe {
-        let list = list_of(object);
-        let mut reference = if list.is_null() {
-            ptr::null_mut()
-        } else {
-            (*list).cast::<WeakReference>()
-        };
+        offset != 0 && {
+            let first = *object.byte_offset(offset).cast::<*mut WeakReference>();
+            !first.is_null() && any_calls_back(first)
+        }
+    }
+}
+
+unsafe fn any_calls_back(first: *mut WeakReference) -> bool {
+    // SAFETY: an object's weak references are alive and lead from one to the next.
+    unsafe {
+        let mut reference = first;
         while !reference.is_null() {
             if !(*reference).callback.is_null() {
                 return true;
