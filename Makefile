@@ -14,7 +14,7 @@ B := .build
 # What the tools may be: ruff is pinned to a minor version because its formatting changes with it.
 TOOLS := "maturin>=1.7,<2" "pytest>=8" "ipython>=8" "nbformat>=5.1" "numpy>=2" \
          "pytest-xdist>=3.5" "prometheus-client>=0.20" "opentelemetry-sdk>=1.20" \
-         "pandas>=2.2" "sqlalchemy>=2"
+         "pandas>=2.2" "sqlalchemy>=2" "greenlet>=3"
 LINT_TOOLS := "ruff==0.17.*" "mypy>=2,<3"
 HOST_CRATES := --workspace --exclude wrasse-python
 HOST_FEATURES := wrasse/hashbrown,wrasse/indexmap,wrasse/smallvec,wrasse/serde
