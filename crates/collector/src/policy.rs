@@ -123,7 +123,7 @@ pub struct Policy {
     suspect: bool,
     /// New over old at which a full collection is due.
     share: f64,
-    /// Objects that nurseries held since the last full collection.
+    /// Objects that nurseries held since the last full collection began.
     made: usize,
     /// When the youngest generation was last emptied.
     since: u64,
@@ -328,6 +328,7 @@ impl Policy {
                 }
             }
             OLDEST => {
+                self.made = 0;
                 self.ended(outcome);
                 self.forget_middle();
             }
@@ -357,6 +358,9 @@ impl Policy {
     /// A full collection begins that will be done in parts: all objects count as
     /// old from now on.
     pub fn began(&mut self, reading: Reading) {
+        // What is made from now on is what makes the next one due, before this one is
+        // over or after.
+        self.made = 0;
         self.forget_middle();
         self.emptied(reading);
         self.bytes_seen = self.bytes;
@@ -364,7 +368,6 @@ impl Policy {
 
     /// A full collection is over, be it one that was done in parts.
     pub fn ended(&mut self, outcome: &Outcome) {
-        self.made = 0;
         let found = (outcome.collected + outcome.uncollectable) as f64;
         self.share = match found / (outcome.candidates as f64).max(1.0) {
             rate if rate < LITTLE => (self.share * 2.0).min(LARGEST_SHARE),

@@ -163,6 +163,31 @@ fn what_grew_old_while_it_was_being_built_is_found_when_it_has_died() {
 }
 
 #[test]
+fn the_collection_after_one_in_parts_is_due_by_what_was_made_since_that_began() {
+    let least = BASE * 11 * 11;
+    let mut policy = Policy::new(BASE, PAUSE);
+    let mut generations = Generations::default();
+    let reading = |count| Reading {
+        count,
+        ..Reading::default()
+    };
+    generations.promoted(100);
+    let step = policy.look(reading(least + 1), &generations);
+    assert_eq!(step, Step::Collect(OLDEST));
+    policy.began(reading(0));
+    generations.begin_in_parts(0);
+    // More has grown old than the share allows, but little was made.
+    generations.promoted(least);
+    assert_eq!(
+        policy.look(reading(BASE + 1), &generations),
+        Step::Collect(0)
+    );
+    policy.ended(&Outcome::default());
+    let step = policy.look(reading(least), &generations);
+    assert_eq!(step, Step::Collect(OLDEST));
+}
+
+#[test]
 fn a_program_that_makes_garbage_gets_a_nursery_of_working_size() {
     let mut program = Program::new();
     program.run(200_000, 0);
