@@ -998,6 +998,74 @@ def test_marking_leaves_no_trace_on_frozen_objects():
 
 
 @pytest.mark.parametrize("features", ["gc", "gc,alloc"])
+def test_a_class_in_the_place_of_another_is_not_taken_for_that(features):
+    # A finalizer drops a class with many slots, which is in no cycle, and gives an object
+    # of the same garbage a new class with one slot, at the address of the other.
+    code = """
+        import gc
+        gc.disable()
+        NAMES = [f"slot{number}" for number in range(12)]
+
+        class Meta(type):
+            leaves_itself_out = False
+            def mro(cls):
+                order = type.mro(cls)
+                return order[1:] if Meta.leaves_itself_out else order
+
+        class Many: __slots__ = NAMES
+        class More(Many): __slots__ = ()
+        class One: __slots__ = ("slot",)
+
+        def filled(instance, value):
+            for name in NAMES:
+                setattr(instance, name, value)
+            return instance
+
+        def class_in_no_cycle():
+            made = Meta("Made", (Many,), {"__slots__": ("slot",)})
+            del made.slot
+            Meta.leaves_itself_out = True
+            made.__bases__ = (More,)
+            Meta.leaves_itself_out = False
+            return made
+
+        class Final:
+            def __del__(self):
+                address = id(type(self.many))
+                self.many = None
+                made = []
+                for _ in range(200):
+                    made.append(type("Made", (), {"__slots__": ("slot",)}))
+                    if id(made[-1]) == address:
+                        found.append(address)
+                        break
+                self.one.__class__ = made[-1]
+
+        def litter():
+            final = Final()
+            final.one, final.many = One(), filled(class_in_no_cycle()(), "")
+            final.one.slot = final
+            # Neighbours of the one.
+            for one in [One() for _ in range(100)]:
+                one.slot = one
+
+        found = []
+        # Has slots read directly from now on.
+        cycle = filled(Many(), None)
+        filled(cycle, [cycle])
+        del cycle
+        gc.collect()
+        for _ in range(20):
+            litter()
+            gc.collect()
+        assert found
+        print("done")
+    """
+    result = run(code, {**ENVIRONMENT, "WRASSE": features})
+    assert (result.returncode, result.stdout, result.stderr) == (0, "done\n", "")
+
+
+@pytest.mark.parametrize("features", ["gc", "gc,alloc"])
 def test_instances_are_freed_before_their_classes_at_exit(features):
     """3.12's tee objects look for the state of a module from which their class was cut off."""
     code = """

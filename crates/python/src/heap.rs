@@ -278,6 +278,8 @@ unsafe impl Model for Heap<'_> {
     }
 
     fn open(&self, set: &List) -> usize {
+        // Finalizers may have run since the last trial.
+        self.referents.forget();
         if let Some(count) = self.opened.take() {
             return count;
         }

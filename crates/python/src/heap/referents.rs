@@ -60,6 +60,12 @@ pub struct Referents {
 /// Types that are remembered, at most.
 const KNOWN: usize = 32;
 
+const NOTHING: Known = Known {
+    kind: ptr::null_mut(),
+    shape: Shape::Other,
+    linked: Linked::Some,
+};
+
 extern "C" fn trampoline<F: FnMut(*mut PyObject)>(
     object: *mut PyObject,
     visit: *mut c_void,
@@ -70,16 +76,18 @@ extern "C" fn trampoline<F: FnMut(*mut PyObject)>(
 }
 
 impl Referents {
-    /// Types are only remembered while nothing foreign runs: one of these is
-    /// made anew for each collection.
+    /// Types are only remembered while nothing foreign runs: after that, this is
+    /// made anew or has to [`forget`](Self::forget).
     pub fn new() -> Self {
-        const NOTHING: Known = Known {
-            kind: ptr::null_mut(),
-            shape: Shape::Other,
-            linked: Linked::Some,
-        };
         Self {
             known: [const { Cell::new(NOTHING) }; KNOWN],
+        }
+    }
+
+    /// Knows no type any more: there may be another one at the same address.
+    pub fn forget(&self) {
+        for place in &self.known {
+            place.set(NOTHING);
         }
     }
 
