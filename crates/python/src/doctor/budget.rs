@@ -31,13 +31,13 @@ const KINDS: usize = 5;
 /// may take besides.
 const ALLOWED: [(u32, Duration); KINDS] = [
     (20, Duration::from_millis(60)),
-    (12, Duration::from_millis(160)),
+    (8, Duration::from_millis(200)),
     (50, Duration::from_millis(40)),
     (12, Duration::from_millis(150)),
     (20, Duration::from_millis(60)),
 ];
 /// And all together.
-const ALL: (u32, Duration) = (8, Duration::from_millis(400));
+const ALL: (u32, Duration) = (6, Duration::from_millis(450));
 
 static SPENT: [AtomicU64; KINDS] = [const { AtomicU64::new(0) }; KINDS];
 
