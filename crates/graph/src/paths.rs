@@ -94,7 +94,26 @@ impl Paths {
         Ok(path)
     }
 
-    /// How many nodes the path to `node` has; 0 if there is none.
+    /// How many nodes the path to each node has, as [`length`](Self::length) counts them
+    /// for one, in time linear in the nodes.
+    ///
+    /// # Errors
+    /// No memory.
+    pub fn lengths(&self) -> Result<Vec<u32>, Exhausted> {
+        let mut lengths: Vec<u32> = filled(self.previous.len(), 0)?;
+        // Who comes before a node was reached before it.
+        for &node in &self.order {
+            let previous = self.previous[node as usize];
+            lengths[node as usize] = match previous == node {
+                true => 1,
+                false => lengths[previous as usize] + 1,
+            };
+        }
+        Ok(lengths)
+    }
+
+    /// How many nodes the path to `node` has; 0 if there is none. It is walked back: for
+    /// many nodes there is [`lengths`](Self::lengths).
     pub fn length(&self, node: Node) -> usize {
         let (mut here, mut length) = (node, 0);
         while self.previous[here as usize] != NONE {

@@ -154,9 +154,11 @@ proptest! {
         let paths = Paths::from(&graph, &[first, second], barrier).unwrap();
         let by_first = case.distances(first, barrier);
         let by_any = case.distances(&case.roots, barrier);
+        let lengths = paths.lengths().unwrap();
         for node in graph.nodes() {
             let path = paths.to(node).unwrap();
             prop_assert_eq!(path.len(), paths.length(node));
+            prop_assert_eq!(path.len(), lengths[node as usize] as usize);
             prop_assert_eq!(!path.is_empty(), paths.reaches(node));
             prop_assert_eq!(paths.reaches(node), by_any[node as usize].is_some());
             let Some(&start) = path.first() else { continue };

@@ -38,7 +38,8 @@ struct Kind {
     nearest: Option<Node>,
 }
 
-/// Finds them among the objects of a picture, to which `found` leads.
+/// Finds them among the objects of a picture, to which `found` leads by paths of these
+/// lengths.
 ///
 /// # Errors
 /// No memory, or a heap that cannot be read.
@@ -48,6 +49,7 @@ struct Kind {
 pub unsafe fn find(
     picture: &Picture,
     found: &Paths,
+    lengths: &[u32],
     observations: &mut Observations,
     seen: &Seen,
 ) -> Result<(), Failure> {
@@ -68,7 +70,7 @@ pub unsafe fn find(
             let entry = kinds.entry(kind).or_default();
             entry.objects.push(object);
             *entry.made.entry(traceback).or_default() += picture.graph.size(node);
-            let is_nearer = |known| found.length(node) < found.length(known);
+            let is_nearer = |known: Node| lengths[node as usize] < lengths[known as usize];
             if entry.nearest.is_none_or(is_nearer) {
                 entry.nearest = Some(node);
             }

@@ -75,6 +75,7 @@ unsafe fn paths(
     let mut kinds: Vec<HashMap<*mut PyTypeObject, (u64, u64)>> = vec![HashMap::new(); behind.len()];
     let mut lookups = 0;
     let found = picture.paths(None)?;
+    let lengths = found.lengths()?;
     // SAFETY: called while the picture stands.
     unsafe {
         let mut look_up = |object: *mut PyObject, holder: Option<Node>, size: u64| {
@@ -90,7 +91,7 @@ unsafe fn paths(
                 *count += 1;
                 *bytes += size;
             }
-            let length = |sample: &Sample| sample.holder.map_or(0, |node| found.length(node));
+            let length = |sample: &Sample| sample.holder.map_or(0, |node| lengths[node as usize]);
             let sample = Sample { holder, object };
             let reached = holder.is_none_or(|holder| found.reaches(holder));
             let shorter = samples[line]
@@ -144,7 +145,7 @@ unsafe fn paths(
             (growth.holders, growth.is_global) = (way.holders, way.is_global);
             growth.container = way.container;
         }
-        grown_types::find(picture, &found, observations, seen)?;
+        grown_types::find(picture, &found, &lengths, observations, seen)?;
     }
     Ok(())
 }
