@@ -65,8 +65,9 @@ impl Copies {
         mut bytes_of: impl FnMut(*mut PyObject) -> u64,
         example_of: impl Fn(*mut PyObject) -> String,
     ) -> Vec<AtLine> {
-        // Tracebacks are few: lines are numbered.
+        // Tracebacks are fewer than copies: lines are numbered.
         let mut lines: Vec<AtLine> = Vec::new();
+        let mut numbers: HashMap<Line, usize> = HashMap::new();
         let mut places: HashMap<TracebackId, Option<usize>> = HashMap::new();
         let scale = self.mask + 1;
         for same in self.all.into_values() {
@@ -77,13 +78,13 @@ impl Copies {
                 };
                 let place = places.entry(traceback).or_insert_with(|| {
                     let line = line_of(traceback)?;
-                    let known = lines.iter().position(|each| each.told.line == line);
-                    Some(known.unwrap_or_else(|| {
+                    let number = *numbers.entry(line.clone()).or_insert(lines.len());
+                    if number == lines.len() {
                         let mut at_line = AtLine::default();
                         at_line.told.line = line;
                         lines.push(at_line);
-                        lines.len() - 1
-                    }))
+                    }
+                    Some(number)
                 });
                 let Some(place) = *place else { continue };
                 let entry = &mut lines[place];
