@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 use pyo3_ffi::*;
 use wrasse_doctor::observations::{Duplicates, Instances, Line, Numbers, Oversized};
-use wrasse_graph::{Node, Paths};
+use wrasse_graph::Node;
 
 use super::copies::Copies;
 use super::garbage::traceback_of;
@@ -274,24 +274,20 @@ impl Search<'_> {
             return Ok(waste);
         }
         let paths = self.picture.paths(None)?;
+        // SAFETY: as above.
+        let words = unsafe { Words::new(self.picture) };
         for (mut all, node, _) in oversized {
             // SAFETY: as above.
-            all.path = unsafe { path(self.picture, &paths, node)? };
+            all.path = unsafe { words.path(&paths.to(node)?, None) };
             waste.oversized.push(all);
         }
         for (mut numbers, identity, node) in lists {
             // SAFETY: as above.
-            numbers.path = unsafe { path(self.picture, &paths, node)? };
+            numbers.path = unsafe { words.path(&paths.to(node)?, None) };
             waste.numbers.push((numbers, identity));
         }
         Ok(waste)
     }
-}
-
-unsafe fn path(picture: &Picture, paths: &Paths, node: Node) -> Result<String, Failure> {
-    let path = paths.to(node)?;
-    // SAFETY: the caller's contract.
-    Ok(unsafe { Words::new(picture).path(&path, None) })
 }
 
 /// What is counted of a class's instances, if it is one of the program's whose
