@@ -183,15 +183,26 @@ fn library(cycles: &Cycles, observations: &Observations) -> Option<String> {
     let package = Path::new(package.as_os_str())
         .file_stem()?
         .to_string_lossy();
-    // Compiled code has no frames: its classes say whose it is.
-    let package = class_package(cycles).unwrap_or(package.as_ref());
-    (!is_own).then(|| package.into())
+    (!is_own).then(|| class_package(cycles, &package).into())
 }
 
-/// The package of the first class in the circle, if it says one.
-fn class_package(cycles: &Cycles) -> Option<&str> {
-    let mut modules = cycles.nodes.iter().filter_map(|name| name.rsplit_once('.'));
-    modules.find_map(|(module, _)| module.split('.').next())
+/// The package that makes a circle, where the nearest frame is in `package`. Compiled code
+/// has no frames: if no class is of that package, the first says whose it is.
+fn class_package<'a>(cycles: &'a Cycles, package: &'a str) -> &'a str {
+    /// Modules whose objects everybody uses.
+    const GENERAL: [&str; 5] = ["collections", "functools", "itertools", "types", "weakref"];
+    let is_of_it = |module: &str| module.trim_start_matches('_') == package.trim_start_matches('_');
+    if packages(cycles).any(is_of_it) {
+        return package;
+    }
+    let mut others = packages(cycles).filter(|module| !GENERAL.contains(module));
+    others.next().unwrap_or(package)
+}
+
+/// The packages of a circle's classes, as far as they say them.
+fn packages(cycles: &Cycles) -> impl Iterator<Item = &str> {
+    let modules = cycles.nodes.iter().filter_map(|name| name.rsplit_once('.'));
+    modules.filter_map(|(module, _)| module.split('.').next())
 }
 
 fn suggestion_there(cycles: &Cycles) -> String {
@@ -233,4 +244,31 @@ pub fn called_from(frames: &[Line], observations: &Observations) -> Option<Strin
             inner.file, inner.line
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Cycles, class_package};
+
+    #[test]
+    fn a_circle_is_of_the_package_whose_classes_are_in_it() {
+        let package = |nodes: &[&str], nearest: &str| {
+            let cycles = Cycles {
+                nodes: nodes.iter().map(|name| (*name).into()).collect(),
+                ..Cycles::default()
+            };
+            class_package(&cycles, nearest).to_string()
+        };
+        let own = ["collections.OrderedDict", "requests.sessions.Session"];
+        assert_eq!(package(&own, "requests"), "requests");
+        assert_eq!(
+            package(&["_asyncio.Task", "coroutine"], "asyncio"),
+            "asyncio"
+        );
+        assert_eq!(package(&["collections.deque", "cell"], "click"), "click");
+        assert_eq!(
+            package(&["dict", "blib2to3.pytree.Node"], "click"),
+            "blib2to3"
+        );
+    }
 }
