@@ -133,15 +133,27 @@ fn is_result(line: &LineGrowth, observations: &Observations) -> bool {
 
 /// What a program calls the container at the end of `container`, the way to it, or the
 /// variable at which `path` begins if that is not known.
-pub fn name_of<'a>(container: &'a str, path: &'a str) -> &'a str {
-    let known = container
-        .split(" → ")
-        .last()
-        .filter(|step| !step.is_empty());
-    let begin = path.split(" → ").next().unwrap_or_default();
-    let begin = begin.split('[').next().unwrap_or(begin);
-    let name = known.unwrap_or(begin);
-    name.strip_prefix("__main__.").unwrap_or(name)
+pub fn name_of(container: &str, path: &str) -> String {
+    let mut name = String::new();
+    for step in container.split(" → ") {
+        // A container without a name is an item of the one before.
+        let item = ["dict", "list", "tuple"]
+            .iter()
+            .find_map(|plain| step.strip_prefix(*plain))
+            .filter(|item| item.starts_with('[') && !name.is_empty());
+        match item {
+            Some(item) => name.push_str(item),
+            None => name = step.into(),
+        }
+    }
+    if name.is_empty() {
+        let begin = path.split(" → ").next().unwrap_or_default();
+        name = begin.split('[').next().unwrap_or(begin).into();
+    }
+    match name.strip_prefix("__main__.") {
+        Some(name) => name.into(),
+        None => name,
+    }
 }
 
 /// The variables and attributes on a path that have items.
@@ -319,6 +331,8 @@ mod tests {
         assert_eq!(name("__main__.bot → Bot.history", path), "Bot.history");
         assert_eq!(name("", path), "bot");
         assert_eq!(name("app.STATE['log']", ""), "app.STATE['log']");
+        let nested = "__main__.STATE['logs'] → dict['web'] → list[0]";
+        assert_eq!(name(nested, ""), "STATE['logs']['web'][0]");
     }
 
     #[test]
