@@ -213,6 +213,10 @@ impl Found {
     fn into_heap(self, unseen: &Unseen<'_>) -> Heap {
         let looks = &self.looks;
         let copies = |(mut each, look): (Duplicates, usize)| {
+            // More of what is not worth sharing would not be, either.
+            if !each.is_worth_sharing() {
+                return each;
+            }
             let scale = unseen.scale(&each.line, &looks[look]);
             each.count = scaled(each.count, scale);
             each.bytes = scaled(each.bytes, scale);
