@@ -74,7 +74,7 @@ def pairs(run: Run) -> None:
 
 def numbers(run: Run) -> None:
     """A loop that allocates nothing new."""
-    program = HERE / "programs" / "numbers.py"
+    program = HERE / "programs" / "floats.py"
     run.head(
         "A numeric loop on floats from the free list, against untraced stock. Goal: 1.10",
         ("", "CPU ratio (range)"),
