@@ -178,15 +178,15 @@ impl Way {
                 let id = traceback_of(object)?;
                 lines::own_function(id, libraries)
             };
-            let is_inside = |node: &&Node| !words.is_module(picture.object(**node));
-            let inside: Vec<Node> = path.iter().filter(is_inside).skip(1).copied().collect();
+            let is_inside = |node: &Node| !words.is_module(picture.object(*node));
+            // Behind the first that is no module.
+            let first = path.iter().position(is_inside);
+            let first = first.map_or(path.len(), |at| at + 1);
+            let inside: Vec<Node> = path[first..].iter().copied().filter(is_inside).collect();
             let mut containers: Vec<Node> = Vec::new();
-            for pair in path.windows(2) {
+            for pair in path.windows(2).skip(first.saturating_sub(1)) {
                 let (above, object) = (picture.object(pair[0]), picture.object(pair[1]));
-                if inside.contains(&pair[1])
-                    && is_container(object)
-                    && edge::namespace(above) != object
-                {
+                if is_inside(&pair[1]) && is_container(object) && edge::namespace(above) != object {
                     containers.push(pair[1]);
                 }
             }
