@@ -130,12 +130,13 @@ impl Shapes {
     /// Whether two cycles are one to a reader, wherever each begins, whichever item of
     /// a list it goes through, and by whatever way its line was come to.
     fn is_alike(&self, one: &Cycles, other: &Cycles) -> bool {
-        self.places.own_line(&one.frames) == self.places.own_line(&other.frames)
-            && one.exception == other.exception
+        // What takes longest comes last: a new circle is compared with all known ones.
+        one.exception == other.exception
             && one.uncollectable == other.uncollectable
             && one.finalizers == other.finalizers
             && one.nodes.len() == other.nodes.len()
             && steps(one) == steps(other)
+            && self.places.own_line(&one.frames) == self.places.own_line(&other.frames)
     }
 
     /// The set is done: what lay waiting at one time is known.
