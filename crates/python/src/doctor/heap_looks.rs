@@ -1,7 +1,7 @@
 //! Looks at the whole heap: whenever clearly more is traced than at the last one,
 //! and at the end. Of what is found the largest is kept.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -147,6 +147,7 @@ unsafe fn look(traced: u64, libraries: Vec<String>, end: AtEnd<'_>) {
             found.looks.push(AtLook::now());
             found.add_held(held.into_iter().map(|each| each.held));
             found.add_waste(waste, is_last);
+            found.forget_looks();
         }
         PyErr_Clear();
     }
@@ -207,6 +208,19 @@ impl Found {
             let stays = each.stays;
             keep_larger(old, each, |a| a.bytes);
             old.stays = stays;
+        }
+    }
+
+    /// Lets go of the totals at looks that nothing is from any more: there may be a hundred
+    /// looks, each with all tracebacks of a large program.
+    fn forget_looks(&mut self) {
+        let copies = self.duplicates.values().chain(self.tuples.values());
+        let mut used: HashSet<usize> = copies.map(|(_, look)| *look).collect();
+        used.extend(self.instances.values().map(|(_, look)| *look));
+        for (number, look) in self.looks.iter_mut().enumerate() {
+            if !used.contains(&number) {
+                *look = AtLook::default();
+            }
         }
     }
 
