@@ -22,6 +22,8 @@ from tables import blocks, doctor, heaps, parts, pauses, startup, tools
 OF_PROGRAMS = {"parts": parts, "tools": tools, "doctor": doctor}
 OTHERS = {"blocks": blocks, "heaps": heaps, "pauses": pauses, "startup": startup}
 TABLES = (*OF_PROGRAMS, *OTHERS)
+# What is written for others to read has a range.
+LEAST_ROUNDS = 3
 
 
 def write(page: Path, version: str, lines: list[str]) -> None:
@@ -80,7 +82,8 @@ def main() -> int:
     for name, table in (OF_PROGRAMS | OTHERS).items():
         if name in options.tables and (name in OF_PROGRAMS or not options.programs):
             table.table(run)
-    if options.write and not options.programs and set(options.tables) == set(TABLES):
+    is_whole = not options.programs and set(options.tables) == set(TABLES)
+    if options.write and is_whole and run.rounds >= LEAST_ROUNDS:
         write(options.write, version, run.said)
     return 0
 
