@@ -31,13 +31,15 @@ class Record:
 def build(objects: int) -> list[Record]:
     """Records in rings of a hundred, each with a list and a dict that refer to the one before."""
     made: list[Record] = []
-    first = before = None
+    first: Record | None = None
+    before: Record | None = None
     for number in range(objects // 3):
         record = Record([before, number], {"number": number, "before": before})
         made.append(record)
         if number % 100 == 0:
             first = record
-        record.following = first
+        if number % 100 == 99 and first is not None:
+            first.following = record
         before = None if number % 100 == 99 else record
     return made
 
@@ -90,7 +92,7 @@ def main() -> None:
     if mode == "build":
         held.append(build(objects))
     elif mode == "churn":
-        for _ in range(objects // 5000):
+        for _ in range(objects // 1000):
             grow(4)
     elif mode == "lose":
         for number in range(len(held)):
