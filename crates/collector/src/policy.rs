@@ -199,14 +199,6 @@ impl Policy {
 
     /// The host has come to look: what now?
     pub fn look(&mut self, reading: Reading, generations: &Generations) -> Step {
-        let step = self.decide(reading, generations);
-        if step != Step::Wait {
-            self.made += reading.count;
-        }
-        step
-    }
-
-    fn decide(&mut self, reading: Reading, generations: &Generations) -> Step {
         let full = reading.count > self.nursery;
         let old = reading.now.saturating_sub(self.since) >= LONGEST_WAIT;
         if !full && !old && !self.has_grown(&reading) {
@@ -217,11 +209,12 @@ impl Policy {
             (false, true) => Reason::Age,
             (false, false) => Reason::Growth,
         };
+        self.made += reading.count;
         let (total, pending) = generations.long_lived();
         // As many are made at the least as CPython's thresholds amount to. How many of
         // them are still there is no matter: what grew old while it was being built,
         // and died then, is all that a program with small structures leaves.
-        let is_time = self.made + reading.count > self.base * 11 * 11;
+        let is_time = self.made > self.base * 11 * 11;
         if is_time && pending as f64 > total as f64 * self.share {
             self.reason = Reason::Share;
             return Step::Collect(OLDEST);
