@@ -94,8 +94,8 @@ impl Paths {
         Ok(path)
     }
 
-    /// How many nodes the path to each node has, as [`length`](Self::length) counts them
-    /// for one, in time linear in the nodes.
+    /// How many nodes the path to each node has, 0 if there is none, in time linear in
+    /// the nodes.
     ///
     /// # Errors
     /// No memory.
@@ -110,20 +110,6 @@ impl Paths {
             };
         }
         Ok(lengths)
-    }
-
-    /// How many nodes the path to `node` has; 0 if there is none. It is walked back: for
-    /// many nodes there is [`lengths`](Self::lengths).
-    pub fn length(&self, node: Node) -> usize {
-        let (mut here, mut length) = (node, 0);
-        while self.previous[here as usize] != NONE {
-            length += 1;
-            if self.previous[here as usize] == here {
-                break;
-            }
-            here = self.previous[here as usize];
-        }
-        length
     }
 }
 
