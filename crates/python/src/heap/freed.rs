@@ -60,7 +60,7 @@ impl Freed {
     /// It is a proper list of live objects.
     pub unsafe fn condemn(&self, garbage: &List) {
         let (mut own, mut count) = (0, 0);
-        let mut kinds = ByType::new(Sizes::default());
+        let kinds: ByType<_> = ByType::new(Sizes::default());
         // SAFETY: live objects have live types; an object whose type has items has a
         // word where a `PyVarObject` has their number.
         unsafe {

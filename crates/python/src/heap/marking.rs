@@ -120,7 +120,7 @@ impl Heap<'_> {
         let mut opened = 0;
         // What the program could see the order of: finalizers, callbacks, output.
         let mut visible = usize::MAX * usize::from(self.debug() != 0);
-        let mut kinds = ByType::new(Traits::default());
+        let kinds: ByType<_> = ByType::new(Traits::default());
         // SAFETY: `set` is a proper list of live objects, and `rest` an empty one.
         // Links are followed forward only, behind which nothing is opened yet.
         unsafe {

@@ -4,12 +4,11 @@
 //! Python. Reading those directly saves two calls through pointers for each
 //! reference; everything else goes through `tp_traverse`, which reports the same.
 
-use std::cell::Cell;
 use std::ffi::c_void;
-use std::ptr;
 
 use pyo3_ffi::*;
 
+use super::by_type::ByType;
 use crate::layout::{DICT, Fixed, INSTANCE, Slots};
 
 /// How the references of a type's instances are read.
@@ -45,7 +44,6 @@ pub enum Linked {
 /// What is remembered of a type.
 #[derive(Clone, Copy)]
 pub struct Known {
-    kind: *mut PyTypeObject,
     /// How references are read.
     pub shape: Shape,
     /// Who has a link.
@@ -54,14 +52,13 @@ pub struct Known {
 
 /// Reads referents; remembers some types that were asked about.
 pub struct Referents {
-    known: [Cell<Known>; KNOWN],
+    known: ByType<Known, KNOWN>,
 }
 
 /// Types that are remembered, at most.
 const KNOWN: usize = 32;
 
 const NOTHING: Known = Known {
-    kind: ptr::null_mut(),
     shape: Shape::Other,
     linked: Linked::Some,
 };
@@ -80,15 +77,13 @@ impl Referents {
     /// made anew or has to [`forget`](Self::forget).
     pub fn new() -> Self {
         Self {
-            known: [const { Cell::new(NOTHING) }; KNOWN],
+            known: ByType::new(NOTHING),
         }
     }
 
     /// Knows no type any more: there may be another one at the same address.
     pub fn forget(&self) {
-        for place in &self.known {
-            place.set(NOTHING);
-        }
+        self.known.forget();
     }
 
     /// What is to be known of `kind`.
@@ -97,16 +92,8 @@ impl Referents {
     /// `kind` is a live object's type.
     #[inline(always)]
     pub unsafe fn known(&self, kind: *mut PyTypeObject) -> Known {
-        let address = kind as usize;
-        let place = &self.known[(address >> 4 ^ address >> 10) % KNOWN];
-        let known = place.get();
-        if known.kind == kind {
-            return known;
-        }
         // SAFETY: the caller's contract.
-        let known = unsafe { know(kind) };
-        place.set(known);
-        known
+        self.known.of(kind, || unsafe { know(kind) })
     }
 
     /// Calls `visit` for each reference that `object` holds.
@@ -186,7 +173,6 @@ unsafe fn know(kind: *mut PyTypeObject) -> Known {
             Linked::All
         };
         Known {
-            kind,
             shape: shape_of(kind),
             linked,
         }
