@@ -34,5 +34,6 @@ pub mod words;
 pub use heap::Heap;
 pub use pool::BlockIndex;
 pub use region::{Options, Region, Unavailable};
+pub use reserve::{reserve, unreserve};
 pub use stats::Stats;
 pub use words::Words;

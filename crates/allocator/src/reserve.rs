@@ -65,7 +65,7 @@ fn map(bytes: usize, protection: libc::c_int) -> *mut u8 {
     }
 }
 
-/// Gives back what [`reserve`] or [`reserve_closed`] returned.
+/// Gives back what [`reserve`] or `reserve_closed` returned.
 ///
 /// # Safety
 /// It is all of that, and nothing in it is used any more.

@@ -16,7 +16,7 @@ use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ptr;
 
 use pyo3_ffi::PyObject;
-use wrasse_allocator::Region;
+use wrasse_allocator::{Region, reserve, unreserve};
 
 /// log2 of the bytes of addresses that share a bit.
 const GRAIN: u32 = 4;
@@ -153,21 +153,13 @@ fn zeroed<T>() -> *mut T {
 /// As [`zeroed`], but always pages of its own, of which only those take memory that are
 /// written to: of a table few are.
 fn mapped<T>() -> *mut T {
-    let access = libc::PROT_READ | libc::PROT_WRITE;
-    let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-    // SAFETY: memory at an address of the system's choice.
-    let memory = unsafe { libc::mmap(ptr::null_mut(), size_of::<T>(), access, kind, -1, 0) };
-    if memory == libc::MAP_FAILED {
-        ptr::null_mut()
-    } else {
-        memory.cast()
-    }
+    reserve(size_of::<T>()).cast()
 }
 
 /// Gives back what [`mapped`] made.
 unsafe fn unmap<T>(memory: *mut T) {
     // SAFETY: the caller's contract.
-    unsafe { libc::munmap(memory.cast(), size_of::<T>()) };
+    unsafe { unreserve(memory.cast(), size_of::<T>()) };
 }
 
 impl Seen {
