@@ -395,7 +395,7 @@ unsafe fn sample(
 
 /// The line of the program that allocated a block; `None` for a library's.
 fn line_of(block: usize) -> Option<Line> {
-    let line = lines::of_block(block)?;
+    let line = lines::innermost(lines::traceback_of_block(block)?)?;
     let is_library = observations()
         .as_ref()
         .is_none_or(|observations| observations.is_library(&line.file));

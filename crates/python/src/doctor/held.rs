@@ -10,10 +10,12 @@ use std::ffi::{CStr, c_long};
 use std::ptr;
 
 use pyo3_ffi::*;
-use wrasse_doctor::observations::{CacheUse, Held, HolderKind};
+use wrasse_doctor::observations::{CacheUse, Held, HolderKind, Line};
 use wrasse_doctor::{CELL, NOTEBOOK, Observations};
 use wrasse_graph::Dominators;
+use wrasse_tracer::TracebackId;
 
+use super::lines;
 use super::sources;
 use super::{closures, history};
 use crate::heap_graph::names::{self, each_module, text};
@@ -74,6 +76,12 @@ impl Owners {
             main => !file.starts_with('<') || main.as_deref() == Some(file),
         };
         is_file && !self.observations.is_library(file)
+    }
+
+    /// The innermost line of the program's in a traceback.
+    pub fn line(&self, traceback: TracebackId) -> Option<Line> {
+        let mut lines = lines::of_traceback(traceback).into_iter();
+        lines.find(|line| self.is_own(&line.file))
     }
 
     /// The file of the module that a class says it is from.

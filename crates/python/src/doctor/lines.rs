@@ -21,12 +21,11 @@ pub fn of_traceback(id: TracebackId) -> Vec<Line> {
     frames.map(|location| line(locations, *location)).collect()
 }
 
-/// The innermost line of the traceback of a live block.
-pub fn of_block(block: usize) -> Option<Line> {
+/// The innermost line of a traceback.
+pub fn innermost(id: TracebackId) -> Option<Line> {
     let state = hooks::state();
     let tracer = &state.as_ref()?.tracer;
-    let traceback = tracer.block(block)?.traceback;
-    let innermost = tracer.tracebacks().frames(traceback).first()?;
+    let innermost = tracer.tracebacks().frames(id).first()?;
     Some(line(tracer.locations(), *innermost))
 }
 

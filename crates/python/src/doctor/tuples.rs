@@ -47,10 +47,7 @@ impl Tuples {
     ) -> (Vec<Duplicates>, Vec<usize>) {
         let traceback = |tuple: *mut PyObject| lines::traceback_of_block(tuple as usize - GC_HEAD);
         // The constructor of a named tuple is no file's.
-        let own_line = |traceback| {
-            let mut frames = lines::of_traceback(traceback).into_iter();
-            frames.find(|line| owners.is_own(&line.file))
-        };
+        let own_line = |traceback| owners.line(traceback);
         // SAFETY: the caller's contract: all that were added are alive.
         let bytes = |tuple| unsafe { bytes(picture, tuple, DEPTH) };
         // SAFETY: as above.

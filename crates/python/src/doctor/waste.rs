@@ -7,6 +7,7 @@ use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use pyo3_ffi::*;
 use wrasse_doctor::observations::{Duplicates, Instances, Line, Numbers, Oversized};
 use wrasse_graph::Node;
+use wrasse_tracer::TracebackId;
 
 use super::copies::Copies;
 use super::garbage::traceback_of;
@@ -137,11 +138,7 @@ impl Search<'_> {
                 && class.count < PLACED
                 && let Some(traceback) = traceback_of(object)
             {
-                let frames = lines::of_traceback(traceback);
-                let mut frames = frames.into_iter();
-                class.line = frames
-                    .find(|line| owners.is_own(&line.file))
-                    .unwrap_or_default();
+                class.line = owners.line(traceback).unwrap_or_default();
             }
             let mut bytes = own.max(block_size(object)) + values_size(object);
             let dict = namespace(object);
@@ -172,7 +169,7 @@ impl Search<'_> {
             }
             if length >= FEWEST_NUMBERS
                 && let Some((type_name, each)) = numbers(items, length)
-                && let Some(line) = own_line(items as usize, self.owners)
+                && let Some(line) = own_line_of(items as usize, self.owners)
             {
                 let numbers = Numbers {
                     line,
@@ -233,7 +230,7 @@ impl Search<'_> {
         if bytes - fitting_bytes < 1024 {
             return;
         }
-        let Some(line) = own_line(block, self.owners) else {
+        let Some(line) = own_line_of(block, self.owners) else {
             return;
         };
         let entry = self.oversized.entry((line.clone(), type_name));
@@ -332,8 +329,13 @@ unsafe fn class_of(kind: *mut PyTypeObject, owners: &Owners) -> Option<Instances
 }
 
 /// The line of the program that allocated a block.
-fn own_line(block: usize, owners: &Owners) -> Option<Line> {
-    let line = lines::of_block(block)?;
+fn own_line_of(block: usize, owners: &Owners) -> Option<Line> {
+    own_line(lines::traceback_of_block(block)?, owners)
+}
+
+/// The line of a traceback that allocated, if it is the program's.
+fn own_line(traceback: TracebackId, owners: &Owners) -> Option<Line> {
+    let line = lines::innermost(traceback)?;
     owners.is_own(&line.file).then_some(line)
 }
 
@@ -395,11 +397,8 @@ unsafe fn duplicates(strings: Copies, owners: &Owners) -> Vec<Duplicates> {
         text.unwrap_or_default().chars().take(SHOWN).collect()
     };
     let traceback = |string: *mut PyObject| lines::traceback_of_block(string as usize);
-    let own_line = |traceback| {
-        let innermost = lines::of_traceback(traceback).into_iter().next()?;
-        owners.is_own(&innermost.file).then_some(innermost)
-    };
-    let lines = strings.by_line(traceback, own_line, bytes, example);
+    let line = |traceback| own_line(traceback, owners);
+    let lines = strings.by_line(traceback, line, bytes, example);
     let told = lines.into_iter().map(|each| each.told);
     told.filter(|told| told.bytes >= SMALLEST).collect()
 }
