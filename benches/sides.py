@@ -103,6 +103,24 @@ def body(
     return Cost(result["cpu"], result["peak_kib"])
 
 
+def sandbox(python: Path, wheels: Path, name: str) -> Path:
+    """The interpreter of a virtual environment of that name, with nothing in it at first."""
+    home = wheels.parent.parent / f"bench-{wheels.name}" / name
+    target = home / "bin" / "python"
+    if not target.exists():
+        subprocess.run([str(python), "-m", "venv", "--without-pip", str(home)], check=True)
+    return target
+
+
+def install(
+    python: Path, target: Path, arguments: Sequence[str]
+) -> subprocess.CompletedProcess[str]:
+    """Has `python`'s pip install into the environment of `target`."""
+    command = [str(python), "-m", "pip", "--python", str(target), "install", "--quiet"]
+    command += ["--disable-pip-version-check", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
 def turns(rounds: int, sides: Sequence[Callable[[], Result]]) -> list[list[Result]]:
     """Runs all sides in each round, each of them first in its turn. The results side by side."""
     taken: list[list[Result]] = [[] for _ in sides]

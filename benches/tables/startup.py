@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from sides import Run, environment, ratios, turns
+from sides import Run, environment, install, ratios, sandbox, turns
 
 SCRIPTS: tuple[tuple[str, ...], ...] = (("-c", "pass"), ("-m", "json.tool"))
 
@@ -36,18 +36,10 @@ def startup(python: Path, script: tuple[str, ...], switch: str | None) -> tuple[
 
 def environments(python: Path, wheels: Path) -> tuple[Path, Path]:
     """Two environments that differ only by wrasse: neither has anything else in it."""
-    made = []
-    for name in ("bare", "wrasse"):
-        home = wheels.parent.parent / f"bench-{wheels.name}" / name
-        target = home / "bin" / "python"
-        if not target.exists():
-            subprocess.run([str(python), "-m", "venv", "--without-pip", str(home)], check=True)
-        made.append(target)
+    bare, installed = (sandbox(python, wheels, name) for name in ("bare", "wrasse"))
     wheel = max(wheels.glob("*.whl"))
-    install = [str(python), "-m", "pip", "--python", str(made[1]), "install", "--quiet"]
-    install += ["--disable-pip-version-check", "--no-deps", "--force-reinstall", str(wheel)]
-    subprocess.run(install, check=True)
-    return made[0], made[1]
+    install(python, installed, ["--no-deps", "--force-reinstall", str(wheel)]).check_returncode()
+    return bare, installed
 
 
 def table(run: Run) -> None:

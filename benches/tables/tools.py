@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sides import Cost, Run, body, ratios, spread, turns
+from sides import Cost, Run, body, install, ratios, sandbox, spread, turns
 
 
 @dataclass(frozen=True)
@@ -36,18 +36,13 @@ SCALE = 0.4
 
 def environment(python: Path, wheels: Path) -> tuple[Path, dict[str, str]]:
     """An environment with the other tools, and why those are missing that are."""
-    home = wheels.parent.parent / f"bench-{wheels.name}" / "tools"
-    target = home / "bin" / "python"
-    if not target.exists():
-        subprocess.run([str(python), "-m", "venv", "--without-pip", str(home)], check=True)
+    target = sandbox(python, wheels, "tools")
     missing = {}
     for package in sorted({tool.package for tool in TOOLS if tool.package}):
         there = subprocess.run([str(target), "-c", f"import {package}"], capture_output=True)
         if there.returncode == 0:
             continue
-        install = [str(python), "-m", "pip", "--python", str(target), "install", "--quiet"]
-        install += ["--disable-pip-version-check", "--only-binary", ":all:", package]
-        done = subprocess.run(install, capture_output=True, text=True)
+        done = install(python, target, ["--only-binary", ":all:", package])
         if done.returncode != 0:
             last = (done.stderr.strip().splitlines() or ["pip does not say why"])[-1]
             missing[package] = last.removeprefix("ERROR: ")
