@@ -172,8 +172,8 @@ impl Found {
             let is_after = each.at_line == 0 && old.at_line != 0;
             if each.bytes >= old.bytes && !is_after {
                 *old = each;
-            } else if each.bytes > old.bytes && each.items > old.items {
-                // It went on growing behind the last look.
+            } else if each.bytes > old.bytes && (each.items > old.items || each.items == 0) {
+                // It went on growing behind the last look. (What a cache has is not counted.)
                 (old.bytes, old.items) = (each.bytes, each.items);
             }
             old.cache = cache;
