@@ -16,7 +16,7 @@ import pytest
 from command import start
 
 PROGRAM = r"""
-import asyncio, functools, gc, pickle, random, sys, threading
+import ast, asyncio, functools, gc, pickle, random, sys, threading
 
 mode, limit, seed, out = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 if mode == "program":
@@ -140,6 +140,19 @@ def executed(rng, depth):
     source = f"{lines}def f():\n  keep()\n  step(rng, depth)\n  keep()\nf()\n"
     exec(compile(source, f"<made {rng.randrange(5)}>", "exec"), names)
 
+def scattered(rng, depth):
+    # Lines in any order, near and far; the jump back asks again for what is before.
+    body = "for _ in 1, 2:\n keep()\n keep();keep()\n step(rng, depth - 1)\n keep()\n" * 2
+    tree = ast.parse(body + "keep()\n" * 20)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.stmt):
+            line = rng.choice([1, rng.randrange(1, 9), rng.randrange(1, 70_000)])
+            ends_at = line + rng.choice([0, 0, 3])
+        if hasattr(node, "lineno"):
+            node.lineno, node.end_lineno = line, ends_at
+    code = compile(tree, "<scattered>", "exec")
+    exec(code, {"keep": keep, "step": step, "rng": rng, "depth": depth})
+
 class Dying:
     def __init__(self, rng):
         self.cycle = self
@@ -154,7 +167,7 @@ def dying(rng, depth):
 
 KINDS = [
     Node, Call(), plain, closure, deep, drain, suspend, resume, throw, drive, callbacks, raising,
-    executed, dying,
+    executed, scattered, dying,
 ]
 
 def step(rng, depth):

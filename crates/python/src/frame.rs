@@ -11,6 +11,7 @@
 
 mod check;
 mod decode;
+mod line_table;
 mod reader;
 mod stack;
 mod steps;
@@ -31,6 +32,7 @@ pub use thread::{current_thread, this_thread, thread_at_hand, thread_with_gil};
 
 /// Offsets into `PyCodeObject` (public struct, but not in the stable ABI).
 struct CodeLayout {
+    first_line: usize,
     filename: usize,
     first_traceable: usize,
     instructions: usize,
@@ -38,18 +40,21 @@ struct CodeLayout {
 
 #[cfg(not(Py_3_12))]
 const CODE: CodeLayout = CodeLayout {
+    first_line: 72,
     filename: 112,
     first_traceable: 168,
     instructions: 184,
 };
 #[cfg(all(Py_3_12, not(Py_3_13)))]
 const CODE: CodeLayout = CodeLayout {
+    first_line: 68,
     filename: 112,
     first_traceable: 176,
     instructions: 192,
 };
 #[cfg(Py_3_13)]
 const CODE: CodeLayout = CodeLayout {
+    first_line: 68,
     filename: 112,
     first_traceable: 184,
     instructions: 200,
@@ -60,6 +65,8 @@ const ITEMS: usize = 16;
 
 /// From a code object's file name to its qualified name, in every version.
 const QUALIFIED_NAME: usize = 16;
+/// And to its table of lines.
+const LINE_TABLE: usize = 24;
 
 /// The innermost frame of a thread; null if it runs none.
 ///
@@ -119,7 +126,7 @@ pub unsafe fn read_all(thread: *mut PyThreadState) -> Result<Vec<Seen>, Exhauste
                 && Py_TYPE(object) == &raw mut PyCode_Type
             {
                 let key = instruction | usize::from(owner == OWNED_BY_GENERATOR);
-                if let Some(line) = decode::line_of(object, decode::read_code(object), key) {
+                if let Some(line) = decode::line_of(object, &mut decode::read_code(object), key) {
                     let mut file = Vec::new();
                     text_of(load(object.cast(), CODE.filename), &mut file)?;
                     let mut function = Vec::new();

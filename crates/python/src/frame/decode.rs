@@ -1,11 +1,13 @@
 //! What an instruction means: its file and line, decoded once.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ffi::c_int;
 
 use pyo3_ffi::*;
 use wrasse_tracer::{Exhausted, FileId, LocationId, SideTable, Tracer};
 
+use super::line_table::{Cursor, LineTable};
 use super::{CODE, ITEMS, QUALIFIED_NAME, text_of};
 use crate::layout::{FRAME, OWNED_BY_C_STACK, OWNED_BY_GENERATOR, load};
 
@@ -45,6 +47,8 @@ pub struct Code {
     start: usize,
     first_traceable: usize,
     units: usize,
+    /// How far its table of lines has been read.
+    cursor: Cursor,
 }
 
 /// The instructions met so far.
@@ -158,8 +162,9 @@ impl Decoder {
             if !is_shim {
                 let instruction = key & !1;
                 meaning.is_fixed = instruction >= code.start + 2 * code.first_traceable;
+                let file = code.file;
                 if let Some(line) = line_of(object, code, key) {
-                    let location = tracer.locations_mut().location(code.file, line)?;
+                    let location = tracer.locations_mut().location(file, line)?;
                     if tracer.locations().function(location).is_none() {
                         let name = load(object.cast(), CODE.filename + QUALIFIED_NAME);
                         text_of(name, &mut self.name)?;
@@ -180,22 +185,21 @@ impl Decoder {
         &mut self,
         tracer: &mut Tracer<S>,
         object: *mut PyObject,
-    ) -> Result<Code, Exhausted> {
+    ) -> Result<&mut Code, Exhausted> {
         let address = object as usize;
-        if let Some(&code) = self.codes.get(&address) {
-            return Ok(code);
-        }
         self.codes.try_reserve(1)?;
-        // SAFETY: `object` is a live code object.
-        let code = unsafe {
-            let mut code = read_code(object);
-            text_of(load(object.cast(), CODE.filename), &mut self.name)?;
-            code.file = tracer.locations_mut().file(&self.name)?;
-            code
-        };
-        tracer.watch(address)?;
-        self.codes.insert(address, code);
-        Ok(code)
+        match self.codes.entry(address) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(place) => {
+                // SAFETY: `object` is a live code object.
+                let mut code = unsafe { read_code(object) };
+                // SAFETY: as above.
+                unsafe { text_of(load(object.cast(), CODE.filename), &mut self.name)? };
+                code.file = tracer.locations_mut().file(&self.name)?;
+                tracer.watch(address)?;
+                Ok(place.insert(code))
+            }
+        }
     }
 }
 
@@ -213,20 +217,32 @@ pub unsafe fn read_code(object: *mut PyObject) -> Code {
             start: object as usize + CODE.instructions,
             first_traceable: usize::try_from(first).unwrap_or(0),
             units: usize::try_from(units).unwrap_or(0),
+            cursor: Cursor::default(),
         }
     }
 }
 
 /// The line of an instruction, unless its frame has not really begun yet
 /// (its cells are still being made, its generator not yet created).
-pub unsafe fn line_of(object: *mut PyObject, code: Code, key: usize) -> Option<u32> {
+///
+/// # Safety
+/// `code` was read from `object`, a live code object, and `key` is for one of its frames.
+pub unsafe fn line_of(object: *mut PyObject, code: &mut Code, key: usize) -> Option<u32> {
     let (instruction, is_generator) = (key & !1, key & 1 != 0);
     if !is_generator && instruction < code.start + 2 * code.first_traceable {
         return None;
     }
-    let offset = (instruction as isize - code.start as isize) as c_int;
-    // SAFETY: a live code object and an offset into it; this walks a table of
-    // bytes and neither fails nor allocates.
-    let line = unsafe { PyCode_Addr2Line(object.cast(), offset) };
+    let offset = instruction as isize - code.start as isize;
+    // SAFETY: a live code object.
+    let line = match (unsafe { LineTable::of(object) }, usize::try_from(offset)) {
+        (Some(table), Ok(offset)) => table.line(&mut code.cursor, offset / 2),
+        // SAFETY: a live code object and an offset into it; this walks a table of
+        // bytes and neither fails nor allocates.
+        _ => unsafe { PyCode_Addr2Line(object.cast(), offset as c_int) },
+    };
+    // SAFETY: as above.
+    debug_assert_eq!(line, unsafe {
+        PyCode_Addr2Line(object.cast(), offset as c_int)
+    });
     Some(u32::try_from(line).unwrap_or(0))
 }
