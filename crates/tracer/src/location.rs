@@ -19,12 +19,30 @@ pub struct LocationId(pub u32);
 /// its lines. Names are copied; nothing refers to an object of the host.
 #[derive(Debug, Default)]
 pub struct Locations {
-    names: Vec<Box<[u8]>>,
-    files: HashMap<Box<[u8]>, FileId>,
-    lines: Vec<(FileId, u32)>,
-    functions: HashMap<LocationId, Box<[u8]>>,
+    files: Names,
+    functions: Names,
+    lines: Vec<Line>,
     ids: HashMap<(FileId, u32), LocationId>,
-    name_bytes: usize,
+    /// The function named last: the next line is mostly in it, too.
+    last_function: u32,
+}
+
+/// In `Line::function`: nobody has said.
+const NO_FUNCTION: u32 = u32::MAX;
+
+#[derive(Debug)]
+struct Line {
+    file: FileId,
+    number: u32,
+    function: u32,
+}
+
+/// Each name once, as a number.
+#[derive(Debug, Default)]
+struct Names {
+    all: Vec<Box<[u8]>>,
+    numbers: HashMap<Box<[u8]>, u32>,
+    bytes: usize,
 }
 
 fn copy(name: &[u8]) -> Result<Box<[u8]>, Exhausted> {
@@ -34,20 +52,36 @@ fn copy(name: &[u8]) -> Result<Box<[u8]>, Exhausted> {
     Ok(bytes.into_boxed_slice())
 }
 
+impl Names {
+    fn number(&mut self, name: &[u8]) -> Result<u32, Exhausted> {
+        if let Some(&number) = self.numbers.get(name) {
+            return Ok(number);
+        }
+        let number = u32::try_from(self.all.len()).map_err(|_| Exhausted)?;
+        self.numbers.try_reserve(1)?;
+        self.all.try_reserve(1)?;
+        let (key, value) = (copy(name)?, copy(name)?);
+        self.bytes += 2 * name.len();
+        self.numbers.insert(key, number);
+        self.all.push(value);
+        Ok(number)
+    }
+
+    fn get(&self, number: u32) -> Option<&[u8]> {
+        self.all.get(number as usize).map(|name| &**name)
+    }
+
+    fn memory(&self) -> usize {
+        self.bytes
+            + self.all.capacity() * size_of::<Box<[u8]>>()
+            + self.numbers.capacity() * size_of::<(Box<[u8]>, u32)>()
+    }
+}
+
 impl Locations {
     /// The number of a file name, new or known.
     pub fn file(&mut self, name: &[u8]) -> Result<FileId, Exhausted> {
-        if let Some(&file) = self.files.get(name) {
-            return Ok(file);
-        }
-        let file = FileId(u32::try_from(self.names.len()).map_err(|_| Exhausted)?);
-        self.files.try_reserve(1)?;
-        self.names.try_reserve(1)?;
-        let (key, value) = (copy(name)?, copy(name)?);
-        self.name_bytes += 2 * name.len();
-        self.files.insert(key, file);
-        self.names.push(value);
-        Ok(file)
+        self.files.number(name).map(FileId)
     }
 
     /// The number of a line of a file, new or known.
@@ -63,39 +97,47 @@ impl Locations {
         self.ids.try_reserve(1)?;
         self.lines.try_reserve(1)?;
         self.ids.insert((file, line), location);
-        self.lines.push((file, line));
+        self.lines.push(Line {
+            file,
+            number: line,
+            function: NO_FUNCTION,
+        });
         Ok(location)
     }
 
     /// The file and line behind a location of this table.
     pub fn resolve(&self, location: LocationId) -> (FileId, u32) {
-        self.lines[location.0 as usize]
+        let line = &self.lines[location.0 as usize];
+        (line.file, line.number)
     }
 
-    /// Remember the function whose code stands at a location. An attribute, not
-    /// a part of the location: where two functions share a line, the first stays.
+    /// Remember the function whose code stands at a location of this table. An attribute,
+    /// not a part of the location: where two functions share a line, the first stays.
     pub fn set_function(&mut self, location: LocationId, name: &[u8]) -> Result<(), Exhausted> {
-        if !self.functions.contains_key(&location) {
-            self.functions.try_reserve(1)?;
-            self.functions.insert(location, copy(name)?);
-            self.name_bytes += name.len();
+        let line = &mut self.lines[location.0 as usize];
+        if line.function == NO_FUNCTION {
+            if self.functions.get(self.last_function) != Some(name) {
+                self.last_function = self.functions.number(name)?;
+            }
+            line.function = self.last_function;
         }
         Ok(())
     }
 
     /// The function at a location, if the host has said.
     pub fn function(&self, location: LocationId) -> Option<&[u8]> {
-        self.functions.get(&location).map(|name| &**name)
+        let line = self.lines.get(location.0 as usize)?;
+        self.functions.get(line.function)
     }
 
     /// The name of a file of this table.
     pub fn name(&self, file: FileId) -> &[u8] {
-        &self.names[file.0 as usize]
+        &self.files.all[file.0 as usize]
     }
 
     /// How many files there are.
     pub fn file_count(&self) -> usize {
-        self.names.len()
+        self.files.all.len()
     }
 
     /// How many locations there are.
@@ -110,11 +152,9 @@ impl Locations {
 
     /// Bytes held, about.
     pub fn memory(&self) -> usize {
-        self.name_bytes
-            + self.names.capacity() * size_of::<Box<[u8]>>()
-            + self.files.capacity() * size_of::<(Box<[u8]>, FileId)>()
-            + self.lines.capacity() * size_of::<(FileId, u32)>()
-            + self.functions.capacity() * size_of::<(LocationId, Box<[u8]>)>()
+        self.files.memory()
+            + self.functions.memory()
+            + self.lines.capacity() * size_of::<Line>()
             + self.ids.capacity() * size_of::<((FileId, u32), LocationId)>()
     }
 }
@@ -140,6 +180,10 @@ mod tests {
         assert_eq!(locations.function(first), None);
         locations.set_function(first, b"f").unwrap();
         locations.set_function(first, b"g").unwrap();
+        assert_eq!(locations.function(first), Some(&b"f"[..]));
+        assert_eq!(locations.function(other), None);
+        locations.set_function(other, b"g").unwrap();
+        assert_eq!(locations.function(other), Some(&b"g"[..]));
         assert_eq!(locations.function(first), Some(&b"f"[..]));
         assert!(!locations.is_empty() && locations.memory() > 0);
     }
