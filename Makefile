@@ -80,7 +80,7 @@ $(B)/venv-%/.stamp-wheel: $(B)/venv-%/.stamp-tools $(B)/sources.list $(SOURCES)
 	@touch $@
 
 lints := lint-format lint-clippy lint-doc lint-ruff lint-types
-.PHONY: FORCE help build demo test test-start test-rust test-examples test-sanitizers test-end fuzz stress soak bench bench-python bench-rust lint $(lints) clean
+.PHONY: FORCE help build demo test test-start test-rust test-units test-examples test-sanitizers test-end fuzz stress soak bench bench-python bench-rust lint $(lints) clean
 FORCE:
 
 build: $(KEYS:%=$(B)/venv-%/.stamp-wheel) ## build the wheel and install it in .build/venv-*
@@ -106,7 +106,7 @@ test: test-end ## cargo test, pytest, and CPython's own tests against stock
 
 # A stage that fails does not stop the others: it leaves its numbers in a tally file, which counts as
 # one failure until the stage has written it, and test-end adds them up and says what became of it.
-stages := test-rust test-examples test-sanitizers $(foreach k,$(KEYS),test-python-$k test-doctor-$k test-cpython-$k test-profiled-$k)
+stages := test-rust test-units test-examples test-sanitizers $(foreach k,$(KEYS),test-python-$k test-doctor-$k test-cpython-$k test-profiled-$k)
 
 test-start:
 	@rm -rf $(R); mkdir -p $(R); for stage in $(stages); do echo "0 1" > $(R)/$${stage#test-}.tally; done
@@ -116,6 +116,18 @@ test-rust:
 	@status=0; RUST_BACKTRACE=0 CARGO_TARGET_DIR='$(CURDIR)/$(B)/target-rust' cargo test --quiet --no-fail-fast $(HOST_CRATES) --features $(HOST_FEATURES) 2>&1 | tee $(R)/rust.log || status=$$?; \
 	$(PY_$(DEFAULT)) tools/tally.py cargo $(R)/rust.log $(R)/rust.tally; \
 	if [ $$status != 0 ]; then grep -q ' 0$$' $(R)/rust.tally && echo "0 1" > $(R)/rust.tally || true; fi
+
+# The CPython host's tests are programs that call the interpreter: they are linked with its shared library.
+LIBRARY_DIRECTORY := import os, sysconfig; get = sysconfig.get_config_var; where = get("LIBDIR") or ""; print(where if get("Py_ENABLE_SHARED") and os.path.exists(os.path.join(where, get("LDLIBRARY"))) else "")
+test-units:
+	@echo "== cargo test of the CPython host (Python $(DEFAULT))"
+	@directory=$$($(PY_$(DEFAULT)) -c '$(LIBRARY_DIRECTORY)'); \
+	if [ -z "$$directory" ]; then echo "skipped: Python $(DEFAULT) has no shared library to link them with"; echo "0 0" > $(R)/units.tally; exit 0; fi; \
+	status=0; RUST_BACKTRACE=0 CARGO_TARGET_DIR='$(CURDIR)/$(B)/target-rust' PYO3_PYTHON='$(PY_$(DEFAULT))' \
+	    LD_LIBRARY_PATH="$$directory$${LD_LIBRARY_PATH:+:$$LD_LIBRARY_PATH}" \
+	    cargo test --quiet --no-fail-fast -p wrasse-python --lib 2>&1 | tee $(R)/units.log || status=$$?; \
+	$(PY_$(DEFAULT)) tools/tally.py cargo $(R)/units.log $(R)/units.tally; \
+	if [ $$status != 0 ]; then grep -q ' 0$$' $(R)/units.tally && echo "0 1" > $(R)/units.tally || true; fi
 
 # Each example asserts what it claims; one that ends well counts as a passed test.
 EXAMPLES := $(basename $(notdir $(wildcard crates/wrasse/examples/*.rs)))
