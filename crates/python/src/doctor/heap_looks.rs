@@ -273,3 +273,57 @@ fn keep_larger<T>(old: &mut T, new: T, bytes: impl Fn(&T) -> u64) {
         *old = new;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What two looks say of one name, the second when the program had come to its end.
+    fn two_looks(kind: HolderKind, while_running: (u64, u64), at_end: (u64, u64)) -> Held {
+        let look = |(bytes, items), at_line| Held {
+            kind,
+            name: "NAME".into(),
+            at_line,
+            bytes,
+            items,
+            most_bytes: bytes,
+            most_items: items,
+            ..Held::default()
+        };
+        let mut found = Found::default();
+        found.add_held([look(while_running, 7)].into_iter());
+        found.add_held([look(at_end, 0)].into_iter());
+        let mut held = found.held.into_values();
+        let only = held.next().unwrap_or_default();
+        assert_eq!(held.next(), None);
+        // Where the program stood when its code ran is not forgotten.
+        assert_eq!(only.at_line, 7);
+        only
+    }
+
+    #[test]
+    fn a_cache_that_grew_behind_the_last_look() {
+        // What is in a cache is not counted.
+        let held = two_looks(HolderKind::Cache, (100_000, 0), (900_000, 0));
+        assert_eq!((held.bytes, held.most_bytes), (900_000, 900_000));
+    }
+
+    #[test]
+    fn a_container_that_grew_behind_the_last_look() {
+        let held = two_looks(HolderKind::Global, (100_000, 10), (900_000, 90));
+        assert_eq!((held.bytes, held.items), (900_000, 90));
+    }
+
+    #[test]
+    fn what_other_names_let_go_of_at_the_end_is_no_growth() {
+        let held = two_looks(HolderKind::Global, (100_000, 10), (900_000, 10));
+        assert_eq!((held.bytes, held.items), (100_000, 10));
+        assert_eq!((held.most_bytes, held.most_items), (900_000, 10));
+    }
+
+    #[test]
+    fn what_became_less_is_remembered_as_it_was() {
+        let held = two_looks(HolderKind::Cache, (900_000, 0), (100_000, 0));
+        assert_eq!((held.bytes, held.most_bytes), (900_000, 900_000));
+    }
+}
