@@ -18,3 +18,4 @@ def handle(number):
 
 for number in range(60):
     handle(number)
+print(len(table))

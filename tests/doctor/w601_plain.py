@@ -8,3 +8,4 @@ for number in range(60):
     ring.append(ring)
     del ring
     gc.collect()  # expect: W601
+print(len(table))
