@@ -18,7 +18,7 @@ async def handle(number):
 
 async def main():
     total = 0
-    for number in range(2000):
+    for number in range(1000):
         total += await handle(number)
     print(total)
 
