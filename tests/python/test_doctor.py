@@ -328,3 +328,26 @@ def test_many_cycles_are_counted_exactly_and_looked_at_in_part(tmp_path: Path) -
     (finding,) = found
     assert "300,000 reference cycles" in finding["message"]
     assert finding["line"] == 7
+
+
+def test_a_look_that_begins_inside_a_circle_names_where_it_begins(tmp_path: Path) -> None:
+    """Of much garbage a part is looked at, each time another: it begins inside some tree."""
+    program = tmp_path / "trees.py"
+    program.write_text(
+        "import gc\n"
+        "gc.disable()\n"
+        "class Node:\n"
+        "    def __init__(self, parent):\n"
+        "        self.parent, self.children, self.text = parent, [], bytes(300)\n"
+        "def tree(size):\n"
+        "    root = Node(None)\n"
+        "    for _ in range(size):\n"
+        "        root.children.append(Node(root))\n"
+        "for size in (700, 1130, 890):\n"
+        "    for _ in range(150):\n"
+        "        tree(size)\n"
+        "    gc.collect()\n"
+    )
+    _, found = findings(tmp_path, program, "--select", "W101")
+    assert [finding["line"] for finding in found] == [7]
+    assert "looked at" in str(found[0]["evidence"])

@@ -25,6 +25,8 @@ use crate::process;
 /// Objects looked at in any case, and at most at one time.
 const FEWEST: usize = 256;
 const MOST: usize = 200_000;
+/// As far before the part that is looked at it is known what was allocated when.
+const BEFORE: usize = 10_000;
 /// What an object costs before any was looked at.
 const FIRST_GUESS: f64 = 2e-6;
 
@@ -118,19 +120,25 @@ impl Watch {
             Some(more) if more > 0 => self.looked_at as usize % more,
             _ => 0,
         };
+        // What was allocated just before that part: circles may have begun there.
+        let mut before = Vec::new();
         let mut position = 0;
         let mut kinds = Kinded::default();
         each(&mut |object| {
             // SAFETY: members are alive.
             kinds.add(unsafe { Py_TYPE(object) } as usize);
-            if position >= skipped && members.len() < limit && members.try_reserve(1).is_ok() {
+            if position < skipped {
+                if position + BEFORE >= skipped && before.try_reserve(1).is_ok() {
+                    before.push(object);
+                }
+            } else if members.len() < limit && members.try_reserve(1).is_ok() {
                 members.push(object);
             }
             position += 1;
         });
         // SAFETY: the caller's contract.
         unsafe {
-            let part = Part::new(members, if is_final { 0 } else { limit })?;
+            let part = Part::new(members, &before, if is_final { 0 } else { limit })?;
             let looked_at = part.objects.len();
             for &object in &part.objects {
                 kinds.look_at(Py_TYPE(object) as usize);
@@ -239,8 +247,13 @@ pub struct Part {
 impl Part {
     /// # Safety
     /// As for [`Watch::look`]. Candidates that members reach join them, up to
-    /// `limit` and a few.
-    unsafe fn new(mut objects: Vec<*mut PyObject>, limit: usize) -> Result<Self, Failure> {
+    /// `limit` and a few: those of `before`, which were allocated before the members,
+    /// in front of them, the others behind.
+    unsafe fn new(
+        mut objects: Vec<*mut PyObject>,
+        before: &[*mut PyObject],
+        limit: usize,
+    ) -> Result<Self, Failure> {
         let mut numbers: ByAddress<u32> = ByAddress::default();
         numbers
             .try_reserve(objects.len())
@@ -272,6 +285,7 @@ impl Part {
                 });
                 place += 1;
             }
+            put_in_front(&mut objects, &mut numbers, before);
             let mut kinds = Kinds::default();
             let mut builder = Builder::new(objects.len(), references)?;
             let mut held = Held::default();
@@ -303,6 +317,33 @@ impl Part {
                 graph: builder.finish(),
             })
         }
+    }
+}
+
+/// Puts those of `before` that were found, and have numbers behind all others, in front
+/// of them, in their order. Without memory for it the order stays.
+fn put_in_front(
+    objects: &mut [*mut PyObject],
+    numbers: &mut ByAddress<u32>,
+    before: &[*mut PyObject],
+) {
+    let mut places: ByAddress<usize> = ByAddress::default();
+    for (place, object) in before.iter().enumerate() {
+        let address = *object as usize;
+        if numbers.contains_key(&address) && places.try_reserve(1).is_ok() {
+            places.insert(address, place);
+        }
+    }
+    if places.is_empty() {
+        return;
+    }
+    objects.sort_unstable_by_key(|object| {
+        let address = *object as usize;
+        let place = places.get(&address).copied().unwrap_or(usize::MAX);
+        (place, numbers.get(&address).copied())
+    });
+    for (number, object) in objects.iter().enumerate() {
+        numbers.insert(*object as usize, number as u32);
     }
 }
 
@@ -355,4 +396,30 @@ pub unsafe fn traceback_of(object: *mut PyObject) -> Option<wrasse_tracer::Trace
         .views
         .contains(wrasse_tracer::View::Profile)
         .then_some(block.traceback)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_allocated_before_comes_first() {
+        let objects = |numbers: &[usize]| -> Vec<*mut PyObject> {
+            numbers.iter().map(|each| (each * 16) as _).collect()
+        };
+        // Three members, from which four more were found.
+        let mut found = objects(&[7, 8, 9, 12, 5, 30, 3]);
+        let mut numbers = ByAddress::default();
+        for (number, object) in found.iter().enumerate() {
+            numbers.insert(*object as usize, number as u32);
+        }
+        put_in_front(&mut found, &mut numbers, &[]);
+        assert_eq!(found, objects(&[7, 8, 9, 12, 5, 30, 3]));
+        put_in_front(&mut found, &mut numbers, &objects(&[2, 3, 4, 5, 6]));
+        assert_eq!(found, objects(&[3, 5, 7, 8, 9, 12, 30]));
+        for (number, object) in found.iter().enumerate() {
+            assert_eq!(numbers[&(*object as usize)], number as u32);
+        }
+        assert_eq!(numbers.len(), found.len());
+    }
 }
