@@ -10,7 +10,7 @@ logger.propagate = False
 class MemoryHandler(logging.Handler):
     def __init__(self, size):
         super().__init__()
-        self.buffer = bytearray(size)  # expect: W401 bytes~=1000 * (6000 + 1 + 57)
+        self.buffer = bytearray(size)  # expect: W401 bytes~=2000 * (6000 + 1 + 57)
 
     def emit(self, record):
         self.buffer[0] = 1
@@ -30,7 +30,7 @@ class Job:
 
 def main():
     done = 0
-    for number in range(1000):
+    for number in range(2000):
         done += Job(number).run()
     print(done)
 
