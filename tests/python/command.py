@@ -37,7 +37,7 @@ def start(
         capture_output=True,
         cwd=cwd,
         env=environment(**changes),
-        timeout=60,
+        timeout=240,
     )
     out, err = (stream.decode(errors="backslashreplace") for stream in (done.stdout, done.stderr))
     return Result(done.returncode, out, err)

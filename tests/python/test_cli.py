@@ -185,13 +185,23 @@ def signalled(arguments: list[str], script: Path, number: signal.Signals) -> tup
     try:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-        time.sleep(0.2)  # by now it sleeps
+        until_asleep(process.pid)
         process.send_signal(number)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=60)
     finally:
         process.kill()
         process.wait()
     return process.returncode, out, err
+
+
+def until_asleep(process: int) -> None:
+    """Wait until a process waits for something: the signal is to find it in its last call."""
+    for _ in range(6000):
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+        if state == "S":
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"process {process} does not sleep")
 
 
 @pytest.mark.parametrize(
@@ -206,7 +216,7 @@ def signalled(arguments: list[str], script: Path, number: signal.Signals) -> tup
 def test_signals(tmp_path: Path, handler: str, number: signal.Signals, code: int) -> None:
     script = write(
         tmp_path / "wait.py",
-        f"import signal, sys, time\n{handler}\nprint('ready', flush=True); time.sleep(30)\n",
+        f"import signal, sys, time\n{handler}\nprint('ready', flush=True); time.sleep(300)\n",
     )
     ours = signalled(["-m", "wrasse", "run", "--quiet"], script, number)
     assert ours == signalled([], script, number)
@@ -225,7 +235,7 @@ def test_what_reads_a_capture_can_be_interrupted(tmp_path: Path, command: str) -
     try:
         with pipe.open("wb"):  # open as soon as it reads, and nothing comes
             process.send_signal(signal.SIGINT)
-            assert process.wait(timeout=30) == -signal.SIGINT
+            assert process.wait(timeout=60) == -signal.SIGINT
     finally:
         process.kill()
         process.wait()

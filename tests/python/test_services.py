@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -155,12 +156,26 @@ def start(code: str, folder: Path, **changes: str) -> subprocess.Popen[str]:
 
 
 def wait_for(folder: Path, count: int) -> list[Path]:
-    for _ in range(200):
+    for _ in range(1200):
         found = sorted(folder.glob("wrasse-*.wrasse"))
         if len(found) >= count:
             return found
         time.sleep(0.05)
     raise AssertionError(f"{count} snapshots wanted: {list(folder.iterdir())}")
+
+
+def hear(process: subprocess.Popen[str], words: str) -> None:
+    """Read standard error until these words come: a file is there before it is told of."""
+    assert process.stderr is not None
+    patience = threading.Timer(60, process.kill)
+    patience.start()
+    try:
+        for line in process.stderr:
+            if words in line:
+                return
+    finally:
+        patience.cancel()
+    raise AssertionError(f"{words!r} was not said")
 
 
 def live(path: Path) -> list[dict]:
@@ -173,16 +188,17 @@ def live(path: Path) -> list[dict]:
 def test_a_signal_writes_a_snapshot(tmp_path: Path, value: str) -> None:
     process = start(SERVICE, tmp_path, WRASSE=value)
     try:
-        for count in (1, 2, 3):
+        for _ in range(3):
             process.send_signal(signal.SIGUSR1)
-            found = wait_for(tmp_path, count)
+            hear(process, "wrasse: snapshot written to wrasse-")
         assert process.poll() is None
     finally:
         process.terminate()
-        _, err = process.communicate()
+        process.wait()
+    found = sorted(tmp_path.glob("wrasse-*.wrasse"))
+    assert len(found) == 3
     pattern = rf"wrasse-{process.pid}-\d{{8}}T\d{{6}}\.\d{{3}}Z(\.\d)?\.wrasse"
     assert all(re.fullmatch(pattern, path.name) for path in found)
-    assert err.count("wrasse: snapshot written to wrasse-") == 3
     for path in found:
         row = live(path)[0]
         assert row["bytes"] >= 5_000_165 and row["frames"][0]["line"] == 3, row
@@ -195,13 +211,13 @@ def test_where_snapshots_go(tmp_path: Path) -> None:
         SERVICE, tmp_path, WRASSE="snapshot=USR2", WRASSE_SNAPSHOTS=str(tmp_path / "there")
     )
     process.send_signal(signal.SIGUSR2)
-    wait_for(tmp_path / "there", 1)
+    hear(process, "wrasse: snapshot written to ")
+    assert len(list((tmp_path / "there").iterdir())) == 1
     (tmp_path / "there").rename(tmp_path / "gone")
     process.send_signal(signal.SIGUSR2)
-    time.sleep(0.3)
+    hear(process, "wrasse: no snapshot: ")
     process.terminate()
-    _, err = process.communicate()
-    assert "wrasse: no snapshot: " in err
+    process.wait()
 
 
 def test_on_signal_in_a_program(tmp_path: Path) -> None:
