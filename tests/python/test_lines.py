@@ -244,10 +244,14 @@ def in_thread(place):
     KEPT[place] = bytes(21_000)  #= 42066 x2
     assert isinstance(KEPT[place], bytes)  #= 0 x2
 
+# What other threads do counts too, and this one has a way to go from start() to join().
+interval = sys.getswitchinterval()
+sys.setswitchinterval(1000)
 for place in 60, 61:
     thread = threading.Thread(target=in_thread, args=(place,))
     thread.start()
     thread.join()
+sys.setswitchinterval(interval)
 
 @profile
 def long():
