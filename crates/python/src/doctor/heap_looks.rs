@@ -1,7 +1,9 @@
 //! Looks at the whole heap: whenever clearly more is traced than at the last one,
 //! and at the end. Of what is found the largest is kept.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -15,7 +17,7 @@ use wrasse_doctor::observations::{
 use super::budget::{self, Kind};
 use super::growth::Seen;
 use super::held::{self, Owners};
-use super::unseen::{AtLook, Unseen};
+use super::unseen::{After, AtLook, Course, Unseen};
 use super::{holders, waste};
 use crate::heap_graph::Picture;
 use crate::{process, profile};
@@ -47,9 +49,9 @@ static FOUND: Mutex<Option<Found>> = Mutex::new(None);
 struct Found {
     looks: Vec<AtLook>,
     held: HashMap<(HolderKind, String, u32, String), Held>,
-    instances: HashMap<(String, String), (Instances, usize)>,
-    duplicates: HashMap<Line, (Duplicates, usize)>,
-    tuples: HashMap<Line, (Duplicates, usize)>,
+    instances: HashMap<(String, String), Course<Instances>>,
+    duplicates: HashMap<Line, Course<Duplicates>>,
+    tuples: HashMap<Line, Course<Duplicates>>,
     oversized: HashMap<(Line, String), Oversized>,
     numbers: HashMap<Line, (Numbers, usize)>,
 }
@@ -185,16 +187,15 @@ impl Found {
         let look = self.looks.len() - 1;
         for each in waste.instances {
             let key = (each.file.clone(), each.class.clone());
-            let old = self.instances.entry(key).or_default();
-            keep_larger(old, (each, look), |(a, _)| a.bytes);
+            keep_course(&mut self.instances, key, (each, look), |a| a.bytes);
         }
         for each in waste.duplicates {
-            let old = self.duplicates.entry(each.line.clone()).or_default();
-            keep_larger(old, (each, look), |(a, _)| a.bytes);
+            let key = each.line.clone();
+            keep_course(&mut self.duplicates, key, (each, look), |a| a.bytes);
         }
         for each in waste.tuples {
-            let old = self.tuples.entry(each.line.clone()).or_default();
-            keep_larger(old, (each, look), |(a, _)| a.bytes);
+            let key = each.line.clone();
+            keep_course(&mut self.tuples, key, (each, look), |a| a.bytes);
         }
         for each in waste.oversized {
             let key = (each.line.clone(), each.type_name.clone());
@@ -215,8 +216,8 @@ impl Found {
     /// looks, each with all tracebacks of a large program.
     fn forget_looks(&mut self) {
         let copies = self.duplicates.values().chain(self.tuples.values());
-        let mut used: HashSet<usize> = copies.map(|(_, look)| *look).collect();
-        used.extend(self.instances.values().map(|(_, look)| *look));
+        let mut used: HashSet<usize> = copies.flat_map(Course::looks).collect();
+        used.extend(self.instances.values().flat_map(Course::looks));
         for (number, look) in self.looks.iter_mut().enumerate() {
             if !used.contains(&number) {
                 *look = AtLook::default();
@@ -226,21 +227,23 @@ impl Found {
 
     fn into_heap(self, unseen: &Unseen<'_>) -> Heap {
         let looks = &self.looks;
-        let copies = |(mut each, look): (Duplicates, usize)| {
+        let copies = |course: Course<Duplicates>| {
+            let each = &course.largest.0;
             // More of what is not worth sharing would not be, either.
             if !each.is_worth_sharing() {
-                return each;
+                return course.largest.0;
             }
-            let scale = unseen.scale(&each.line, &looks[look]);
-            each.count = scaled(each.count, scale);
-            each.bytes = scaled(each.bytes, scale);
-            each
+            let after = unseen.after(&each.line, &course, looks, |each| each.bytes);
+            grown(each, after)
         };
-        let instances = |(mut each, look): (Instances, usize)| {
-            let scale = unseen.scale(&each.line, &looks[look]);
-            each.count = scaled(each.count, scale);
-            each.bytes = scaled(each.bytes, scale);
-            each.slots_bytes = scaled(each.slots_bytes, scale);
+        let instances = |course: Course<Instances>| {
+            let line = &course.largest.0.line;
+            let after = unseen.after(line, &course, looks, |each| each.bytes);
+            let factor = after.factor;
+            let mut each = course.largest.0;
+            each.count = scaled(each.count, factor);
+            each.bytes = scaled(each.bytes, factor);
+            each.slots_bytes = scaled(each.slots_bytes, factor);
             each
         };
         let mut heap = Heap {
@@ -264,6 +267,29 @@ impl Found {
     }
 }
 
+/// Copies with those that came after the look: what is made later is more often equal
+/// to something than what came first, so they are as those between the last two looks.
+fn grown(found: &Duplicates, after: After<'_, Duplicates>) -> Duplicates {
+    let mut all = found.clone();
+    let Some((before, bytes)) = after.before else {
+        all.count = scaled(all.count, after.factor);
+        all.bytes = scaled(all.bytes, after.factor);
+        return all;
+    };
+    let more = |now: u64, then: u64| {
+        let rate = now.saturating_sub(then) as f64 / bytes;
+        now + (rate * after.bytes) as u64
+    };
+    all.count = more(found.count, before.count);
+    all.bytes = more(found.bytes, before.bytes);
+    // Of words there come ever fewer new ones, with a power of their number (Heaps' law).
+    let growth = |now: u64, then: u64| (now.max(1) as f64 / then.max(1) as f64).ln();
+    let power = growth(found.different, before.different) / growth(found.bytes, before.bytes);
+    let factor = (all.bytes as f64 / found.bytes as f64).powf(power.clamp(0.0, 1.0));
+    all.different = scaled(found.different, factor);
+    all
+}
+
 fn scaled(amount: u64, scale: f64) -> u64 {
     (amount as f64 * scale) as u64
 }
@@ -271,6 +297,20 @@ fn scaled(amount: u64, scale: f64) -> u64 {
 fn keep_larger<T>(old: &mut T, new: T, bytes: impl Fn(&T) -> u64) {
     if bytes(&new) >= bytes(old) {
         *old = new;
+    }
+}
+
+fn keep_course<K: Eq + Hash, T: Clone>(
+    all: &mut HashMap<K, Course<T>>,
+    key: K,
+    (found, look): (T, usize),
+    bytes: impl Fn(&T) -> u64,
+) {
+    match all.entry(key) {
+        Entry::Occupied(mut known) => known.get_mut().add(found, look, bytes),
+        Entry::Vacant(place) => {
+            place.insert(Course::new(found, look));
+        }
     }
 }
 

@@ -23,6 +23,9 @@ use crate::layout::{INSTANCE, load};
 
 /// Less than this is not told.
 const SMALLEST: u64 = 64 << 10;
+/// What is scaled by what came after the look is told from here on: early looks say
+/// how steady it is.
+const FIRST: u64 = 16 << 10;
 /// Numbers of a list that are looked at.
 const SAMPLE: usize = 200;
 /// Instances of a class that are asked which line made them, until one is known.
@@ -259,7 +262,7 @@ impl Search<'_> {
         };
         for mut class in self.classes.into_values().flatten() {
             class.slots_bytes = class.count * (BARE + 8 * class.attributes);
-            if class.bytes > class.slots_bytes + SMALLEST {
+            if class.bytes > class.slots_bytes + FIRST {
                 waste.instances.push(class);
             }
         }
@@ -400,7 +403,7 @@ unsafe fn duplicates(strings: Copies, owners: &Owners) -> Vec<Duplicates> {
     let line = |traceback| own_line(traceback, owners);
     let lines = strings.by_line(traceback, line, bytes, example);
     let told = lines.into_iter().map(|each| each.told);
-    told.filter(|told| told.bytes >= SMALLEST).collect()
+    told.filter(|told| told.bytes >= FIRST).collect()
 }
 
 /// What a string's characters come to.
