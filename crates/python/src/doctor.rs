@@ -9,6 +9,7 @@ mod built_lists;
 mod closures;
 mod collections;
 mod copies;
+mod exceptions;
 mod garbage;
 mod grown_types;
 pub mod growth;

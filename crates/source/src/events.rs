@@ -76,6 +76,8 @@ pub struct Extent {
     pub last_line: u32,
     /// It is run over and over.
     pub is_loop: bool,
+    /// It is a `with` whose files are open for reading, and that does nothing else.
+    pub is_reading: bool,
 }
 
 /// The blocks that something is in, outermost first.

@@ -36,6 +36,8 @@ pub struct SinglePass {
     pub keeps_items: bool,
     /// It is a module's variable, which other modules might use.
     pub is_global: bool,
+    /// It is made of a file that is closed before it is iterated over.
+    pub is_behind_file: bool,
 }
 
 /// How far a list is followed from one function to another.
@@ -48,6 +50,7 @@ struct Use {
     name: Option<String>,
     function: Option<String>,
     is_global: bool,
+    is_behind_file: bool,
 }
 
 /// Where and when a list comes to be, and out of what.
@@ -89,8 +92,8 @@ struct Search<'a> {
     effects: Effects,
 }
 
-fn leads_to(from: &Path, to: &Path) -> bool {
-    let rest = match to.strip_prefix(&**from) {
+fn leads_to(from: &[Block], to: &Path) -> bool {
+    let rest = match to.strip_prefix(from) {
         Some(rest) => rest,
         None => return false,
     };
@@ -143,6 +146,7 @@ impl Search<'_> {
             consumer_line: consumer.line,
             keeps_items: found.keeps,
             is_global: found.is_global,
+            is_behind_file: found.is_behind_file,
         }
     }
 
@@ -161,6 +165,7 @@ impl Search<'_> {
                     name: None,
                     function: None,
                     is_global: false,
+                    is_behind_file: false,
                 })
             }
             Fate::Bound(name) => self.variable(name, origin, depth),
@@ -270,6 +275,7 @@ impl Search<'_> {
             return None;
         }
         let mut load = None;
+        let mut is_behind_file = false;
         for event in facts.events_of(origin.scope, name) {
             match &event.what {
                 _ if event.scope != origin.scope || !event.via.is_empty() => return None,
@@ -277,9 +283,13 @@ impl Search<'_> {
                     load = Some(None);
                 }
                 What::Load(fate) if load == Some(None) => {
-                    if !leads_to(&origin.path, &event.path) {
+                    // What iterates can do so while the file is open.
+                    let open = self.files_around(origin);
+                    let path = &origin.path[..origin.path.len() - open];
+                    if !leads_to(path, &event.path) {
                         return None;
                     }
+                    is_behind_file = !leads_to(&origin.path, &event.path);
                     load = Some(Some(fate));
                 }
                 What::Delete if matches!(load, Some(Some(_))) => {}
@@ -289,7 +299,20 @@ impl Search<'_> {
         let mut found = self.follow(load??, origin, depth)?;
         found.name = Some(name.to_string());
         found.is_global = is_global;
+        found.is_behind_file |= is_behind_file;
         Some(found)
+    }
+
+    /// Of the innermost blocks that a list of a file's contents is made in, how many
+    /// only keep files open.
+    fn files_around(&self, origin: &Origin) -> usize {
+        let blocks = origin.path.iter().rev();
+        match origin.is_file {
+            true => blocks
+                .take_while(|block| self.facts.blocks[block.id].is_reading)
+                .count(),
+            false => 0,
+        }
     }
 
     /// A list that a function returns: all its callers must iterate over it once.

@@ -133,6 +133,7 @@ impl Walk {
             first_line,
             last_line,
             is_loop: kind == BlockKind::Loop,
+            is_reading: false,
         });
         self.path.push(Block { id, kind });
         act(self);

@@ -100,7 +100,28 @@ fn files() {
         "with open(name) as file:\n    for line in file.read().split('\\n'):  # <-\n        print(line)\n",
     );
     check(
-        "with open(name) as file:\n    lines = file.readlines()\nfor line in lines:\n    print(line)\n",
+        "with open(name) as file:\n    lines = file.readlines()  # <-\nfor line in lines:\n    print(line)\n",
+    );
+    // Something else than a file, or more than one, is left with the block.
+    for made in [
+        "with lock:\n    rows = list(shared)\n",
+        "with lock, open(name) as file:\n    rows = list(file)\n",
+        "with open(name, 'r+') as file:\n    rows = list(file)\n",
+        "with open(name) as file:\n    if xs:\n        rows = list(file)\n",
+        "with open(name) as file:\n    rows = list(shared)\n",
+        "with lock:\n    with open(name) as file:\n        rows = list(file)\n",
+        "for name in xs:\n    with open(name) as file:\n        rows = list(file)\n",
+    ] {
+        check(&format!("{made}for row in rows:\n    print(row)\n"));
+    }
+    check(
+        "with lock:\n    with open(name) as file:\n        rows = list(file)  # <-\n    for row in rows:\n        print(row)\n",
+    );
+    check(
+        "with path.open() as file, open(name) as other:\n    rows = list(zip(file, other))  # <-\nfor row in rows:\n    print(row)\n",
+    );
+    check(
+        "with open(name) as file:\n    rows = list(file)\nwith open(name, 'w') as file:\n    for row in rows:\n        file.write(row)\n",
     );
     check("with open(name) as file:\n    lines = file.readlines()\n    print(lines[0])\n");
     check("with open(name) as file:\n    for line in file.readlines():\n        file.seek(0)\n");

@@ -50,6 +50,8 @@ pub struct HeldException {
     /// The attribute that refers to the exception, as `Class.attribute`; empty where
     /// the variable itself does, or nothing with such a name.
     pub keeper: String,
+    /// It is an item of a container: `keeper` or `variable` refers to that.
+    pub is_item: bool,
     /// The function of the frame.
     pub function: String,
     /// The line at which the frame stands.

@@ -189,6 +189,14 @@ impl Needless {
         finding
     }
 
+    /// What else to do, if the file is closed by then.
+    pub fn while_open(&self) -> &str {
+        match self.pass.is_behind_file {
+            true => "; move what iterates over it into the 'with', where the file is open",
+            false => "",
+        }
+    }
+
     /// What iterates over it, and where if that is another line.
     pub fn consumer(&self) -> String {
         let pass = &self.pass;

@@ -40,6 +40,7 @@ fn check(observations: &Observations) -> Vec<Finding> {
             count => format!(", {} times", wrasse_report::units::count(count)),
         };
         let variable = match held.variable.as_str() {
+            _ if held.is_item && !held.keeper.is_empty() => held.keeper.clone(),
             "" => "something that it holds".to_string(),
             name => format!("its variable '{name}'"),
         };
@@ -47,6 +48,15 @@ fn check(observations: &Observations) -> Vec<Finding> {
             "{function}() keeps {article} {kind} in {variable}, and the traceback keeps the function's variables: only the collector could free them{times}"
         );
         finding.fix = match held.variable.as_str() {
+            variable if held.is_item && !(held.keeper.is_empty() && variable.is_empty()) => {
+                let keeper = match held.keeper.as_str() {
+                    "" => format!("'{variable}'"),
+                    keeper => keeper.to_string(),
+                };
+                format!(
+                    "keep errors in {keeper} without their tracebacks: error.with_traceback(None), or only their text: str(error)"
+                )
+            }
             _ if !held.keeper.is_empty() => {
                 let keeper = &held.keeper;
                 format!(

@@ -30,6 +30,7 @@ fn check(observations: &Observations) -> Vec<Finding> {
             (None, "for") => "write ( … for … ) instead of [ … for … ], or do that work at the beginning of the loop".into(),
             (None, consumer) => format!("leave the brackets out: {}", consumer.replace("()", "(… for …)")),
         };
+        finding.fix.push_str(each.while_open());
         finding
     });
     findings.collect()

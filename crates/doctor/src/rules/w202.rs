@@ -34,6 +34,7 @@ fn check(observations: &Observations) -> Vec<Finding> {
             ),
             _ => format!("leave {function}() out, and iterate over its argument itself"),
         };
+        finding.fix.push_str(each.while_open());
         finding
     });
     findings.collect()

@@ -26,6 +26,7 @@ fn check(observations: &Observations) -> Vec<Finding> {
         finding.fix =
             "iterate over the file itself: for line in file (each line ends with its newline)"
                 .into();
+        finding.fix.push_str(each.while_open());
         finding
     });
     findings.collect()

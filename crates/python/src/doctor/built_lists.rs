@@ -326,9 +326,14 @@ unsafe fn measure(
             Some(before) if after.alone > 0.0 => (1.0 - before.alone / after.alone, visited),
             _ => (0.0, 0),
         };
+        // Of items that are gone parts may be left: what they were made into has them.
+        let left = match before {
+            Some(before) => after.left_of(&before),
+            None => 0.0,
+        };
         // Items that differ along the list are averaged over all of it.
         let each = match before {
-            Some(before) if kept < 0.05 => {
+            Some(before) if kept < 0.05 && left < 0.05 => {
                 let (left, right) = (visited as f64, (length - ahead) as f64);
                 (before.bytes * left + after.bytes * right) / (left + right)
             }
@@ -340,7 +345,7 @@ unsafe fn measure(
             items: length as u64,
             own_bytes: exclusive.own(found.object),
             item_bytes: (each * length as f64) as u64,
-            kept: kept.clamp(0.0, 1.0),
+            kept: (kept + (1.0 - kept) * left).clamp(0.0, 1.0),
         };
         Some(Measured {
             list,
@@ -364,6 +369,21 @@ struct Sample {
     bytes: f64,
     /// The part of them that nobody else holds.
     alone: f64,
+    /// The bytes of texts and numbers in those, and of what nothing else holds of that.
+    contents: (f64, f64),
+}
+
+impl Sample {
+    /// Which part of the bytes of items like these is held elsewhere once they are like
+    /// `later`, though they are not.
+    fn left_of(&self, later: &Sample) -> f64 {
+        let part = |sample: &Sample| sample.contents.1 / sample.contents.0.max(1.0);
+        if part(self) == 0.0 || self.bytes == 0.0 || later.alone == 0.0 {
+            return 0.0;
+        }
+        let lost = (1.0 - part(later) / part(self)).max(0.0);
+        lost * self.contents.1 / self.bytes
+    }
 }
 
 /// What the items from `start` to `end` are like.
@@ -376,6 +396,7 @@ unsafe fn sample(
     let length = end.checked_sub(start).filter(|length| *length > 0)?;
     let count = length.min(SAMPLE);
     let (mut bytes, mut alone) = (0, 0);
+    let mut contents = (0, 0);
     for number in 0..count {
         // SAFETY: within the items, which are null or live.
         unsafe {
@@ -383,13 +404,21 @@ unsafe fn sample(
             if !item.is_null() {
                 let held = exclusive.held(item);
                 bytes += held;
-                alone += u32::from(held > 0);
+                if held > 0 {
+                    alone += 1;
+                    let (all, own) = exclusive.contents(item);
+                    contents = (contents.0 + all, contents.1 + own);
+                }
             }
         }
     }
     Some(Sample {
         bytes: bytes as f64 / count as f64,
         alone: f64::from(alone) / count as f64,
+        contents: (
+            contents.0 as f64 / count as f64,
+            contents.1 as f64 / count as f64,
+        ),
     })
 }
 

@@ -168,7 +168,10 @@ pub fn skip_garbage() {
 /// interpreter is whole. It would be, a moment later, by CPython itself.
 pub fn collect_the_rest() {
     match seen().as_mut() {
-        Some(seen) if !seen.is_over => seen.is_over = true,
+        Some(seen) if !seen.is_over => {
+            seen.is_over = true;
+            seen.watch.is_over = true;
+        }
         _ => return,
     }
     // SAFETY: called at exit, with the GIL.

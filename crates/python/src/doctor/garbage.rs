@@ -66,6 +66,8 @@ pub struct Watch {
     looked_at: u64,
     /// What was found.
     pub shapes: Shapes,
+    /// The program is over: what is found now it may have had to its end.
+    pub is_over: bool,
 }
 
 impl Watch {
@@ -163,9 +165,13 @@ impl Watch {
             // Inner circles come first, and take what hangs on them.
             for (number, cycle) in cycles.iter().enumerate() {
                 let (mut objects, mut bytes) = (0, 0);
+                let mut nodes = Vec::new();
                 stack.extend(cycle);
                 while let Some(node) = stack.pop() {
                     objects += 1;
+                    if self.is_over {
+                        nodes.push(node);
+                    }
                     bytes += part.graph.size(node);
                     for &target in part.graph.targets(node) {
                         if owner[target as usize] == u32::MAX {
@@ -184,6 +190,7 @@ impl Watch {
                     scale,
                     is_final,
                     waited,
+                    at_end: self.is_over.then_some(nodes.as_slice()),
                 };
                 self.shapes.add(&part, &found);
             }

@@ -1,5 +1,6 @@
 //! Cycles of one shape from one place, and how one of them is put into words.
 
+use std::ffi::CStr;
 use std::hash::Hasher;
 
 use pyo3_ffi::*;
@@ -8,7 +9,7 @@ use wrasse_doctor::observations::{Cycles, Edge, HeldException, Line};
 use wrasse_graph::{Node, shortest_cycle};
 
 use super::garbage::{AddressHasher, ByAddress, Part, traceback_of};
-use super::lines;
+use super::{exceptions, lines};
 use crate::census;
 use crate::heap_graph::edge::{self, Access};
 use crate::heap_graph::names;
@@ -38,6 +39,8 @@ pub struct Found<'a> {
     /// Seconds since its generation was last looked through, so that nothing of it
     /// has waited longer; absent at the first time.
     pub waited: Option<f64>,
+    /// When the program is over: the cycle with all that hangs on it.
+    pub at_end: Option<&'a [Node]>,
 }
 
 /// All shapes found so far.
@@ -59,18 +62,35 @@ struct Shape {
     bytes: f64,
     /// Bytes in the set at hand.
     now: f64,
+    /// One was found while the program ran.
+    is_early: bool,
+    /// Of one that was found when it was over: bytes that only tracebacks held.
+    by_tracebacks: Option<u64>,
 }
 
 impl Shapes {
-    /// What was found, in numbers and words.
+    /// What was found, in numbers and words. A single circle that was there when the
+    /// program was over has been in use so long, or might have been: nothing waited. But
+    /// what tracebacks held was not.
     pub fn finish(self) -> Vec<Cycles> {
-        let exact = |shape: Shape| Cycles {
-            count: shape.count.round() as u64,
-            objects: shape.objects.round() as u64,
-            bytes: shape.bytes.round() as u64,
-            ..shape.cycles
+        let exact = |shape: Shape| {
+            let is_single = shape.count < 1.5 && !shape.is_early;
+            let cycles = &shape.cycles;
+            let may_wait = cycles.finalizers.is_empty() && !cycles.uncollectable;
+            let most_bytes = match shape.by_tracebacks {
+                None if is_single && may_wait => return None,
+                Some(bytes) if is_single => bytes,
+                _ => cycles.most_bytes,
+            };
+            Some(Cycles {
+                count: shape.count.round() as u64,
+                objects: shape.objects.round() as u64,
+                bytes: shape.bytes.round() as u64,
+                most_bytes,
+                ..shape.cycles
+            })
         };
-        self.all.into_iter().map(exact).collect()
+        self.all.into_iter().filter_map(exact).collect()
     }
 
     /// Adds a cycle to those of its shape.
@@ -119,6 +139,13 @@ impl Shapes {
                 self.touched.push(index);
             }
             shape.now += scale * found.bytes as f64;
+            match found.at_end {
+                None => shape.is_early = true,
+                Some(nodes) if shape.cycles.exception.is_some() => {
+                    shape.by_tracebacks = Some(exceptions::held_by_tracebacks(part, nodes));
+                }
+                Some(_) => {}
+            }
             shape.cycles.looked_at += 1;
             if let Some(waited) = found.waited {
                 let longest = shape.cycles.longest_wait.get_or_insert(waited);
@@ -401,6 +428,14 @@ unsafe fn keeper(objects: &[*mut PyObject], index: usize) -> Option<String> {
     }
 }
 
+/// Whether an object has items.
+unsafe fn is_container(object: *mut PyObject) -> bool {
+    // SAFETY: the caller passes a live object, whose type has a name.
+    let name = unsafe { CStr::from_ptr((*Py_TYPE(object)).tp_name) };
+    let names = [c"list", c"dict", c"tuple", c"set", c"collections.deque"];
+    names.contains(&name)
+}
+
 /// Who holds the exception whose traceback is in the circle.
 unsafe fn held_exception(
     objects: &[*mut PyObject],
@@ -432,6 +467,11 @@ unsafe fn held_exception(
             if (*Py_TYPE(next)).tp_flags & Py_TPFLAGS_BASE_EXC_SUBCLASS != 0 {
                 held.kind = census::name_of(Py_TYPE(next));
                 held.keeper = keeper(objects, index).unwrap_or_default();
+                if held.keeper.is_empty() && is_container(object) {
+                    let before = (index + objects.len() - 1) % objects.len();
+                    held.is_item = true;
+                    held.keeper = keeper(objects, before).unwrap_or_default();
+                }
             }
             if object == frame
                 && let Access::Words(words) = edge::access(object, next)

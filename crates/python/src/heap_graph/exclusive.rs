@@ -7,7 +7,7 @@
 use pyo3_ffi::*;
 
 use super::Failure;
-use super::referents::referents;
+use super::referents::{is_eternal, referents};
 use super::sizes::Kinds;
 use super::{edge, layout};
 #[cfg(Py_3_13)]
@@ -74,6 +74,34 @@ impl Exclusive {
             }
         }
         bytes
+    }
+
+    /// What `object` refers to directly that refers to nothing itself (texts, numbers):
+    /// the bytes of all that, and of what nobody else holds.
+    ///
+    /// # Safety
+    /// As for [`own`](Self::own).
+    pub unsafe fn contents(&mut self, object: *mut PyObject) -> (u64, u64) {
+        let (mut all, mut alone) = (0, 0);
+        self.pending.clear();
+        // SAFETY: the caller's contract: nothing is freed meanwhile.
+        unsafe {
+            let pending = &mut self.pending;
+            referents(object, &mut |target| {
+                let is_plain = (*Py_TYPE(target)).tp_flags & Py_TPFLAGS_HAVE_GC == 0;
+                if is_plain && !is_eternal(target) && pending.len() < MOST {
+                    pending.push(target);
+                }
+            });
+            while let Some(target) = self.pending.pop() {
+                let bytes = self.own(target);
+                all += bytes;
+                if Py_REFCNT(target) == 1 {
+                    alone += bytes;
+                }
+            }
+        }
+        (all, alone)
     }
 }
 

@@ -91,6 +91,17 @@ impl Walk {
             .any(|call| is_item(call) && self.facts.is_at_work(call));
     }
 
+    /// Is it a file that is opened for reading: `open(name)`, `path.open()`?
+    pub(super) fn opens_to_read(&self, value: &Expr) -> bool {
+        let Expr::Call(call) = value else {
+            return false;
+        };
+        let full_name = self.full_name(&call.func);
+        let name = self.last_name(&call.func);
+        name.as_deref() == Some("open")
+            && callee::act("open", full_name.as_deref(), &call.arguments) == Act::Reads
+    }
+
     /// Notes the names of a target that is made from a file.
     pub(super) fn note_files(&mut self, target: &Expr, value: &Expr, first_call: usize) {
         let mut reads = Reads::default();

@@ -77,14 +77,19 @@ impl<'a> Visitor<'a> for Walk {
                 }
             }
             Stmt::With(with) => {
+                let mut is_reading = true;
                 for item in &with.items {
                     let first_call = self.facts.named_calls.len();
                     self.value(&item.context_expr, Fate::Given);
+                    is_reading &= self.opens_to_read(&item.context_expr);
                     if let Some(target) = &item.optional_vars {
                         self.note_files(target, &item.context_expr, first_call);
                     }
                 }
                 self.inside(BlockKind::With, with.range, |walk| {
+                    if let Some(block) = walk.path.last() {
+                        walk.facts.blocks[block.id].is_reading = is_reading;
+                    }
                     for item in &with.items {
                         if let Some(target) = &item.optional_vars {
                             walk.bind(target, Bound::Other);
