@@ -32,6 +32,8 @@ const TYPES: usize = 3;
 const SHOWN: usize = 3;
 /// How a path through `functools.lru_cache` reads.
 const CACHE: &str = "_lru_cache_wrapper (";
+/// And one through a bound method.
+const METHOD: &str = " → method.__self__";
 
 /// What a line must have left behind to be told of.
 pub const LEAST: u64 = 1 << 20;
@@ -267,16 +269,26 @@ fn finding(group: &[&LineGrowth], looks: &[GrowthPoint], observations: &Observat
     finding
         .evidence
         .extend(called_from(&line.frames, observations));
-    finding.fix = if line.container.is_empty() || !line.path.contains(CACHE) {
-        format!(
-            "remove entries from {name} when they are done with, or bound it (functools.lru_cache(maxsize=...), collections.deque(maxlen=...), weakref.WeakValueDictionary)"
-        )
-    } else {
-        format!(
-            "the cache of {name} keeps what it was asked with (of a method, the object, too) and its answers: give it a bound, functools.lru_cache(maxsize=...); or keep a method's answer in the object, functools.cached_property"
-        )
-    };
+    finding.fix = remedy(&name, line);
     finding
+}
+
+/// What to do about a container that grows.
+fn remedy(name: &str, line: &LineGrowth) -> String {
+    if !line.container.is_empty() && line.path.contains(CACHE) {
+        return format!(
+            "the cache of {name} keeps what it was asked with (of a method, the object, too) and its answers: give it a bound, functools.lru_cache(maxsize=...); or keep a method's answer in the object, functools.cached_property"
+        );
+    }
+    let below = line.path.strip_prefix(&line.container).unwrap_or_default();
+    if !line.container.is_empty() && below.contains(METHOD) {
+        return format!(
+            "each method in {name} keeps its object: take it out when the object is done with, or keep weakref.WeakMethod(...) there"
+        );
+    }
+    format!(
+        "remove entries from {name} when they are done with, or bound it (functools.lru_cache(maxsize=...), collections.deque(maxlen=...), weakref.WeakValueDictionary)"
+    )
 }
 
 /// The other lines of a group in words, as the subject of what they add.
@@ -306,7 +318,7 @@ fn others(group: &[&LineGrowth], first: &Finding, observations: &Observations) -
 
 #[cfg(test)]
 mod tests {
-    use super::{containers, groups, is_steady, name_of};
+    use super::{containers, groups, is_steady, name_of, remedy};
     use crate::observations::LineGrowth;
 
     #[test]
@@ -333,6 +345,19 @@ mod tests {
         assert_eq!(name("app.STATE['log']", ""), "app.STATE['log']");
         let nested = "__main__.STATE['logs'] → dict['web'] → list[0]";
         assert_eq!(name(nested, ""), "STATE['logs']['web'][0]");
+    }
+
+    #[test]
+    fn callbacks_are_taken_out_or_weak() {
+        let line = |path: &str| LineGrowth {
+            path: path.into(),
+            container: "app.BUS → Bus.slots".into(),
+            ..LineGrowth::default()
+        };
+        let says = |path: &str| remedy("Bus.slots", &line(path));
+        let method = "app.BUS → Bus.slots → list[3] → method.__self__ → View.rows";
+        assert!(says(method).contains("weakref.WeakMethod"));
+        assert!(says("app.BUS → Bus.slots → list[3] → View.rows").starts_with("remove entries"));
     }
 
     #[test]
