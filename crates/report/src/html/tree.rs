@@ -106,7 +106,6 @@ impl Tree {
         debug_assert!(self.width.is_multiple_of(2));
         let half = self.width / 2;
         let width = 4 * half;
-        let own = self.own();
         let mut changed = Tree {
             parents: self.parents.clone(),
             keys: self.keys.clone(),
@@ -117,14 +116,22 @@ impl Tree {
             bytes: one.bytes.saturating_sub(other.bytes),
             blocks: one.blocks.saturating_sub(other.blocks),
         };
-        for (into, own) in changed
-            .total
-            .chunks_mut(width.max(1))
-            .zip(own.chunks(self.width.max(1)))
-        {
-            into[..self.width].copy_from_slice(own);
+        // What each node has by itself is put where its sums will be: with millions of
+        // nodes a table beside these would be the largest thing there is.
+        for node in 0..self.len() {
+            let into = &mut changed.total[node * width..][..self.width];
+            into.copy_from_slice(&self.total[node * self.width..][..self.width]);
+        }
+        for node in 1..self.len() {
+            let parent = self.parents[node] as usize;
+            for column in 0..self.width {
+                let above = &mut changed.total[parent * width + column];
+                *above = more(*above, self.total(node, column));
+            }
+        }
+        for into in changed.total.chunks_mut(width.max(1)) {
             for column in 0..half {
-                let (after, before) = (own[column], own[half + column]);
+                let (after, before) = (into[column], into[half + column]);
                 into[2 * half + column] = more(after, before);
                 into[3 * half + column] = more(before, after);
             }
