@@ -33,7 +33,8 @@ def test_memit(tmp_path: Path) -> None:
         "%memit -r3 -t5 -c len(bytes(2 << 20))",
         "%%memit -r 2\na = bytes(1 << 20)\ndel a\nb = 1",
         "t = %memit -o z = bytes(1000)",
-        "print(len(x), t.net_bytes)",
+        # IPython has a thread of its own, and CPython's cache of attributes may let a name go.
+        "print(len(x), 900 < t.net_bytes < 1200)",
     )
     assert result.err == ""
     assert result.out.splitlines() == [
@@ -41,7 +42,7 @@ def test_memit(tmp_path: Path) -> None:
         "peak memory: +2.00 MiB, kept: +0.00 MiB (the highest of 3 runs)",
         "peak memory: +1.00 MiB, kept: +0.00 MiB (the highest of 2 runs)",
         "peak memory: +0.00 MiB, kept: +0.00 MiB",
-        "3145728 1033",
+        "3145728 True",
     ]
 
 
