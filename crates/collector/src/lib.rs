@@ -35,7 +35,7 @@ pub use model::{Model, Survey, WeakOutcome};
 pub use pieces::Pieces;
 pub use policy::{
     LARGEST_NURSERY, LARGEST_SHARE, LEAST_GROWTH, LONGEST_WAIT, Policy, Reading, Step,
-    WORKING_NURSERY,
+    WORKING_NURSERY, WORTH_WHILE,
 };
 pub use stats::{GenerationStats, Pauses, Reason, Stats};
 

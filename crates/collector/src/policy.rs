@@ -17,6 +17,10 @@
 //!   not before so many were made as its thresholds amount to.
 //!   Each full collection that found next to nothing doubles that share, up to
 //!   [`LARGEST_SHARE`]; garbage, there or in a nursery, takes it back.
+//! * *Looks.* While that share is larger than CPython's, the host is asked at each quarter
+//!   what part of the old objects seems to have been let go ([`Step::Examine`]). If it is
+//!   [`WORTH_WHILE`] the full collection comes then. One that finds next to nothing has the
+//!   first look come later the next time.
 //!
 //! What garbage may cost is bounded four ways. *Memory*: the process may not
 //! grow by more than a thirty-second (at least [`LEAST_GROWTH`]) before a nursery
@@ -45,8 +49,13 @@ pub const LEAST_GROWTH: usize = 2 << 20;
 pub const LONGEST_WAIT: u64 = 500_000_000;
 /// New objects over old ones at which a full collection is due, at most.
 pub const LARGEST_SHARE: f64 = 1.0;
+/// The part of the old objects that makes a full collection due if a look says that it
+/// has been let go.
+pub const WORTH_WHILE: f64 = 0.1;
 /// CPython's share.
 const STOCK_SHARE: f64 = 0.25;
+/// Doublings after which the first look comes when the full collection is due anyway.
+const MOST_MISTRUST: u32 = 2;
 /// The process may grow by one part in so many between two looks.
 const GROWTH_PART: usize = 32;
 /// Garbage per candidate below which a collection was not worth its while.
@@ -93,6 +102,9 @@ pub enum Step {
     Promote(usize),
     /// Collect this generation and everything younger.
     Collect(usize),
+    /// Look whether old objects seem to have been let go, without a collection, and say so
+    /// to [`Policy::examined`], which knows what to do then.
+    Examine,
 }
 
 /// The nursery, the share of the oldest generation, and what led to them.
@@ -123,6 +135,12 @@ pub struct Policy {
     suspect: bool,
     /// New over old at which a full collection is due.
     share: f64,
+    /// New over old at which a look is due before that.
+    examine_at: f64,
+    /// The first look is put off by so many doublings.
+    mistrust: u32,
+    /// The full collection that comes next was brought forward by a look.
+    brought_forward: bool,
     /// Objects that nurseries held since the last full collection began.
     made: usize,
     /// When the youngest generation was last emptied.
@@ -155,6 +173,9 @@ impl Policy {
             middle_limit: WORKING_MIDDLE,
             suspect: false,
             share: STOCK_SHARE,
+            examine_at: STOCK_SHARE,
+            mistrust: 0,
+            brought_forward: false,
             made: 0,
             since: 0,
             bytes: None,
@@ -219,6 +240,34 @@ impl Policy {
             self.reason = Reason::Share;
             return Step::Collect(OLDEST);
         }
+        if is_time && self.share > STOCK_SHARE && pending as f64 > total as f64 * self.examine_at {
+            return Step::Examine;
+        }
+        self.younger(reading, generations)
+    }
+
+    /// A look that [`Step::Examine`] wanted says that the part `lost` of the old objects
+    /// seems to have been let go, or, with `None`, that it cannot tell. `reading` is the
+    /// one that led to it, but for the time.
+    pub fn examined(
+        &mut self,
+        lost: Option<f64>,
+        reading: Reading,
+        generations: &Generations,
+    ) -> Step {
+        self.examine_at += STOCK_SHARE;
+        if lost.is_some_and(|lost| lost >= WORTH_WHILE) {
+            self.brought_forward = true;
+            self.reason = Reason::Share;
+            return Step::Collect(OLDEST);
+        }
+        self.younger(reading, generations)
+    }
+
+    /// What now, as long as no full collection is due?
+    fn younger(&mut self, reading: Reading, generations: &Generations) -> Step {
+        let old = reading.now.saturating_sub(self.since) >= LONGEST_WAIT;
+        let (total, pending) = generations.long_lived();
         if self.suspect {
             self.reason = Reason::Middle;
             return Step::Collect(OLDEST - 1);
@@ -362,11 +411,18 @@ impl Policy {
     /// A full collection is over, be it one that was done in parts.
     pub fn ended(&mut self, outcome: &Outcome) {
         let found = (outcome.collected + outcome.uncollectable) as f64;
-        self.share = match found / (outcome.candidates as f64).max(1.0) {
-            rate if rate < LITTLE => (self.share * 2.0).min(LARGEST_SHARE),
-            rate if rate > MUCH => STOCK_SHARE,
-            _ => self.share,
+        let rate = found / (outcome.candidates as f64).max(1.0);
+        if rate < LITTLE {
+            self.share = (self.share * 2.0).min(LARGEST_SHARE);
+        } else if rate > MUCH {
+            self.share = STOCK_SHARE;
+        }
+        self.mistrust = match (std::mem::take(&mut self.brought_forward), rate < LITTLE) {
+            (true, true) => (self.mistrust + 1).min(MOST_MISTRUST),
+            (true, false) => 0,
+            (false, _) => self.mistrust.saturating_sub(1),
         };
+        self.examine_at = STOCK_SHARE * f64::from(1 << self.mistrust);
     }
 
     /// All objects were set aside.

@@ -74,6 +74,11 @@ impl Adaptation {
         self.update(|policy| policy.look(read(count), generations))
     }
 
+    /// The part of the old objects that a look says to have been let go.
+    pub fn examined(&self, lost: Option<f64>, count: i32, generations: &Generations) -> Step {
+        self.update(|policy| policy.examined(lost, read(count), generations))
+    }
+
     /// Why the policy last wanted something.
     pub fn reason(&self) -> Reason {
         self.policy.get().reason()

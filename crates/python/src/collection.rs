@@ -8,6 +8,7 @@ use pyo3_ffi::*;
 use wrasse_collector::{GENERATIONS, MarkStack, Model, OLDEST, Outcome};
 
 use crate::heap::Heap;
+use crate::heap::landmarks::LEAST_OBJECTS;
 use crate::interpreter::Interpreter;
 use crate::layout::{GcState, INSTANCE};
 use crate::list::{Link, List};
@@ -107,7 +108,10 @@ impl Interpreter {
             let mut outcome = if generation == OLDEST {
                 // What roots reach stays; the rest is tried, and joins it again.
                 let rest = heap.empty();
-                let alive = heap.separate_alive(&young, &rest);
+                let before = self.landmarks.take();
+                let worth = self.worth_landmarks();
+                let alive = heap.separate_alive(&young, &rest, worth, before.as_ref());
+                *self.landmarks.borrow_mut() = alive.landmarks;
                 let mut outcome =
                     wrasse_collector::collect(&heap, &rest, &young, false, OLDEST, stack);
                 outcome.candidates += alive.reached + alive.untracked;
@@ -131,6 +135,31 @@ impl Interpreter {
                 unraisable::in_collection();
             }
             outcome
+        }
+    }
+
+    /// About how many objects there are, if that is so many that the next full
+    /// collection should come when a look at landmarks says so.
+    fn worth_landmarks(&self) -> Option<usize> {
+        let (total, pending) = self.generations.get().long_lived();
+        let objects = total + pending;
+        (self.adaptation.is_on() && objects >= LEAST_OBJECTS).then_some(objects)
+    }
+
+    /// The part of the old objects that was let go since the last full collection; see
+    /// `heap/landmarks.rs`.
+    ///
+    /// # Safety
+    /// The GIL is held. Runs no foreign code.
+    pub unsafe fn lost_part(&self) -> Option<f64> {
+        let landmarks = self.landmarks.borrow();
+        if self.slices.is_busy() {
+            return None;
+        }
+        // SAFETY: the caller's contract.
+        unsafe {
+            INSTANCE.prepare();
+            landmarks.as_ref()?.lost(&self.heap())
         }
     }
 

@@ -291,6 +291,7 @@ unsafe extern "C" fn freeze(_module: *mut PyObject, _: *mut PyObject) -> *mut Py
         interpreter.generations.set(generations);
         let result = PyObject_CallNoArgs(interpreter.stock.freeze);
         interpreter.adaptation.frozen();
+        interpreter.landmarks.take();
         interpreter.set_trigger();
         result
     }

@@ -20,6 +20,7 @@
 
 mod by_type;
 mod freed;
+pub mod landmarks;
 mod marker;
 mod marking;
 pub mod queue;

@@ -15,6 +15,7 @@ use pyo3_ffi::*;
 use wrasse_collector::{Generations, MarkStack, Reason, Stats};
 
 use crate::adaptation::Adaptation;
+use crate::heap::landmarks::Landmarks;
 
 use crate::layout::{GcState, StockStats};
 use crate::list::{Heads, Link, List};
@@ -64,6 +65,9 @@ pub struct Interpreter {
     pub adaptation: Adaptation,
     /// Full collections in slices.
     pub slices: Slices,
+    /// What the last full collection noted, if it did; never borrowed while foreign
+    /// code runs.
+    pub landmarks: RefCell<Option<Landmarks>>,
 }
 
 impl Interpreter {

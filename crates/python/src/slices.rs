@@ -221,6 +221,8 @@ impl Interpreter {
             generations.begin_in_parts(young);
             self.generations.set(generations);
             self.adaptation.began();
+            // What is noted is of before; this collection will have dealt with it.
+            self.landmarks.take();
             self.slices.reason.set(self.reason.take());
             self.slices.last.set(None);
             self.slices.busy.set(true);

@@ -116,6 +116,7 @@ pub unsafe fn install(state: *mut GcState, module: *mut PyObject) -> Result<(), 
             parked_young: List::new(),
             adaptation: Adaptation::new(std::array::from_fn(|g| (*state).generations[g].threshold)),
             slices: Slices::default(),
+            landmarks: None.into(),
         }));
         let capsule = PyCapsule_New(
             interpreter.cast::<c_void>(),
@@ -207,7 +208,13 @@ impl Interpreter {
     fn step(&self, count: i32, asked: usize) -> Step {
         let thresholds = self.thresholds();
         if asked != OLDEST && self.adaptation.is_on() {
-            let step = self.adaptation.look(count, &self.generations.get());
+            let generations = self.generations.get();
+            let mut step = self.adaptation.look(count, &generations);
+            if step == Step::Examine {
+                // SAFETY: as in `start`.
+                let lost = unsafe { self.lost_part() };
+                step = self.adaptation.examined(lost, count, &generations);
+            }
             self.reason.set(self.adaptation.reason());
             return match step {
                 Step::Collect(due) => Step::Collect(due.max(asked)),
@@ -256,6 +263,7 @@ impl Interpreter {
             let mut waits = false;
             match self.step(young_count, asked) {
                 Step::Wait => waits = true,
+                Step::Examine => debug_assert!(false, "looked at already"),
                 Step::Promote(generation) => self.promote(generation),
                 Step::Collect(OLDEST) if asked != OLDEST && self.begin_slices() => {
                     generation = OLDEST;

@@ -26,6 +26,9 @@ struct Program {
     nanoseconds_each: u64,
     now: u64,
     finalizers: bool,
+    /// What a look says of the part of the old objects that is garbage.
+    look_says: fn(f64) -> Option<f64>,
+    looks: usize,
     looked_at: usize,
     collections: [usize; 3],
     longest: u64,
@@ -46,6 +49,8 @@ impl Program {
             nanoseconds_each: 30,
             now: 0,
             finalizers: false,
+            look_says: |_| None,
+            looks: 0,
             looked_at: 0,
             collections: [0; 3],
             longest: 0,
@@ -81,7 +86,15 @@ impl Program {
     }
 
     fn look(&mut self) {
-        match self.policy.look(self.reading(), &self.generations) {
+        let mut step = self.policy.look(self.reading(), &self.generations);
+        if step == Step::Examine {
+            self.looks += 1;
+            let lost = self.garbage[OLDEST] as f64 / self.objects[OLDEST].max(1) as f64;
+            let (reading, said) = (self.reading(), (self.look_says)(lost));
+            step = self.policy.examined(said, reading, &self.generations);
+        }
+        match step {
+            Step::Examine => panic!("a look leads to another one"),
             Step::Wait => assert!(self.policy.next_look() >= self.objects[0]),
             Step::Promote(generation) => {
                 let count = self.objects[0];
@@ -185,6 +198,68 @@ fn the_collection_after_one_in_parts_is_due_by_what_was_made_since_that_began() 
     policy.ended(&Outcome::default());
     let step = policy.look(reading(least), &generations);
     assert_eq!(step, Step::Collect(OLDEST));
+}
+
+/// The most garbage at a time in a program that has kept `count` objects for some time and
+/// then lets go of old ones, as many as it makes.
+fn most_old_garbage(count: usize, look_says: fn(f64) -> Option<f64>) -> usize {
+    let mut program = Program::new();
+    program.run(count, 0);
+    program.collect(OLDEST);
+    program.collect(OLDEST);
+    program.look_says = look_says;
+    for _ in 0..4 * count / 1000 {
+        program.run(1000, 0);
+        let free = program.objects[OLDEST] - program.garbage[OLDEST];
+        program.garbage[OLDEST] += free.min(1000);
+    }
+    program.most_garbage
+}
+
+#[test]
+fn old_garbage_that_a_look_shows_is_found_when_stock_finds_it() {
+    for count in [400_000, 1_000_000] {
+        let unseen = most_old_garbage(count, |_| None);
+        assert!(unseen > count * 3 / 4, "{count}: {unseen}");
+        let seen = most_old_garbage(count, Some);
+        assert!(seen < count * 2 / 5, "{count}: {seen}");
+    }
+}
+
+#[test]
+fn looks_that_are_wrong_are_believed_less_and_less() {
+    let kept = |look_says: fn(f64) -> Option<f64>| {
+        let mut program = Program::new();
+        program.look_says = look_says;
+        program.run(10_000_000, 0);
+        (program.collections[OLDEST], program.looks)
+    };
+    let (without, looks) = kept(|_| None);
+    assert!(looks > 0);
+    assert_eq!(kept(Some), (without, looks), "there is nothing to be seen");
+    let (with, _) = kept(|_| Some(1.0));
+    assert!(with > without, "looks have no effect: {with} {without}");
+    // Three doublings of 25 to 100 percent instead of one.
+    assert!(with <= 2 * without + 1, "{with} {without}");
+}
+
+#[test]
+fn a_look_that_proves_right_is_believed_the_next_time() {
+    let mut program = Program::new();
+    program.run(1_000_000, 0);
+    program.look_says = |_| Some(1.0);
+    for _ in 0..6 {
+        program.run(300_000, 0);
+    }
+    let looks = program.looks;
+    program.look_says = Some;
+    for _ in 0..4 {
+        program.garbage[OLDEST] = program.objects[OLDEST] / 8;
+        program.run(program.objects[OLDEST] / 2, 0);
+        let left = program.garbage[OLDEST] * 100 / program.objects[OLDEST];
+        assert!(left < 12, "{left} percent, {} looks", program.looks - looks);
+    }
+    assert!(program.looks > looks);
 }
 
 #[test]

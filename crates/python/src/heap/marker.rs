@@ -55,6 +55,10 @@ pub struct Marker {
     kind: *mut PyTypeObject,
     /// Tracked objects that were met.
     pub tracked: usize,
+    /// Those of them whose number has none of the bits of `sample_mask`.
+    pub samples: Vec<Link>,
+    /// One less than a power of two.
+    pub sample_mask: usize,
     /// Exact tuples and dicts that may need no tracking.
     pub atomic: Vec<*mut PyObject>,
     /// Tracked objects that are immortal.
@@ -98,6 +102,8 @@ impl Marker {
             referents: Referents::new(),
             kind: ptr::null_mut(),
             tracked: 0,
+            samples: Vec::new(),
+            sample_mask: usize::MAX,
             atomic: Vec::new(),
             immortal: Vec::new(),
         }
@@ -157,6 +163,18 @@ impl Marker {
         }
     }
 
+    /// Meets everything that `object`, which was met but not looked at, reaches.
+    ///
+    /// # Safety
+    /// As for [`edge`](Self::edge).
+    pub unsafe fn run_from(&mut self, object: *mut PyObject) {
+        // SAFETY: the caller's contract.
+        unsafe {
+            self.look_at(object);
+            self.run();
+        }
+    }
+
     /// An object's header is here: follows its references, or asks for them.
     #[inline(always)]
     unsafe fn look_at(&mut self, object: *mut PyObject) {
@@ -179,6 +197,9 @@ impl Marker {
                 return;
             }
             self.tracked += 1;
+            if self.tracked & self.sample_mask == 0 {
+                push(&mut self.samples, link_of(object));
+            }
             self.seen.follow(object_of(next));
             if super::is_immortal(object) {
                 push(&mut self.immortal, object);

@@ -28,6 +28,7 @@
 use pyo3_ffi::*;
 
 use super::by_type::ByType;
+use super::landmarks::Landmarks;
 use super::marker::Marker;
 use super::seen::{Seen, Sight};
 use super::stretches::{Chain, MOST_STRETCHES, Stretch};
@@ -40,22 +41,32 @@ use crate::small_objects;
 const MOST_FROZEN: usize = 20_000;
 
 /// What [`Heap::separate_alive`] found.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Default)]
 pub struct Alive {
     /// Objects that stay on the list because roots reach them.
     pub reached: usize,
     /// Objects that need no tracking any more.
     pub untracked: usize,
+    /// What to look at before the next full collection, if that was asked for.
+    pub landmarks: Option<Landmarks>,
 }
 
 impl Heap<'_> {
     /// Leaves on `set` what roots reach, in its order, and moves the rest to
     /// `rest`, which is empty before and can be collected only after. If marking
     /// cannot be done, or would not pay, the rest is everything. Runs no foreign code.
+    /// If there are `expected` objects, about that many, landmarks are noted; `before`
+    /// is what was noted the last time.
     ///
     /// Time is linear in the objects that are alive and their references, and in
     /// the rest.
-    pub fn separate_alive(&self, set: &List, rest: &List) -> Alive {
+    pub fn separate_alive(
+        &self,
+        set: &List,
+        rest: &List,
+        expected: Option<usize>,
+        before: Option<&Landmarks>,
+    ) -> Alive {
         // SAFETY: the GIL is held (`Heap::new`'s contract), the lists are
         // proper ones, and nothing but `tp_traverse` runs before the rest is
         // separated.
@@ -70,6 +81,8 @@ impl Heap<'_> {
             };
             let mut marker = Marker::new(seen);
             marker.seen.follow(object_of((*set.head()).next as Link));
+            let mut landmarks =
+                expected.and_then(|expected| Landmarks::mark(self, &mut marker, expected, before));
             roots::each(|root| {
                 marker.edge(root);
             });
@@ -78,6 +91,7 @@ impl Heap<'_> {
             let Marker {
                 mut seen,
                 tracked,
+                samples,
                 atomic,
                 immortal,
                 ..
@@ -103,9 +117,13 @@ impl Heap<'_> {
             }
             let untracked = settle(&atomic, &frozen);
             debug_assert!(reached >= untracked, "an object was counted twice");
+            if let Some(landmarks) = &mut landmarks {
+                landmarks.note_neighbours(samples.len());
+            }
             Alive {
                 reached: reached - untracked,
                 untracked,
+                landmarks,
             }
         }
     }

@@ -41,7 +41,22 @@ pub fn are_sound() -> bool {
     }
 }
 
-/// Calls `visit` with each root of the running interpreter.
+/// The roots that are there as long as the interpreter, or null.
+///
+/// # Safety
+/// The GIL is held.
+pub unsafe fn lasting() -> [*mut PyObject; 3] {
+    // SAFETY: the caller's contract; these are borrowed references.
+    unsafe {
+        [
+            PySys_GetObject(c"modules".as_ptr()),
+            PyInterpreterState_GetDict(PyInterpreterState_Get()),
+            PyThreadState_GetDict(),
+        ]
+    }
+}
+
+/// Calls `visit` with each root of the running interpreter, the lasting ones first.
 ///
 /// # Safety
 /// The GIL is held. `visit` runs no foreign code.
@@ -49,11 +64,7 @@ pub unsafe fn each(mut visit: impl FnMut(*mut PyObject)) {
     // SAFETY: the GIL is held, so no thread changes its frames; see `frames`.
     unsafe {
         let interpreter = PyInterpreterState_Get();
-        for object in [
-            PySys_GetObject(c"modules".as_ptr()),
-            PyInterpreterState_GetDict(interpreter),
-            PyThreadState_GetDict(),
-        ] {
+        for object in lasting() {
             if !object.is_null() {
                 visit(object);
             }
