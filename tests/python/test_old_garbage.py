@@ -58,7 +58,21 @@ def run(code, env):
     return json.loads(result.stdout.splitlines()[-1])
 
 
+REPLACED = """
+    import random
+
+    random.seed(0)
+    held = {{number: {piece} for number in range({count})}}
+    gc.collect()
+    for _ in range({count} * 3 // 2):
+        held[random.randrange({count})] = {piece}
+    show()
+"""
+
 DROPPED = {
+    "rings of three nodes, one by one": REPLACED.format(piece="ring(3)", count=60_000),
+    "rings of fifteen nodes, one by one": REPLACED.format(piece="ring(15)", count=12_000),
+    "trees, one by one": REPLACED.format(piece="tree(3)", count=3_500),
     "rings of a hundred, in parts": """
         def part():
             return [ring(100) for _ in range(60)]

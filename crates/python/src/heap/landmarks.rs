@@ -2,18 +2,24 @@
 //! collection, told from a few of them.
 //!
 //! While a full collection marks, it notes *landmarks*: containers and instances that
-//! roots lead to in few steps ([`Near`]); and *samples*, some hundreds of objects evenly
-//! from among all, each with the landmark that marking came from when it met it. For
+//! roots lead to in few steps ([`Near`]); and *samples*, some hundreds of objects by
+//! chance from among all, each with the landmark that marking came from when it met it. For
 //! that all landmarks are met before anything else, so that marking from one ends where
 //! the next begins. At a look the near objects are gathered anew. A sample whose
 //! landmark is not among them any more, but which is still on its list, between the
 //! same neighbours, is probably garbage: what held it was replaced, and it was not freed.
 //!
+//! Where landmarks stay, what small pieces leave them (the entries of a cache, a window)
+//! shows in their references: one object of a piece has one fewer than before. Of the
+//! samples so many more than [`PIECE`]'s part have lost a reference, less those that have
+//! got one, as pieces of that size would have, and if they were garbage.
+//!
 //! What is found is a guess and decides only *when* a full collection comes. It sees large
-//! structures that are dropped, in one or in many pieces, whatever their shape. It does not
-//! see single objects that leave a container that stays (entries of a cache, a window).
-//! It is wrong where what held objects was replaced by something that now holds the same
-//! ones, a list by a filtered list; the policy trusts it less for each such time.
+//! structures that are dropped, in one or in many pieces, whatever their shape, and many
+//! small ones. It does not see larger pieces, of hundreds of objects, that leave a large
+//! container one by one. It is wrong where what held objects was replaced by something
+//! that now holds the same ones, a list by a filtered list, or was one of two that did;
+//! the policy trusts it less for each such time.
 //!
 //! # Safety
 //! Samples and landmarks are addresses of objects that may be gone at a look. Landmarks are
@@ -37,16 +43,18 @@ use crate::process::Errno;
 
 /// Old objects below which looks are not worth their while.
 pub const LEAST_OBJECTS: usize = 50_000;
-/// Samples of a heap, at the least.
-const SAMPLES: usize = 512;
+/// Samples of a heap, about.
+const SAMPLES: usize = 768;
 /// Near objects for each so many of the heap's, and at most; twice that at a look, where
 /// there may be new ones before those that are looked for.
-const NEAR_PART: usize = 256;
-const MOST_NEAR: usize = 4096;
+const NEAR_PART: usize = 128;
+const MOST_NEAR: usize = 8192;
+/// Objects that are taken for garbage for each that something does not refer to any more.
+const PIECE: usize = 10;
 /// One part in so many of the samples that is lost makes a look go on.
 const ENOUGH_LOST: usize = 20;
 /// A container with more references than this is near, but leads to nothing near.
-const MOST_REFERENCES: usize = 1024;
+const MOST_REFERENCES: usize = 4096;
 
 /// An object and its neighbours on its list, by which it is told from another one that
 /// has come to its address.
@@ -89,16 +97,21 @@ impl Place {
         now.next == self.next || now.prev == self.prev
     }
 
-    /// Whether both neighbours are who they were, so that the object is still there.
-    fn is_unchanged(&self, memory: &OwnMemory) -> bool {
-        let [next, prev] = memory.words(self.link).unwrap_or_default();
-        [next, prev & !FLAGS] == [self.next, self.prev]
+    /// How many references the object has, if both neighbours are who they were, so that
+    /// it is still there.
+    fn references(&self, memory: &OwnMemory) -> Option<u32> {
+        let [next, prev, references] = memory.words(self.link)?;
+        let is_there = [next, prev & !FLAGS] == [self.next, self.prev];
+        // The low half counts, in all versions.
+        is_there.then_some(references as u32)
     }
 }
 
 /// One of some hundreds of objects.
 struct Sample {
     place: Place,
+    /// How many references there were to it.
+    references: u32,
     /// Index of its landmark.
     landmark: usize,
 }
@@ -159,7 +172,7 @@ impl Landmarks {
             noted.near = near.addresses;
             let mut objects = near.objects;
             objects.retain(|&object| marker.seen.meet(object) == Sight::New);
-            marker.sample_mask = (1 << stride.ilog2()) - 1;
+            marker.sample_each(stride);
             let mut is_whole = true;
             for object in objects {
                 marker.run_from(object);
@@ -176,6 +189,7 @@ impl Landmarks {
                 for link in marker.samples.drain(..) {
                     noted.samples.push(Sample {
                         place: Place::of(object_of(link)),
+                        references: Py_REFCNT(object_of(link)) as u32,
                         landmark,
                     });
                 }
@@ -225,13 +239,17 @@ impl Landmarks {
                 let all = Near::gather(heap, 2 * self.near.len(), |_, _| true)?;
                 lost.retain(|sample| !self.is_near(&all, sample));
             }
-            let mut there = 0;
-            if !lost.is_empty() {
-                let memory = OwnMemory::open()?;
-                lost.retain(|sample| sample.place.is_unchanged(&memory));
-                there = lost.len();
+            let memory = OwnMemory::open()?;
+            lost.retain(|sample| sample.place.references(&memory).is_some());
+            let (mut fewer, mut more) = (0, 0);
+            for sample in &self.samples {
+                if let Some(now) = sample.place.references(&memory) {
+                    fewer += usize::from(now < sample.references);
+                    more += usize::from(now > sample.references);
+                }
             }
-            Some(there as f64 / self.count.max(1) as f64)
+            let pieces = fewer.saturating_sub(more) * PIECE;
+            Some((lost.len().max(pieces) as f64 / self.count.max(1) as f64).min(1.0))
         }
     }
 

@@ -55,10 +55,12 @@ pub struct Marker {
     kind: *mut PyTypeObject,
     /// Tracked objects that were met.
     pub tracked: usize,
-    /// Those of them whose number has none of the bits of `sample_mask`.
+    /// Some of them, see [`sample_each`](Self::sample_each).
     pub samples: Vec<Link>,
-    /// One less than a power of two.
-    pub sample_mask: usize,
+    /// The next of these is the one that makes `tracked` this many.
+    next_sample: usize,
+    stride: usize,
+    chance: u64,
     /// Exact tuples and dicts that may need no tracking.
     pub atomic: Vec<*mut PyObject>,
     /// Tracked objects that are immortal.
@@ -103,7 +105,9 @@ impl Marker {
             kind: ptr::null_mut(),
             tracked: 0,
             samples: Vec::new(),
-            sample_mask: usize::MAX,
+            next_sample: usize::MAX,
+            stride: 0,
+            chance: 0x9e37_79b9_7f4a_7c15,
             atomic: Vec::new(),
             immortal: Vec::new(),
         }
@@ -163,6 +167,29 @@ impl Marker {
         }
     }
 
+    /// From now on one tracked object in `stride` is put among the samples, by chance:
+    /// what was made in a loop has a rhythm of its own.
+    pub fn sample_each(&mut self, stride: usize) {
+        self.stride = stride.max(1);
+        self.next_sample = self.tracked;
+        self.skip();
+    }
+
+    #[cold]
+    fn sample(&mut self, object: *mut PyObject) {
+        push(&mut self.samples, link_of(object));
+        self.skip();
+    }
+
+    fn skip(&mut self) {
+        // Marsaglia's xorshift.
+        self.chance ^= self.chance << 13;
+        self.chance ^= self.chance >> 7;
+        self.chance ^= self.chance << 17;
+        let step = (self.chance >> 32) as usize % (2 * self.stride - 1);
+        self.next_sample += 1 + step;
+    }
+
     /// Meets everything that `object`, which was met but not looked at, reaches.
     ///
     /// # Safety
@@ -197,8 +224,8 @@ impl Marker {
                 return;
             }
             self.tracked += 1;
-            if self.tracked & self.sample_mask == 0 {
-                push(&mut self.samples, link_of(object));
+            if self.tracked == self.next_sample {
+                self.sample(object);
             }
             self.seen.follow(object_of(next));
             if super::is_immortal(object) {
