@@ -71,7 +71,7 @@ REPLACED = """
 
 DROPPED = {
     "rings of three nodes, one by one": REPLACED.format(piece="ring(3)", count=60_000),
-    "rings of fifteen nodes, one by one": REPLACED.format(piece="ring(15)", count=12_000),
+    "rings of seven nodes, one by one": REPLACED.format(piece="ring(7)", count=25_000),
     "trees, one by one": REPLACED.format(piece="tree(3)", count=3_500),
     "rings of a hundred, in parts": """
         def part():

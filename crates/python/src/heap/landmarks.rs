@@ -43,8 +43,11 @@ use crate::process::Errno;
 
 /// Old objects below which looks are not worth their while.
 pub const LEAST_OBJECTS: usize = 50_000;
-/// Samples of a heap, about.
-const SAMPLES: usize = 768;
+/// Samples of a heap, about: one object in so many, but not less nor more than these. A
+/// look reads each with a system call.
+const SAMPLE_PART: usize = 750;
+const LEAST_SAMPLES: usize = 128;
+const MOST_SAMPLES: usize = 768;
 /// Near objects for each so many of the heap's, and at most; twice that at a look, where
 /// there may be new ones before those that are looked for.
 const NEAR_PART: usize = 128;
@@ -144,7 +147,8 @@ impl Landmarks {
         before: Option<&Self>,
     ) -> Option<Self> {
         let most = (expected / NEAR_PART).min(MOST_NEAR);
-        let stride = (expected / SAMPLES).max(1);
+        let samples = (expected / SAMPLE_PART).clamp(LEAST_SAMPLES, MOST_SAMPLES);
+        let stride = (expected / samples).max(1);
         let mut noted = Self {
             roots: HashSet::default(),
             near: HashSet::default(),
