@@ -26,6 +26,7 @@ mod marking;
 pub mod queue;
 pub mod referents;
 pub mod roots;
+mod sampler;
 mod seen;
 mod stretches;
 pub mod untrack;

@@ -176,21 +176,21 @@ impl Landmarks {
             noted.near = near.addresses;
             let mut objects = near.objects;
             objects.retain(|&object| marker.seen.meet(object) == Sight::New);
-            marker.sample_each(stride);
+            marker.sampler.begin(stride, marker.tracked);
             let mut is_whole = true;
             for object in objects {
                 marker.run_from(object);
-                let found = marker.samples.len();
+                let found = marker.sampler.samples.len();
                 noted.count += found;
                 is_whole &= noted.landmarks.try_reserve(1).is_ok()
                     && noted.samples.try_reserve(found).is_ok();
                 if found == 0 || !is_whole {
-                    marker.samples.clear();
+                    marker.sampler.samples.clear();
                     continue;
                 }
                 let landmark = noted.landmarks.len();
                 noted.landmarks.push(Place::of(object));
-                for link in marker.samples.drain(..) {
+                for link in marker.sampler.samples.drain(..) {
                     noted.samples.push(Sample {
                         place: Place::of(object_of(link)),
                         references: Py_REFCNT(object_of(link)) as u32,

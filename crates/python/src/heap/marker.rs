@@ -13,6 +13,7 @@ use pyo3_ffi::*;
 
 use super::queue::{Queue, prefetch};
 use super::referents::{Linked, Referents, Shape, at};
+use super::sampler::Sampler;
 use super::seen::{Seen, Sight};
 use crate::layout::{DICT, Fixed, INSTANCE, Values};
 use crate::list::{Link, has_link, link_of, object_of};
@@ -55,12 +56,8 @@ pub struct Marker {
     kind: *mut PyTypeObject,
     /// Tracked objects that were met.
     pub tracked: usize,
-    /// Some of them, see [`sample_each`](Self::sample_each).
-    pub samples: Vec<Link>,
-    /// The next of these is the one that makes `tracked` this many.
-    next_sample: usize,
-    stride: usize,
-    chance: u64,
+    /// Some of them, if that is asked for.
+    pub sampler: Sampler,
     /// Exact tuples and dicts that may need no tracking.
     pub atomic: Vec<*mut PyObject>,
     /// Tracked objects that are immortal.
@@ -104,10 +101,7 @@ impl Marker {
             referents: Referents::new(),
             kind: ptr::null_mut(),
             tracked: 0,
-            samples: Vec::new(),
-            next_sample: usize::MAX,
-            stride: 0,
-            chance: 0x9e37_79b9_7f4a_7c15,
+            sampler: Sampler::new(),
             atomic: Vec::new(),
             immortal: Vec::new(),
         }
@@ -167,29 +161,6 @@ impl Marker {
         }
     }
 
-    /// From now on one tracked object in `stride` is put among the samples, by chance:
-    /// what was made in a loop has a rhythm of its own.
-    pub fn sample_each(&mut self, stride: usize) {
-        self.stride = stride.max(1);
-        self.next_sample = self.tracked;
-        self.skip();
-    }
-
-    #[cold]
-    fn sample(&mut self, object: *mut PyObject) {
-        push(&mut self.samples, link_of(object));
-        self.skip();
-    }
-
-    fn skip(&mut self) {
-        // Marsaglia's xorshift.
-        self.chance ^= self.chance << 13;
-        self.chance ^= self.chance >> 7;
-        self.chance ^= self.chance << 17;
-        let step = (self.chance >> 32) as usize % (2 * self.stride - 1);
-        self.next_sample += 1 + step;
-    }
-
     /// Meets everything that `object`, which was met but not looked at, reaches.
     ///
     /// # Safety
@@ -224,8 +195,8 @@ impl Marker {
                 return;
             }
             self.tracked += 1;
-            if self.tracked == self.next_sample {
-                self.sample(object);
+            if self.sampler.is_next(self.tracked) {
+                self.sampler.take(object);
             }
             self.seen.follow(object_of(next));
             if super::is_immortal(object) {

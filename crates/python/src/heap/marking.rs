@@ -91,7 +91,7 @@ impl Heap<'_> {
             let Marker {
                 mut seen,
                 tracked,
-                samples,
+                sampler,
                 atomic,
                 immortal,
                 ..
@@ -118,7 +118,7 @@ impl Heap<'_> {
             let untracked = settle(&atomic, &frozen);
             debug_assert!(reached >= untracked, "an object was counted twice");
             if let Some(landmarks) = &mut landmarks {
-                landmarks.note_neighbours(samples.len());
+                landmarks.note_neighbours(sampler.samples.len());
             }
             Alive {
                 reached: reached - untracked,
