@@ -188,20 +188,24 @@ fn write(directory: &Path) -> Result<PathBuf, String> {
         Ok(writer)
     });
     let writer = written.map_err(|error| error.to_string())?;
-    let mut path = directory.join(file_name(since_1970));
-    // Two signals may come in one millisecond.
-    for number in 2.. {
-        if !path.exists() {
-            break;
-        }
-        path.set_extension(format!("{number}.wrasse"));
-    }
+    let path = new_path(directory, &name(since_1970));
     write_destination(&path, writer.pending()).map_err(|error| error.to_string())?;
     Ok(path)
 }
 
-/// `wrasse-PID-20260131T235959.123Z.wrasse`, in universal time.
-fn file_name(since_1970: Duration) -> String {
+/// A file that is not there yet: more signals than one may come in one millisecond.
+fn new_path(directory: &Path, name: &str) -> PathBuf {
+    let mut path = directory.join(format!("{name}.wrasse"));
+    let mut number = 1;
+    while path.exists() {
+        number += 1;
+        path = directory.join(format!("{name}.{number}.wrasse"));
+    }
+    path
+}
+
+/// `wrasse-PID-20260131T235959.123Z`, in universal time.
+fn name(since_1970: Duration) -> String {
     let seconds = since_1970.as_secs() as libc::time_t;
     // SAFETY: a zeroed `tm` is a valid value to be filled in.
     let date = unsafe {
@@ -210,7 +214,7 @@ fn file_name(since_1970: Duration) -> String {
         date
     };
     format!(
-        "wrasse-{}-{:04}{:02}{:02}T{:02}{:02}{:02}.{:03}Z.wrasse",
+        "wrasse-{}-{:04}{:02}{:02}T{:02}{:02}{:02}.{:03}Z",
         std::process::id(),
         date.tm_year + 1900,
         date.tm_mon + 1,
@@ -220,4 +224,24 @@ fn file_name(since_1970: Duration) -> String {
         date.tm_sec,
         since_1970.subsec_millis()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn snapshots_of_one_millisecond_are_numbered() {
+        let directory = std::env::temp_dir().join(format!("wrasse-names-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let mut names = Vec::new();
+        for _ in 0..4 {
+            let path = new_path(&directory, "at.123Z");
+            std::fs::write(&path, "").unwrap();
+            names.push(path.file_name().unwrap().to_owned());
+        }
+        std::fs::remove_dir_all(&directory).unwrap();
+        let expected = ["", ".2", ".3", ".4"].map(|number| format!("at.123Z{number}.wrasse"));
+        assert_eq!(names, expected.map(std::ffi::OsString::from));
+    }
 }
