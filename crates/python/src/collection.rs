@@ -93,7 +93,7 @@ impl Interpreter {
             let mut generations = self.generations.get();
             generations.begin(generation);
             self.generations.set(generations);
-            (*state).generations[0].count = 0;
+            let young_count = std::mem::take(&mut (*state).generations[0].count);
 
             INSTANCE.prepare();
             let heap = self.heap();
@@ -109,7 +109,7 @@ impl Interpreter {
                 // What roots reach stays; the rest is tried, and joins it again.
                 let rest = heap.empty();
                 let before = self.landmarks.take();
-                let worth = self.worth_landmarks();
+                let worth = self.worth_landmarks(young_count);
                 let alive = heap.separate_alive(&young, &rest, worth, before.as_ref());
                 *self.landmarks.borrow_mut() = alive.landmarks;
                 let mut outcome =
@@ -138,29 +138,35 @@ impl Interpreter {
         }
     }
 
-    /// About how many objects there are, if that is so many that the next full
-    /// collection should come when a look at landmarks says so.
-    fn worth_landmarks(&self) -> Option<usize> {
+    /// About how many objects there are, the `young` ones included, if that is so many that
+    /// the next full collection should come when a look at landmarks says so.
+    fn worth_landmarks(&self, young: i32) -> Option<usize> {
         let (total, pending) = self.generations.get().long_lived();
-        let objects = total + pending;
-        (self.adaptation.is_on() && objects >= LEAST_OBJECTS).then_some(objects)
+        let objects = total + pending + usize::try_from(young).unwrap_or(0);
+        // A look is a pause in one piece, which a target does not allow.
+        let is_wanted = self.adaptation.is_on() && self.slices.target().is_none();
+        (is_wanted && objects >= LEAST_OBJECTS).then_some(objects)
     }
 
     /// The part of the old objects that was let go since the last full collection; see
     /// `heap/landmarks.rs`.
     ///
     /// # Safety
-    /// The GIL is held. Runs no foreign code.
+    /// The GIL is held.
     pub unsafe fn lost_part(&self) -> Option<f64> {
-        let landmarks = self.landmarks.borrow();
-        if self.slices.is_busy() {
+        if self.slices.is_busy() || self.slices.target().is_some() {
             return None;
         }
+        // Taken out meanwhile: a root's name is looked up in `sys`, where the program may
+        // have put keys that compare themselves.
+        let landmarks = self.landmarks.take()?;
         // SAFETY: the caller's contract.
-        unsafe {
+        let lost = unsafe {
             INSTANCE.prepare();
-            landmarks.as_ref()?.lost(&self.heap())
-        }
+            landmarks.lost(&self.heap())
+        };
+        self.landmarks.borrow_mut().get_or_insert(landmarks);
+        lost
     }
 
     /// This interpreter's objects.

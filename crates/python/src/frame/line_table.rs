@@ -23,7 +23,8 @@ const FIRST: u8 = 0x80;
 const NEXT_LINES: std::ops::RangeInclusive<u8> = 10..=12;
 const NO_COLUMNS: u8 = 13;
 const LONG: u8 = 14;
-const NO_LOCATION: u8 = 15;
+/// With [`FIRST`], as CPython asks for it.
+const NO_LOCATION: u8 = FIRST >> 3 | 15;
 /// What CPython says where there is no line.
 const NO_LINE: c_int = -1;
 
@@ -111,7 +112,7 @@ impl LineTable<'_> {
             end: cursor.end.saturating_add(u32::from(first & 7) + 1),
             next,
             difference: cursor.difference.wrapping_add(difference),
-            has_line: kind != NO_LOCATION,
+            has_line: first >> 3 != NO_LOCATION,
         };
         true
     }
@@ -169,7 +170,7 @@ mod tests {
         let mut bytes = Vec::new();
         let mut line = first_line;
         for each in entries {
-            let begin = |kind: u8| FIRST | kind << 3 | (each.units - 1);
+            let begin = |kind: u8| FIRST | (kind & 15) << 3 | (each.units - 1);
             let Some(now) = each.line else {
                 bytes.push(begin(NO_LOCATION));
                 continue;

@@ -58,6 +58,9 @@ const PIECE: usize = 10;
 const ENOUGH_LOST: usize = 20;
 /// A container with more references than this is near, but leads to nothing near.
 const MOST_REFERENCES: usize = 4096;
+/// References that are followed for each near object, at most: many lead to none, such as
+/// those of rows of numbers.
+const REFERENCES_EACH: usize = 16;
 
 /// An object and its neighbours on its list, by which it is told from another one that
 /// has come to its address.
@@ -176,7 +179,7 @@ impl Landmarks {
             noted.near = near.addresses;
             let mut objects = near.objects;
             objects.retain(|&object| marker.seen.meet(object) == Sight::New);
-            marker.sampler.begin(stride, marker.tracked);
+            marker.sampler.begin(samples, stride, marker.tracked);
             let mut is_whole = true;
             for object in objects {
                 marker.run_from(object);
@@ -340,10 +343,13 @@ impl Near {
                 }
             });
             let mut index = 0;
+            let mut left = REFERENCES_EACH * most;
             while index < near.objects.len() && near.objects.len() < most {
                 let object = near.objects[index];
                 index += 1;
-                if references(object) <= MOST_REFERENCES {
+                let count = references(object);
+                if count <= MOST_REFERENCES.min(left) {
+                    left -= count;
                     heap.referents.each(object, |child| {
                         if is_wanted(child, false) {
                             near.add(heap, child);
