@@ -5,6 +5,7 @@
 
 mod adaptation;
 mod boot;
+mod by_address;
 mod capture;
 mod census;
 mod cli;

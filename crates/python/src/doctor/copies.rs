@@ -1,13 +1,12 @@
 //! Objects that are equal to others, by the line that made them.
 
 use std::collections::HashMap;
-use std::hash::BuildHasherDefault;
 
 use pyo3_ffi::PyObject;
 use wrasse_doctor::observations::{Duplicates, Line};
 use wrasse_tracer::TracebackId;
 
-use super::garbage::AddressHasher;
+use crate::by_address::Spread;
 
 /// Different ones that are remembered at a time; with more, a part of them stands for
 /// all.
@@ -16,7 +15,7 @@ const DIFFERENT: usize = 100_000;
 /// Objects by what is in them.
 #[derive(Default)]
 pub struct Copies {
-    all: HashMap<u64, Same, BuildHasherDefault<AddressHasher>>,
+    all: HashMap<u64, Same, Spread>,
     /// Only hashes with these bits clear are remembered.
     mask: u64,
 }

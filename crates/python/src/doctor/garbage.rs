@@ -5,8 +5,6 @@
 //! of larger sets so many as that allows, with all that they reach, and the
 //! figures are scaled up. How many objects there were is always exact.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::time::Duration;
 
 use pyo3_ffi::*;
@@ -14,6 +12,7 @@ use wrasse_graph::{Builder, Graph, Node, components};
 
 use super::budget::{self, Kind};
 use super::shapes::{self, Found, Shapes};
+use crate::by_address::ByAddress;
 use crate::heap_graph::Failure;
 use crate::heap_graph::edge;
 use crate::heap_graph::referents::{is_eternal, referents};
@@ -29,34 +28,6 @@ const MOST: usize = 200_000;
 const BEFORE: usize = 10_000;
 /// What an object costs before any was looked at.
 const FIRST_GUESS: f64 = 2e-6;
-
-/// Multiplies by a constant: addresses need no more.
-#[derive(Clone, Copy, Default)]
-pub struct AddressHasher(u64);
-
-impl Hasher for AddressHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_usize(usize::from(*byte));
-        }
-    }
-
-    fn write_usize(&mut self, number: usize) {
-        self.write_u64(number as u64);
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        let mixed = (self.0 ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.0 = mixed ^ mixed >> 32;
-    }
-}
-
-/// A table by address.
-pub type ByAddress<T> = HashMap<usize, T, BuildHasherDefault<AddressHasher>>;
 
 /// What looking has cost, and found.
 #[derive(Default)]

@@ -8,8 +8,9 @@ use wrasse_doctor::Observations;
 use wrasse_doctor::observations::{Cycles, Edge, HeldException, Line};
 use wrasse_graph::{Node, shortest_cycle};
 
-use super::garbage::{AddressHasher, ByAddress, Part, traceback_of};
+use super::garbage::{Part, traceback_of};
 use super::{exceptions, lines};
+use crate::by_address::{AddressHasher, ByAddress};
 use crate::census;
 use crate::heap_graph::edge::{self, Access};
 use crate::heap_graph::names;

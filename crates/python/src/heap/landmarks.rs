@@ -28,15 +28,13 @@
 //! sandbox would not expect), since there may be nothing to be read any more, and are
 //! only compared: no pointer from an earlier collection is followed.
 
-use std::collections::HashSet;
-use std::hash::{BuildHasherDefault, Hasher};
-
 use pyo3_ffi::*;
 
 use super::marker::Marker;
 use super::referents::{Linked, Shape};
 use super::seen::Sight;
 use super::{Heap, roots};
+use crate::by_address::Addresses;
 use crate::layout::DICT;
 use crate::list::{FLAGS, Link, link_of, object_of};
 use crate::process::Errno;
@@ -153,8 +151,8 @@ impl Landmarks {
         let samples = (expected / SAMPLE_PART).clamp(LEAST_SAMPLES, MOST_SAMPLES);
         let stride = (expected / samples).max(1);
         let mut noted = Self {
-            roots: HashSet::default(),
-            near: HashSet::default(),
+            roots: Addresses::default(),
+            near: Addresses::default(),
             landmarks: Vec::new(),
             samples: Vec::new(),
             count: 0,
@@ -235,28 +233,27 @@ impl Landmarks {
             // has come near. Then wherever else things may have been moved to.
             let known = |object: *mut PyObject, _: bool| self.near.contains(&(object as usize));
             let kept = Near::gather(heap, self.near.len(), known)?;
-            let mut lost: Vec<&Sample> = Vec::new();
-            lost.try_reserve(self.samples.len()).ok()?;
-            lost.extend(
-                self.samples
-                    .iter()
-                    .filter(|sample| !self.is_near(&kept, sample)),
-            );
-            if lost.len() > self.count / ENOUGH_LOST {
-                let all = Near::gather(heap, 2 * self.near.len(), |_, _| true)?;
-                lost.retain(|sample| !self.is_near(&all, sample));
-            }
+            let is_far = |near: &Near, sample: &Sample| !self.is_near(near, sample);
+            let far = self.samples.iter().filter(|sample| is_far(&kept, sample));
+            let all = if far.count() > self.count / ENOUGH_LOST {
+                Some(Near::gather(heap, 2 * self.near.len(), |_, _| true)?)
+            } else {
+                None
+            };
             let memory = OwnMemory::open()?;
-            lost.retain(|sample| sample.place.references(&memory).is_some());
-            let (mut fewer, mut more) = (0, 0);
+            let (mut lost, mut fewer, mut more) = (0, 0, 0);
             for sample in &self.samples {
-                if let Some(now) = sample.place.references(&memory) {
-                    fewer += usize::from(now < sample.references);
-                    more += usize::from(now > sample.references);
-                }
+                let Some(now) = sample.place.references(&memory) else {
+                    continue;
+                };
+                let is_lost =
+                    is_far(&kept, sample) && all.as_ref().is_none_or(|all| is_far(all, sample));
+                lost += usize::from(is_lost);
+                fewer += usize::from(now < sample.references);
+                more += usize::from(now > sample.references);
             }
             let pieces = fewer.saturating_sub(more) * PIECE;
-            Some((lost.len().max(pieces) as f64 / self.count.max(1) as f64).min(1.0))
+            Some((lost.max(pieces) as f64 / self.count.max(1) as f64).min(1.0))
         }
     }
 
@@ -306,9 +303,6 @@ impl Drop for OwnMemory {
     }
 }
 
-/// Addresses of objects.
-type Addresses = HashSet<usize, BuildHasherDefault<AddressHasher>>;
-
 /// Containers and instances that roots lead to in few steps.
 struct Near {
     /// Nearest first.
@@ -330,7 +324,7 @@ impl Near {
     ) -> Option<Self> {
         let mut near = Self {
             objects: Vec::new(),
-            addresses: HashSet::default(),
+            addresses: Addresses::default(),
             most,
         };
         near.objects.try_reserve(most).ok()?;
@@ -397,31 +391,5 @@ unsafe fn references(object: *mut PyObject) -> usize {
         } else {
             0
         }
-    }
-}
-
-/// Spreads addresses of objects, whose low bits are the same.
-#[derive(Default)]
-struct AddressHasher(u64);
-
-impl Hasher for AddressHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write_u64(byte.into());
-        }
-    }
-
-    fn write_u64(&mut self, word: u64) {
-        self.0 = (self.0 ^ word)
-            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-            .rotate_right(32);
-    }
-
-    fn write_usize(&mut self, word: usize) {
-        self.write_u64(word as u64);
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
     }
 }

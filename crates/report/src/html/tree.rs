@@ -54,6 +54,14 @@ fn add(into: &mut Amount, more: Amount) {
     into.blocks = into.blocks.saturating_add(more.blocks);
 }
 
+/// What `one` has more than `other`, or nothing.
+fn less(one: Amount, other: Amount) -> Amount {
+    Amount {
+        bytes: one.bytes.saturating_sub(other.bytes),
+        blocks: one.blocks.saturating_sub(other.blocks),
+    }
+}
+
 impl Tree {
     /// The nodes of stacks by source line; keys are the stacks' places.
     pub fn of_lines(stacks: &Stacks<'_>) -> Self {
@@ -87,16 +95,20 @@ impl Tree {
     /// What each node has by itself, by node and column.
     pub fn own(&self) -> Vec<Amount> {
         let mut own = self.total.clone();
+        self.take_from_callers(&mut own, self.width);
+        own
+    }
+
+    /// Takes from `sums`, which has those of each node in a row of `width`, what is its
+    /// callees'.
+    fn take_from_callers(&self, sums: &mut [Amount], width: usize) {
         for node in 1..self.len() {
             let parent = self.parents[node] as usize;
             for column in 0..self.width {
-                let total = self.total(node, column);
-                let above = &mut own[parent * self.width + column];
-                above.bytes = above.bytes.saturating_sub(total.bytes);
-                above.blocks = above.blocks.saturating_sub(total.blocks);
+                let above = &mut sums[parent * width + column];
+                *above = less(*above, self.total(node, column));
             }
         }
-        own
     }
 
     /// Of a tree whose second half of columns is what the first half was before:
@@ -112,28 +124,18 @@ impl Tree {
             width,
             total: vec![Amount::default(); self.len() * width],
         };
-        let more = |one: Amount, other: Amount| Amount {
-            bytes: one.bytes.saturating_sub(other.bytes),
-            blocks: one.blocks.saturating_sub(other.blocks),
-        };
         // What each node has by itself is put where its sums will be: with millions of
         // nodes a table beside these would be the largest thing there is.
         for node in 0..self.len() {
             let into = &mut changed.total[node * width..][..self.width];
             into.copy_from_slice(&self.total[node * self.width..][..self.width]);
         }
-        for node in 1..self.len() {
-            let parent = self.parents[node] as usize;
-            for column in 0..self.width {
-                let above = &mut changed.total[parent * width + column];
-                *above = more(*above, self.total(node, column));
-            }
-        }
+        self.take_from_callers(&mut changed.total, width);
         for into in changed.total.chunks_mut(width.max(1)) {
             for column in 0..half {
                 let (after, before) = (into[column], into[half + column]);
-                into[2 * half + column] = more(after, before);
-                into[3 * half + column] = more(before, after);
+                into[2 * half + column] = less(after, before);
+                into[3 * half + column] = less(before, after);
             }
         }
         changed.add_to_callers();
