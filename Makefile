@@ -111,11 +111,14 @@ stages := test-rust test-units test-examples test-sanitizers $(foreach k,$(KEYS)
 test-start:
 	@rm -rf $(R); mkdir -p $(R); for stage in $(stages); do echo "0 1" > $(R)/$${stage#test-}.tally; done
 
+# A stage that ended badly without a test that failed counts as one failure.
+count_end = if [ $$status != 0 ]; then grep -q ' 0$$' $(R)/$1.tally && echo "0 1" > $(R)/$1.tally || true; fi
+tally_cargo = $(PY_$(DEFAULT)) tools/tally.py cargo $(R)/$1.log $(R)/$1.tally; $(call count_end,$1)
+
 test-rust:
 	@echo "== cargo test"
 	@status=0; RUST_BACKTRACE=0 CARGO_TARGET_DIR='$(CURDIR)/$(B)/target-rust' cargo test --quiet --no-fail-fast $(HOST_CRATES) --features $(HOST_FEATURES) 2>&1 | tee $(R)/rust.log || status=$$?; \
-	$(PY_$(DEFAULT)) tools/tally.py cargo $(R)/rust.log $(R)/rust.tally; \
-	if [ $$status != 0 ]; then grep -q ' 0$$' $(R)/rust.tally && echo "0 1" > $(R)/rust.tally || true; fi
+	$(call tally_cargo,rust)
 
 # The CPython host's tests are programs that call the interpreter: they are linked with its shared library.
 LIBRARY_DIRECTORY := import os, sysconfig; get = sysconfig.get_config_var; where = get("LIBDIR") or ""; print(where if get("Py_ENABLE_SHARED") and os.path.exists(os.path.join(where, get("LDLIBRARY"))) else "")
@@ -126,8 +129,7 @@ test-units:
 	status=0; RUST_BACKTRACE=0 CARGO_TARGET_DIR='$(CURDIR)/$(B)/target-rust' PYO3_PYTHON='$(PY_$(DEFAULT))' \
 	    LD_LIBRARY_PATH="$$directory$${LD_LIBRARY_PATH:+:$$LD_LIBRARY_PATH}" \
 	    cargo test --quiet --no-fail-fast -p wrasse-python --lib 2>&1 | tee $(R)/units.log || status=$$?; \
-	$(PY_$(DEFAULT)) tools/tally.py cargo $(R)/units.log $(R)/units.tally; \
-	if [ $$status != 0 ]; then grep -q ' 0$$' $(R)/units.tally && echo "0 1" > $(R)/units.tally || true; fi
+	$(call tally_cargo,units)
 
 # Each example asserts what it claims; one that ends well counts as a passed test.
 EXAMPLES := $(basename $(notdir $(wildcard crates/wrasse/examples/*.rs)))
@@ -141,13 +143,11 @@ test-examples:
 test-sanitizers:
 	@status=0; tools/sanitize.sh $(R) || status=$$?; \
 	cat $(R)/asan.log $(R)/valgrind.log > $(R)/sanitizers.log 2>/dev/null || true; \
-	$(PY_$(DEFAULT)) tools/tally.py cargo $(R)/sanitizers.log $(R)/sanitizers.tally; \
-	if [ $$status != 0 ]; then grep -q ' 0$$' $(R)/sanitizers.tally && echo "0 1" > $(R)/sanitizers.tally || true; fi
+	$(call tally_cargo,sanitizers)
 
 # A background job may come with SIGINT ignored, which children would inherit.
 pytest = cd tests/python && env -u WRASSE --default-signal=INT,QUIT,HUP '$(CURDIR)'/$(B)/venv-$*/bin/python -m pytest -q -p no:cacheprovider
-tally_pytest = if [ -e $(R)/$1.xml ]; then $(PY_$*) tools/tally.py pytest $(R)/$1.xml $(R)/$1.tally; fi; \
-	if [ $$status != 0 ]; then grep -q ' 0$$' $(R)/$1.tally && echo "0 1" > $(R)/$1.tally || true; fi
+tally_pytest = if [ -e $(R)/$1.xml ]; then $(PY_$*) tools/tally.py pytest $(R)/$1.xml $(R)/$1.tally; fi; $(call count_end,$1)
 
 # Most tests wait for a process of theirs, so two files run beside each other.
 test-python-%: $(B)/venv-%/.stamp-wheel

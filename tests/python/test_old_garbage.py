@@ -2,15 +2,13 @@
 otherwise late. Looks follow addresses of the past, so programs here take away what was there."""
 
 import json
-import os
-import subprocess
-import sys
 import textwrap
 
 import pytest
+from command import python
 
-STOCK = {name: value for name, value in os.environ.items() if name != "WRASSE"}
-OURS = {**STOCK, "WRASSE": "gc,alloc"}
+STOCK = {}
+OURS = {"WRASSE": "gc,alloc"}
 
 COMMON = """
     import gc, json, sys
@@ -48,14 +46,12 @@ COMMON = """
 """
 
 
-def run(code, env):
+def run(code, changes):
     """Runs ``code`` behind ``COMMON``; returns what it shows."""
     source = textwrap.dedent(COMMON) + textwrap.dedent(code)
-    result = subprocess.run(
-        [sys.executable, "-c", source], env=env, capture_output=True, text=True, timeout=120
-    )
-    assert result.returncode == 0, result.stderr
-    return json.loads(result.stdout.splitlines()[-1])
+    result = python("-c", source, **changes)
+    assert result.code == 0, result.err
+    return json.loads(result.out.splitlines()[-1])
 
 
 REPLACED = """
@@ -177,8 +173,8 @@ def test_looks_at_what_was_given_back_to_the_system():
         gc.collect()
         show(left=sum(isinstance(o, (Record, Final)) for o in gc.get_objects()), freed=freed)
     """
-    for env in (OURS, {**OURS, "WRASSE": "gc"}, {**OURS, "WRASSE": "gc,pause=1ms"}):
-        ours = run(program, env)
+    for words in ("gc,alloc", "gc", "gc,pause=1ms"):
+        ours = run(program, {"WRASSE": words})
         assert ours["left"] == 0
         assert ours["freed"] % 20_000 == 0 and ours["freed"] > 0
 
