@@ -18,6 +18,8 @@ TOOLS := "maturin>=1.7,<2" "pytest>=8" "ipython>=8" "nbformat>=5.1" "numpy>=2" \
 LINT_TOOLS := "ruff==0.17.*" "mypy>=2,<3"
 HOST_CRATES := --workspace --exclude wrasse-python
 HOST_FEATURES := wrasse/hashbrown,wrasse/indexmap,wrasse/smallvec,wrasse/serde
+# With LEAN=1 what a compiler left behind goes as soon as no later target reads it.
+spent = $(if $(LEAN),rm -rf $1)
 
 # --- What is there, and what was chosen -------------------------------------------------------
 
@@ -77,6 +79,7 @@ $(B)/venv-%/.stamp-wheel: $(B)/venv-%/.stamp-tools $(B)/sources.list $(SOURCES)
 	@CARGO_TARGET_DIR='$(CURDIR)/$(B)/target-$*' $(B)/venv-$*/bin/maturin build --quiet --release \
 	    --interpreter $(B)/venv-$*/bin/python --out $(B)/wheels/$*
 	@$(B)/venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall $(B)/wheels/$*/*.whl
+	@$(call spent,$(B)/target-$*)
 	@touch $@
 
 lints := lint-format lint-clippy lint-doc lint-ruff lint-types
@@ -139,11 +142,13 @@ test-examples:
 	    if CARGO_TARGET_DIR='$(CURDIR)/$(B)/target-rust' cargo run --quiet -p wrasse --example $$example > $(R)/$$example.log 2>&1; \
 	    then passed=$$((passed + 1)); else failed=$$((failed + 1)); echo "example $$example failed:"; cat $(R)/$$example.log; fi; \
 	done; echo "$$passed passed; $$failed failed"; echo "$$passed $$failed" > $(R)/examples.tally
+	@$(call spent,$(B)/target-rust)
 
 test-sanitizers:
 	@status=0; tools/sanitize.sh $(R) || status=$$?; \
 	cat $(R)/asan.log $(R)/valgrind.log > $(R)/sanitizers.log 2>/dev/null || true; \
 	$(call tally_cargo,sanitizers)
+	@$(call spent,$(B)/target-asan $(B)/target-valgrind)
 
 # A background job may come with SIGINT ignored, which children would inherit.
 pytest = cd tests/python && env -u WRASSE --default-signal=INT,QUIT,HUP '$(CURDIR)'/$(B)/venv-$*/bin/python -m pytest -q -p no:cacheprovider
@@ -206,6 +211,7 @@ lint-clippy: $(LINT_KEYS:%=$(B)/venv-%/.stamp-tools)
 	    echo "cargo clippy for wrasse $$features"; \
 	    CARGO_TARGET_DIR=$(B)/lint-features cargo clippy --quiet -p wrasse --lib $$features -- -D warnings; \
 	done
+	@$(call spent,$(LINT_KEYS:%=$(B)/lint-%) $(B)/lint-features)
 
 lint-doc:
 	CARGO_TARGET_DIR=$(B)/target-rust RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps $(HOST_CRATES)
@@ -250,6 +256,7 @@ help:
 	@echo "  PYTHON=/path/to/python   that interpreter; the default is the newest CPython 3.11-3.13 found"
 	@echo "  PYTHONS=all              every supported interpreter found (or names such as \"3.12.1 3.11.7\")"
 	@echo "  FULL=1                   test: all of CPython's test files instead of a quick subset"
+	@echo "  LEAN=1                   test, lint: keep little on the disk: what was built goes when it has been used"
 	@echo "  FRESH=1                  test: run CPython's tests on stock again instead of recalling them"
 	@echo "  CPYTHON_TESTS=\"test_gc\"  test: only these of CPython's test files"
 	@echo "  ROUNDS=7 SCALE=1         bench: pairs of processes for each figure, and how much work each does"
