@@ -19,12 +19,11 @@ use wrasse_doctor::{Finding, Observations, Settings, examine, rule, rules, to_js
 use wrasse_report::{clear_destination, write_destination};
 
 use super::child::spawn;
+use super::interpreter::{Interpreter, check_start, interpreter_command, replace_process};
 use super::interrupt::Interruptible;
+use super::program::{Program, check_apart, check_program, program};
 use super::reports::{destination, put_out};
-use super::{
-    Interpreter, Present, Program, check_apart, check_capture, check_program, check_start,
-    environment_value, interpreter_command, program, replace_process,
-};
+use super::start::{Present, check_capture, environment_value};
 use crate::{doctor, run};
 
 pub const USAGE: &str = "wrasse doctor [OPTIONS] (SCRIPT | NOTEBOOK.ipynb | -m MODULE | -c CODE | CAPTURE.wrasse) [ARGUMENTS]...";

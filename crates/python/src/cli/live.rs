@@ -21,11 +21,11 @@ use wrasse_report::reason;
 
 use super::child::{Child, Signals};
 use super::doctor::{Exchange, is_capture, program_code};
+use super::interpreter::{Interpreter, check_start, interpreter_command, replace_process};
+use super::one_line;
+use super::program::{Program, check_apart, check_program, program};
 use super::reports::destination;
-use super::{
-    Interpreter, Present, Program, check_apart, check_capture, check_program, check_start,
-    environment_value, interpreter_command, one_line, program, replace_process,
-};
+use super::start::{Present, check_capture, environment_value};
 use crate::{boot, run};
 
 pub const USAGE: &str = "wrasse live [OPTIONS] (SCRIPT | NOTEBOOK.ipynb | -m MODULE | -c CODE | PID | CAPTURE.wrasse) [ARGUMENTS]...";

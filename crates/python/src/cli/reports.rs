@@ -11,7 +11,7 @@ use wrasse_report::{
 };
 
 use super::interrupt::Interruptible;
-use super::is_same_file;
+use super::program::is_same_file;
 
 #[derive(Subcommand)]
 pub enum Reading {
