@@ -6,13 +6,15 @@
 //! chunks of 32 KiB; a small open-addressed table leads from an address to its
 //! chunk.
 
-use crate::exhausted::{Exhausted, filled, push};
+use crate::exhausted::{Exhausted, filled, push, room};
 use crate::graph::{NONE, Node};
 
 const GRANULE_SHIFT: u32 = 3;
 const CHUNK_SHIFT: u32 = 15;
 const WORDS: usize = 1 << (CHUNK_SHIFT - GRANULE_SHIFT - 6);
 const EMPTY: u32 = u32::MAX;
+/// Of one in so many numbers the chunk is known.
+const KNOWN: usize = 256;
 
 #[derive(Clone, Debug)]
 struct Chunk {
@@ -38,6 +40,16 @@ pub struct AddressIndex {
     len: usize,
     /// Chunks that were numbered as they are, and the marks in them.
     numbered: (usize, Node),
+    /// The chunk of each [`KNOWN`]th number, once sealed.
+    known: Vec<u32>,
+}
+
+impl Chunk {
+    /// The first number behind its own, once sealed.
+    fn end(&self) -> Node {
+        let last = WORDS - 1;
+        self.base + Node::from(self.before[last]) + self.words[last].count_ones()
+    }
 }
 
 #[inline]
@@ -60,7 +72,8 @@ impl AddressIndex {
 
     /// Bytes held.
     pub fn memory(&self) -> usize {
-        self.chunks.capacity() * size_of::<Chunk>() + self.table.capacity() * size_of::<u32>()
+        self.chunks.capacity() * size_of::<Chunk>()
+            + (self.table.capacity() + self.known.capacity()) * size_of::<u32>()
     }
 
     #[inline]
@@ -168,6 +181,13 @@ impl AddressIndex {
         self.rebuild_table()?;
         self.numbered = (0, 0);
         self.number_more(usize::MAX);
+        self.known = room(self.len.div_ceil(KNOWN))?;
+        for (place, chunk) in self.chunks.iter().enumerate() {
+            // Each chunk has a mark: it was made for one.
+            while self.known.len() * KNOWN < chunk.end() as usize {
+                self.known.push(place as u32);
+            }
+        }
         Ok(())
     }
 
@@ -208,14 +228,16 @@ impl AddressIndex {
         Some(chunk.base + Node::from(chunk.before[place]) + below)
     }
 
-    /// The address with a number. After [`seal`](Self::seal) only; time is
-    /// logarithmic in the chunks.
+    /// The address with a number. After [`seal`](Self::seal) only. Takes longer
+    /// where chunks have few marks.
     pub fn address(&self, node: Node) -> Option<usize> {
         if node as usize >= self.len {
             return None;
         }
-        let chunk = self.chunks.partition_point(|chunk| chunk.base <= node) - 1;
-        let chunk = &self.chunks[chunk];
+        let from = self.known[node as usize / KNOWN] as usize;
+        let chunk = self.chunks[from..]
+            .iter()
+            .find(|chunk| node < chunk.end())?;
         let rest = (node - chunk.base) as u16;
         let place = chunk.before.partition_point(|before| *before <= rest) - 1;
         let mut word = chunk.words[place];

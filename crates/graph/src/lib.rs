@@ -11,16 +11,27 @@
 //! memory is asked for fallibly, and nothing recurses, however deep the heap.
 #![forbid(unsafe_code)]
 
+mod bits;
 mod components;
+mod contraction;
 mod dominators;
 mod exhausted;
 mod graph;
 mod index;
 mod paths;
+mod references;
+mod retained;
+mod search;
+mod survey;
 
+pub use bits::Bits;
 pub use components::components;
+pub use contraction::Contraction;
 pub use dominators::Dominators;
 pub use exhausted::Exhausted;
 pub use graph::{Builder, Graph, NONE, Node};
 pub use index::AddressIndex;
 pub use paths::{Paths, shortest_cycle};
+pub use references::{References, Weighted};
+pub use retained::Retained;
+pub use survey::Survey;

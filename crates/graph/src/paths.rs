@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
-use crate::exhausted::{Exhausted, filled, push, room};
-use crate::graph::{Graph, NONE, Node};
+use crate::exhausted::{Exhausted, filled, push};
+use crate::graph::{NONE, Node};
+use crate::references::References;
 
 /// By which node each node was reached first. 8 bytes a node.
 #[derive(Debug)]
@@ -22,18 +23,44 @@ impl Paths {
     /// # Errors
     /// No memory.
     pub fn from(
-        graph: &Graph,
+        heap: &impl References,
         groups: &[&[Node]],
         barrier: Option<Node>,
     ) -> Result<Self, Exhausted> {
-        let mut previous = filled(graph.len(), NONE)?;
-        let mut queue = room(graph.len())?;
+        Self::search(heap, groups, barrier, true, |_, _| false)
+    }
+
+    /// As [`from`](Self::from), until `met` says that it has seen enough: it is called
+    /// with each reference that is looked at, its source first. The order has only
+    /// nodes that refer to something.
+    ///
+    /// # Errors
+    /// No memory.
+    pub fn until(
+        heap: &impl References,
+        groups: &[&[Node]],
+        barrier: Option<Node>,
+        met: impl FnMut(Node, Node) -> bool,
+    ) -> Result<Self, Exhausted> {
+        Self::search(heap, groups, barrier, false, met)
+    }
+
+    fn search(
+        heap: &impl References,
+        groups: &[&[Node]],
+        barrier: Option<Node>,
+        all: bool,
+        mut met: impl FnMut(Node, Node) -> bool,
+    ) -> Result<Self, Exhausted> {
+        let mut previous = filled(heap.len(), NONE)?;
+        let mut queue = Vec::new();
         let mut next = 0;
-        for group in groups {
+        let mut enough = false;
+        'groups: for group in groups {
             for &start in *group {
                 if previous[start as usize] == NONE {
                     previous[start as usize] = start;
-                    queue.push(start);
+                    push(&mut queue, start)?;
                 }
             }
             while let Some(&node) = queue.get(next) {
@@ -41,11 +68,19 @@ impl Paths {
                 if Some(node) == barrier {
                     continue;
                 }
-                for &target in graph.targets(node) {
+                let mut failed = Ok(());
+                heap.each(node, |target| {
+                    enough = enough || met(node, target);
                     if previous[target as usize] == NONE {
                         previous[target as usize] = node;
-                        queue.push(target);
+                        if all || heap.refers(target) {
+                            failed = failed.and(push(&mut queue, target));
+                        }
                     }
+                });
+                failed?;
+                if enough {
+                    break 'groups;
                 }
             }
         }
@@ -120,7 +155,7 @@ impl Paths {
 /// # Errors
 /// No memory.
 pub fn shortest_cycle(
-    graph: &Graph,
+    heap: &impl References,
     start: Node,
     belongs: impl Fn(Node) -> bool,
 ) -> Result<Vec<Node>, Exhausted> {
@@ -129,23 +164,30 @@ pub fn shortest_cycle(
     let mut next = 0;
     while let Some(&node) = queue.get(next) {
         next += 1;
-        for &target in graph.targets(node) {
-            if target == start {
-                let mut cycle = Vec::new();
-                let mut here = node;
-                while here != start {
-                    push(&mut cycle, here)?;
-                    here = previous[&here];
+        let mut is_closed = false;
+        let mut failed = Ok(());
+        heap.each(node, |target| {
+            is_closed |= target == start;
+            if !is_closed && belongs(target) && !previous.contains_key(&target) {
+                if previous.try_reserve(1).is_err() {
+                    failed = Err(Exhausted);
+                    return;
                 }
-                push(&mut cycle, start)?;
-                cycle.reverse();
-                return Ok(cycle);
-            }
-            if belongs(target) && !previous.contains_key(&target) {
-                previous.try_reserve(1)?;
                 previous.insert(target, node);
-                push(&mut queue, target)?;
+                failed = failed.and(push(&mut queue, target));
             }
+        });
+        failed?;
+        if is_closed {
+            let mut cycle = Vec::new();
+            let mut here = node;
+            while here != start {
+                push(&mut cycle, here)?;
+                here = previous[&here];
+            }
+            push(&mut cycle, start)?;
+            cycle.reverse();
+            return Ok(cycle);
         }
     }
     Ok(Vec::new())

@@ -4,7 +4,8 @@ use std::collections::{BTreeSet, VecDeque};
 
 use proptest::prelude::*;
 use wrasse_graph::{
-    AddressIndex, Builder, Dominators, Graph, Node, Paths, components, shortest_cycle,
+    AddressIndex, Builder, Contraction, Dominators, Graph, Node, Paths, Retained, Survey,
+    components, shortest_cycle,
 };
 
 /// Rows of targets, sizes by node number, and roots.
@@ -342,4 +343,106 @@ fn an_empty_heap_has_answers_too() {
     assert_eq!((tree.len(), tree.first_unreached()), (1, 1));
     assert_eq!(tree.retained(&graph).unwrap(), [0]);
     assert!(AddressIndex::default().address(0).is_none());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(6000))]
+
+    #[test]
+    fn what_is_left_out_changes_no_answer(
+        case in prop_oneof![cases(40, 2), cases(14, 3), mostly_trees()],
+        left_out in 0..24_u32,
+    ) {
+        let graph = case.graph();
+        let tree = Dominators::of(&graph).unwrap();
+        let retained = tree.retained(&graph).unwrap();
+        let places = tree.places().unwrap();
+        let mut survey = Survey::of(&graph, &case.roots, |node| node != left_out).unwrap();
+        let mut on_cycles = BTreeSet::new();
+        components(&graph, |node| node != left_out, |members| {
+            on_cycles.extend(members.iter().copied());
+            Ok(())
+        })
+        .unwrap();
+        for node in graph.nodes() {
+            let place = places[node as usize] as usize;
+            prop_assert_eq!(survey.is_reached(node), place < tree.first_unreached());
+            prop_assert!(survey.is_wild(node) || !on_cycles.contains(&node));
+        }
+        let small = Contraction::of(&graph, &case.roots, &mut survey).unwrap();
+        let small_tree = Dominators::of(small.graph()).unwrap();
+        let small_retained = small_tree.retained(small.graph()).unwrap();
+        let small_places = small_tree.places().unwrap();
+        for node in graph.nodes() {
+            let bytes = retained[places[node as usize] as usize];
+            match small.find(node) {
+                Some(found) => {
+                    prop_assert_eq!(small.node(found), node);
+                    let place = small_places[found as usize] as usize;
+                    prop_assert_eq!(small_retained[place], bytes);
+                    let above = tree.dominator(places[node as usize] as usize);
+                    let small_above = small_tree.dominator(place);
+                    let above = (above != 0).then(|| tree.node(above));
+                    let small_above =
+                        (small_above != 0).then(|| small.node(small_tree.node(small_above)));
+                    prop_assert_eq!(small_above, above);
+                }
+                None => prop_assert!(small.is_part(node)),
+            }
+        }
+        let found =
+            Retained::of(&graph, &small, &small_tree, &small_retained, 3, graph.len()).unwrap();
+        prop_assert_eq!(found.by_kind, tree.retained_by_kind(&graph, &retained, 3).unwrap());
+        let mut expected: Vec<(u64, Node)> =
+            graph.nodes().map(|node| (retained[places[node as usize] as usize], node)).collect();
+        expected.sort_by_key(|(bytes, node)| (std::cmp::Reverse(*bytes), *node));
+        prop_assert_eq!(found.largest, expected);
+        let unreachable: Vec<Node> =
+            graph.nodes().filter(|node| !survey.is_reached(*node)).collect();
+        let bytes: u64 = unreachable.iter().map(|node| size(*node)).sum();
+        prop_assert_eq!(found.unreachable, (unreachable.len() as u64, bytes));
+    }
+}
+
+/// A tree with references back to its nodes' parents and few others.
+fn mostly_trees() -> impl Strategy<Value = Case> {
+    let node = (any::<prop::sample::Index>(), 0..4_u32);
+    let other = (any::<prop::sample::Index>(), any::<prop::sample::Index>());
+    (
+        prop::collection::vec(node, 1..60),
+        prop::collection::vec(other, 0..5),
+        0..3_usize,
+    )
+        .prop_map(|(nodes, others, roots)| {
+            let mut rows: Vec<Vec<Node>> = vec![Vec::new()];
+            for (parent, back) in nodes {
+                let parent = parent.index(rows.len()) as Node;
+                let node = rows.len() as Node;
+                rows[parent as usize].push(node);
+                rows.push(if back == 0 { vec![parent] } else { Vec::new() });
+            }
+            for (from, to) in others {
+                let (from, to) = (from.index(rows.len()), to.index(rows.len()));
+                rows[from].push(to as Node);
+            }
+            Case {
+                rows,
+                roots: (0..roots as Node).collect(),
+            }
+        })
+}
+
+#[test]
+fn a_deep_heap_is_one_node_with_parts() {
+    const LENGTH: usize = 1_000_000;
+    let graph = chain(LENGTH, true);
+    let mut survey = Survey::of(&graph, &[0], |_| true).unwrap();
+    assert!((0..LENGTH as Node).all(|node| survey.is_wild(node)));
+    let small = Contraction::of(&graph, &[0], &mut survey).unwrap();
+    assert!(small.graph().len() < LENGTH / 32);
+    let tree = Dominators::of(small.graph()).unwrap();
+    let retained = tree.retained(small.graph()).unwrap();
+    let found = Retained::of(&graph, &small, &tree, &retained, 1, 2).unwrap();
+    assert_eq!(found.largest, [(LENGTH as u64, 0), (LENGTH as u64 - 1, 1)]);
+    assert_eq!(found.by_kind, [LENGTH as u64]);
 }

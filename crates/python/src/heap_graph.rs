@@ -1,7 +1,9 @@
 //! The heap of the running interpreter as a graph of objects.
 //!
 //! One pass under the GIL marks every tracked object and what it reaches, a
-//! second one records sizes and references. Nothing foreign runs in between,
+//! second one counts sizes and references. What refers to what is asked of the
+//! objects again each time, which takes no memory; only who asks very often has
+//! it written down. Nothing foreign runs in between,
 //! and no object is created or kept: a picture is made, answers are read off
 //! it while the objects still stand still, and it is dropped.
 //!
@@ -32,7 +34,9 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
 
 use pyo3_ffi::*;
-use wrasse_graph::{AddressIndex, Builder, Exhausted, Graph, Node, Paths};
+use wrasse_graph::{
+    AddressIndex, Bits, Builder, Exhausted, Graph, Node, Paths, References, Weighted,
+};
 
 use crate::module::raise;
 pub use exclusive::{Exclusive, block_size};
@@ -81,7 +85,7 @@ const LEAVES: usize = 1000;
 
 /// The heap at one moment. Objects are alive as long as the GIL is held.
 pub struct Picture {
-    /// References between nodes.
+    /// References between nodes, where they are written down; else empty.
     pub graph: Graph,
     /// Types, with all their objects.
     pub kinds: Kinds,
@@ -97,6 +101,7 @@ pub struct Picture {
     pub from_c: HashMap<Node, u64>,
     /// What lives as long as the process.
     pub eternal: Vec<Node>,
+    is_eternal: Bits,
     index: AddressIndex,
 }
 
@@ -135,7 +140,7 @@ unsafe fn look(
             layout::check().map_err(Failure::Unknown)?;
             let tracked = Tracked::find()?;
             let quiet = Quiet::begin();
-            let mut picture = Picture::take(&tracked, Some(arguments_end))?;
+            let mut picture = Picture::take(&tracked, Some(arguments_end), false)?;
             let answered = answer(&mut picture)?;
             drop(picture);
             let object = answered.into_object();
@@ -269,7 +274,7 @@ unsafe fn is_part(object: *mut PyObject) -> bool {
 
 impl Picture {
     /// Makes a picture where no function of this extension was called from Python,
-    /// and lets `answer` read it.
+    /// with its graph written down, and lets `answer` read it.
     ///
     /// # Errors
     /// Those of `answer`, and no memory, or a heap that cannot be read here.
@@ -284,7 +289,7 @@ impl Picture {
             layout::check().map_err(Failure::Unknown)?;
             let tracked = Tracked::find()?;
             let _quiet = Quiet::begin();
-            let mut picture = Self::take(&tracked, None)?;
+            let mut picture = Self::take(&tracked, None, true)?;
             answer(&mut picture)
         }
     }
@@ -292,6 +297,7 @@ impl Picture {
     unsafe fn take(
         tracked: &Tracked,
         arguments_end: Option<*const *mut PyObject>,
+        written: bool,
     ) -> Result<Self, Failure> {
         // SAFETY: the GIL is held throughout, and nothing is freed.
         unsafe {
@@ -321,18 +327,16 @@ impl Picture {
                 .inspect(|node| is_eternal.set(*node))
                 .collect();
             let mut record = Record {
-                builder: Builder::new(index.len(), references)?,
+                builder: match written {
+                    true => Some(Builder::new(index.len(), references)?),
+                    false => None,
+                },
                 kinds: Kinds::default(),
-                found: Vec::new(),
+                found: Counts::new(index.len())?,
                 leaves: BinaryHeap::new(),
                 folded: 0,
                 failed: None,
             };
-            record
-                .found
-                .try_reserve_exact(index.len())
-                .map_err(|_| Failure::Memory)?;
-            record.found.resize(index.len(), 0);
             for (node, address) in index.addresses().enumerate() {
                 let object = address as *mut PyObject;
                 record.folded = 0;
@@ -340,13 +344,15 @@ impl Picture {
                     record.add(node as Node, target, &index, &is_eternal);
                 });
                 let (kind, size) = record.kinds.count(object)?;
-                record.builder.node(kind, size + record.folded)?;
+                if let Some(builder) = &mut record.builder {
+                    builder.node(kind, size + record.folded)?;
+                }
             }
             if let Some(failure) = record.failed {
                 return Err(failure);
             }
             let mut picture = Self {
-                graph: record.builder.finish(),
+                graph: record.builder.map(Builder::finish).unwrap_or_default(),
                 kinds: record.kinds,
                 leaves: record
                     .leaves
@@ -357,15 +363,16 @@ impl Picture {
                 unnamed: Vec::new(),
                 from_c: HashMap::new(),
                 eternal,
+                is_eternal,
                 index,
                 stack,
             };
-            picture.find_roots(record.found, &is_eternal)?;
+            picture.find_roots(record.found)?;
             Ok(picture)
         }
     }
 
-    unsafe fn find_roots(&mut self, mut found: Vec<u32>, eternal: &Bits) -> Result<(), Failure> {
+    unsafe fn find_roots(&mut self, mut found: Counts) -> Result<(), Failure> {
         // SAFETY: as in `take`.
         unsafe {
             let mut namespaces = HashSet::new();
@@ -379,7 +386,7 @@ impl Picture {
                     continue;
                 };
                 if !reference.is_shared {
-                    found[node as usize] = found[node as usize].saturating_add(1);
+                    found.add(node)?;
                 }
                 if self.stack.frames[reference.frame as usize].is_own {
                     continue;
@@ -398,8 +405,8 @@ impl Picture {
             }
             for (node, address) in self.index.addresses().enumerate() {
                 let count = Py_REFCNT(address as *mut PyObject) as u64;
-                let found = u64::from(found[node]);
-                if count > found && !eternal.get(node as Node) {
+                let found = found.get(node as Node);
+                if count > found && !self.is_eternal.get(node as Node) {
                     self.from_c.try_reserve(1).map_err(|_| Failure::Memory)?;
                     self.from_c.insert(node as Node, count - found);
                 }
@@ -415,7 +422,7 @@ impl Picture {
 
     /// The object at a node.
     pub fn object(&self, node: Node) -> *mut PyObject {
-        debug_assert!((node as usize) < self.graph.len());
+        debug_assert!((node as usize) < self.index.len());
         self.index.address(node).unwrap_or(0) as *mut PyObject
     }
 
@@ -435,13 +442,27 @@ impl Picture {
 
     /// The shortest paths from all roots: from named ones before others.
     pub fn paths(&self, barrier: Option<Node>) -> Result<Paths, Failure> {
-        let groups = [
-            self.named.as_slice(),
-            &self.unnamed,
-            &self.held_from_c(),
-            &self.eternal,
-        ];
-        Ok(Paths::from(&self.graph, &groups, barrier)?)
+        let from_c = self.held_from_c();
+        Ok(Paths::from(self, &self.groups(&from_c), barrier)?)
+    }
+
+    /// As [`paths`](Self::paths), until `met` has seen enough references.
+    pub fn paths_until(
+        &self,
+        barrier: Option<Node>,
+        met: impl FnMut(Node, Node) -> bool,
+    ) -> Result<Paths, Failure> {
+        let from_c = self.held_from_c();
+        Ok(Paths::until(self, &self.groups(&from_c), barrier, met)?)
+    }
+
+    fn groups<'a>(&'a self, from_c: &'a [Node]) -> [&'a [Node]; 4] {
+        [&self.named, &self.unnamed, from_c, &self.eternal]
+    }
+
+    /// All that is alive by itself.
+    pub fn roots(&self) -> Vec<Node> {
+        self.groups(&self.held_from_c()).concat()
     }
 
     /// Who refers to each of `nodes`: one look at all references.
@@ -453,15 +474,15 @@ impl Picture {
         let (low, high) = nodes.iter().fold((Node::MAX, 0), |(low, high), node| {
             (low.min(*node), high.max(*node))
         });
-        for node in self.graph.nodes() {
-            for &target in self.graph.targets(node) {
+        for node in 0..self.index.len() as Node {
+            self.each(node, |target| {
                 if (low..=high).contains(&target) && nodes.contains(&target) {
                     let list = sources.entry(target).or_default();
                     if list.last() != Some(&node) {
                         list.push(node);
                     }
                 }
-            }
+            });
         }
         sources
     }
@@ -469,9 +490,9 @@ impl Picture {
 
 /// The second pass: sizes and references.
 struct Record {
-    builder: Builder,
+    builder: Option<Builder>,
     kinds: Kinds,
-    found: Vec<u32>,
+    found: Counts,
     leaves: BinaryHeap<Reverse<Leaf>>,
     /// The bytes of what is part of the node at hand.
     folded: u64,
@@ -488,9 +509,11 @@ impl Record {
     ) {
         if let Some(node) = index.number(target as usize) {
             if !eternal.get(node) {
-                let count = &mut self.found[node as usize];
-                *count = count.saturating_add(1);
-                if self.builder.reference(node).is_err() {
+                let written = match &mut self.builder {
+                    Some(builder) => builder.reference(node),
+                    None => Ok(()),
+                };
+                if self.found.add(node).is_err() || written.is_err() {
                     self.failed = Some(Failure::Memory);
                 }
             }
@@ -517,26 +540,111 @@ impl Record {
     }
 }
 
-/// One bit for each node.
-struct Bits(Vec<u64>);
-
-impl Bits {
-    fn new(count: usize) -> Result<Self, Failure> {
-        let mut words = Vec::new();
-        let length = count.div_ceil(64);
-        words
-            .try_reserve_exact(length)
-            .map_err(|_| Failure::Memory)?;
-        words.resize(length, 0);
-        Ok(Self(words))
-    }
-
-    fn set(&mut self, node: Node) {
-        self.0[node as usize / 64] |= 1 << (node % 64);
+impl References for Picture {
+    fn len(&self) -> usize {
+        self.index.len()
     }
 
     #[inline]
-    fn get(&self, node: Node) -> bool {
-        self.0[node as usize / 64] >> (node % 64) & 1 != 0
+    fn each(&self, node: Node, mut visit: impl FnMut(Node)) {
+        if !self.graph.is_empty() {
+            return self.graph.each(node, visit);
+        }
+        let mut last = None;
+        // SAFETY: the objects of a picture stand still as long as it does.
+        unsafe {
+            referents(self.object(node), &mut |target| {
+                if let Some(node) = self.node(target)
+                    && last != Some(node)
+                    && !self.is_eternal.get(node)
+                {
+                    last = Some(node);
+                    visit(node);
+                }
+            });
+        }
+    }
+
+    #[inline]
+    fn refers(&self, node: Node) -> bool {
+        if !self.graph.is_empty() {
+            return self.graph.refers(node);
+        }
+        // SAFETY: as above.
+        unsafe { may_refer(self.object(node)) }
+    }
+}
+
+impl Weighted for Picture {
+    #[inline]
+    fn kind(&self, node: Node) -> u32 {
+        if !self.graph.is_empty() {
+            return self.graph.kind(node);
+        }
+        // SAFETY: as above; all types were counted.
+        unsafe { self.kinds.known(self.object(node)) }
+    }
+
+    fn weigh(&self, node: Node, mut visit: impl FnMut(Node)) -> (u32, u64) {
+        if !self.graph.is_empty() {
+            return self.graph.weigh(node, visit);
+        }
+        let object = self.object(node);
+        let mut last = None;
+        // SAFETY: as above.
+        unsafe {
+            let (kind, mut size) = self.kinds.read(object);
+            referents(object, &mut |target| match self.node(target) {
+                Some(node) if last != Some(node) && !self.is_eternal.get(node) => {
+                    last = Some(node);
+                    visit(node);
+                }
+                Some(_) => {}
+                // A part.
+                None => size += self.kinds.read(target).1,
+            });
+            (kind, size)
+        }
+    }
+}
+
+/// How many references were found to each node: few, mostly.
+struct Counts {
+    few: Vec<u8>,
+    /// The rest of those that a byte does not hold.
+    more: HashMap<Node, u64>,
+}
+
+impl Counts {
+    fn new(nodes: usize) -> Result<Self, Failure> {
+        let mut few = Vec::new();
+        few.try_reserve_exact(nodes).map_err(|_| Failure::Memory)?;
+        few.resize(nodes, 0);
+        Ok(Self {
+            few,
+            more: HashMap::new(),
+        })
+    }
+
+    #[inline]
+    fn add(&mut self, node: Node) -> Result<(), Exhausted> {
+        let count = &mut self.few[node as usize];
+        match count.checked_add(1) {
+            Some(more) => *count = more,
+            None => {
+                self.more.try_reserve(1)?;
+                *self.more.entry(node).or_default() += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn get(&self, node: Node) -> u64 {
+        let few = self.few[node as usize];
+        let more = match few {
+            u8::MAX => self.more.get(&node).copied().unwrap_or(0),
+            _ => 0,
+        };
+        u64::from(few) + more
     }
 }

@@ -126,10 +126,7 @@ pub unsafe fn find(
     owners: &Owners,
     traced: u64,
 ) -> Result<Vec<Holder>, Failure> {
-    let mut roots = picture.named.clone();
-    roots.extend_from_slice(&picture.unnamed);
-    roots.extend(picture.held_from_c());
-    roots.extend_from_slice(&picture.eternal);
+    let roots = picture.roots();
     picture.graph.set_roots(roots);
     let tree = Dominators::of(&picture.graph)?;
     let retained = tree.retained(&picture.graph)?;

@@ -4,10 +4,10 @@
 //! is in: types, modules and their namespaces are left out, or all the rest
 //! would be one cycle through them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use pyo3_ffi::*;
-use wrasse_graph::{Exhausted, Node, Paths, components, shortest_cycle};
+use wrasse_graph::{Bits, Exhausted, Node, References, Weighted, components, shortest_cycle};
 
 use super::{Failure, Picture, names};
 
@@ -25,38 +25,58 @@ pub struct Shape {
     pub example: Vec<Node>,
 }
 
-/// The `limit` shapes with most bytes. `paths` are those from all roots.
+/// Which objects' cycles are told of.
+pub struct Belongs {
+    namespaces: Bits,
+}
+
+impl Belongs {
+    /// # Errors
+    /// No memory.
+    ///
+    /// # Safety
+    /// Called while the picture stands; so for [`has`](Self::has).
+    pub unsafe fn new(picture: &Picture) -> Result<Self, Failure> {
+        let mut namespaces = Bits::new(picture.len())?;
+        // SAFETY: the caller's contract.
+        unsafe {
+            names::each_module(|module| {
+                if let Some(node) = picture.node(PyModule_GetDict(module)) {
+                    namespaces.set(node);
+                }
+            });
+        }
+        Ok(Self { namespaces })
+    }
+
+    /// Whether `node` is neither type nor module nor the namespace of one.
+    pub fn has(&self, picture: &Picture, node: Node) -> bool {
+        let object = picture.object(node);
+        // SAFETY: `new`'s contract.
+        unsafe {
+            PyType_Check(object) == 0 && PyModule_Check(object) == 0 && !self.namespaces.get(node)
+        }
+    }
+}
+
+/// The `limit` shapes with most bytes, of nodes for which `belongs` is true. `is_reached`
+/// says of a node whether a root leads there.
 ///
 /// # Safety
 /// Called while the picture stands.
-pub unsafe fn find(picture: &Picture, paths: &Paths, limit: usize) -> Result<Vec<Shape>, Failure> {
-    let kinds = picture.kinds.all();
-    let mut left_out = HashSet::new();
-    // SAFETY: the caller's contract.
-    unsafe {
-        names::each_module(|module| {
-            left_out.extend(picture.node(PyModule_GetDict(module)));
-        });
-    }
-    let belongs_kind: Vec<bool> = kinds
-        .iter()
-        .map(|kind| {
-            // SAFETY: types are alive with their objects.
-            unsafe {
-                PyType_IsSubtype(kind.of, &raw mut PyType_Type) == 0
-                    && PyType_IsSubtype(kind.of, &raw mut PyModule_Type) == 0
-            }
-        })
-        .collect();
-    let belongs =
-        |node: Node| belongs_kind[picture.graph.kind(node) as usize] && !left_out.contains(&node);
+pub unsafe fn find(
+    picture: &Picture,
+    belongs: impl Fn(Node) -> bool,
+    is_reached: impl Fn(Node) -> bool,
+    limit: usize,
+) -> Result<Vec<Shape>, Failure> {
     let mut shapes: HashMap<Vec<(u32, u32)>, Shape> = HashMap::new();
-    components(&picture.graph, belongs, |members| {
+    components(picture, &belongs, |members| {
         let mut types: Vec<(u32, u32)> = Vec::new();
         let mut bytes = 0;
         for &member in members {
-            let kind = picture.graph.kind(member);
-            bytes += picture.graph.size(member);
+            let (kind, size) = picture.weigh(member, |_| {});
+            bytes += size;
             match types.iter_mut().find(|(known, _)| *known == kind) {
                 Some((_, count)) => *count += 1,
                 None => types.push((kind, 1)),
@@ -72,7 +92,7 @@ pub unsafe fn find(picture: &Picture, paths: &Paths, limit: usize) -> Result<Vec
             example: vec![members[0]],
         });
         shape.cycles += 1;
-        shape.unreachable += u64::from(!paths.reaches(members[0]));
+        shape.unreachable += u64::from(!is_reached(members[0]));
         shape.objects += members.len() as u64;
         shape.bytes += bytes;
         Ok(())
@@ -81,7 +101,7 @@ pub unsafe fn find(picture: &Picture, paths: &Paths, limit: usize) -> Result<Vec
     shapes.sort_by_key(|shape| (std::cmp::Reverse(shape.bytes), shape.example[0]));
     shapes.truncate(limit);
     for shape in &mut shapes {
-        shape.example = shortest_cycle(&picture.graph, shape.example[0], belongs)?;
+        shape.example = shortest_cycle(picture, shape.example[0], &belongs)?;
     }
     Ok(shapes)
 }

@@ -63,10 +63,7 @@ pub unsafe fn write_sections() -> Result<(), String> {
 unsafe fn sections(picture: &mut Picture) -> Result<[(&'static str, Vec<u8>); 4], Failure> {
     // SAFETY: the caller's contract.
     unsafe {
-        let mut roots = picture.named.clone();
-        roots.extend_from_slice(&picture.unnamed);
-        roots.extend(picture.held_from_c());
-        roots.extend_from_slice(&picture.eternal);
+        let roots = picture.roots();
         picture.graph.set_roots(roots);
         let graph = &picture.graph;
         let dominators = Dominators::of(graph)?;
@@ -332,7 +329,13 @@ unsafe fn found_cycles(picture: &Picture) -> Result<Vec<Cycle>, Failure> {
     // SAFETY: the caller's contract.
     unsafe {
         let paths = picture.paths(None)?;
-        let shapes = cycles::find(picture, &paths, MOST_CYCLES)?;
+        let members = cycles::Belongs::new(picture)?;
+        let shapes = cycles::find(
+            picture,
+            |node| members.has(picture, node),
+            |node| paths.reaches(node),
+            MOST_CYCLES,
+        )?;
         let short = shapes
             .iter()
             .filter(|shape| shape.example.len() <= LONGEST_CYCLE);

@@ -4,6 +4,7 @@
 //! own types or of a few libraries known to run no Python in it. Other objects
 //! count with what their type says of their size.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::ffi::CStr;
 use std::ptr;
@@ -15,6 +16,7 @@ use super::referents::with_type_dict;
 use crate::layout::{self, INLINE_VALUES};
 
 const GC_HEAD: u64 = 16;
+const RECENT: usize = 32;
 
 /// Modules whose `__sizeof__` only adds numbers up.
 const KNOWN: [&[u8]; 16] = [
@@ -64,7 +66,8 @@ pub struct Kind {
 pub struct Kinds {
     numbers: HashMap<*mut PyTypeObject, u32>,
     all: Vec<Kind>,
-    last: Option<(*mut PyTypeObject, u32)>,
+    /// Types met of late, by their addresses.
+    recent: [Cell<Option<(*mut PyTypeObject, u32)>>; RECENT],
 }
 
 impl Kinds {
@@ -115,9 +118,7 @@ impl Kinds {
     unsafe fn number(&mut self, object: *mut PyObject) -> Result<u32, Failure> {
         // SAFETY: the caller's contract.
         let of = unsafe { Py_TYPE(object) };
-        if let Some((kind, number)) = self.last
-            && kind == of
-        {
+        if let Some(number) = self.recent(of) {
             return Ok(number);
         }
         let number = match self.numbers.get(&of) {
@@ -139,8 +140,47 @@ impl Kinds {
                 number
             }
         };
-        self.last = Some((of, number));
+        self.place(of).set(Some((of, number)));
         Ok(number)
+    }
+
+    fn place(&self, of: *mut PyTypeObject) -> &Cell<Option<(*mut PyTypeObject, u32)>> {
+        &self.recent[(of as usize >> 4 ^ of as usize >> 9) % RECENT]
+    }
+
+    #[inline]
+    fn recent(&self, of: *mut PyTypeObject) -> Option<u32> {
+        let (known, number) = self.place(of).get()?;
+        (known == of).then_some(number)
+    }
+
+    /// The number of an object's type.
+    ///
+    /// # Safety
+    /// `object` is alive, and was [counted](Self::count), or another of its type.
+    pub unsafe fn known(&self, object: *mut PyObject) -> u32 {
+        // SAFETY: the caller's contract.
+        let of = unsafe { Py_TYPE(object) };
+        if let Some(number) = self.recent(of) {
+            return number;
+        }
+        let number = self.numbers.get(&of).copied();
+        debug_assert!(number.is_some(), "of a type that was counted");
+        let number = number.unwrap_or(0);
+        self.place(of).set(Some((of, number)));
+        number
+    }
+
+    /// The number of an object's type, and the object's size.
+    ///
+    /// # Safety
+    /// As for [`known`](Self::known), with the GIL held.
+    pub unsafe fn read(&self, object: *mut PyObject) -> (u32, u64) {
+        // SAFETY: the caller's contract.
+        unsafe {
+            let number = self.known(object);
+            (number, self.all[number as usize].size(object))
+        }
     }
 }
 

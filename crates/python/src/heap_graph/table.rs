@@ -1,10 +1,10 @@
 //! `wrasse.heap()`: types, retained sizes, the largest objects, cycles.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use pyo3_ffi::*;
-use wrasse_graph::{Dominators, Node};
+use wrasse_graph::{Bits, Contraction, Dominators, Node, Paths, References, Retained, Survey};
 use wrasse_report::units;
 
 use super::answer::Value;
@@ -54,6 +54,8 @@ struct Large {
     node: Node,
     /// The object, where it is only a part.
     part: Option<*mut PyObject>,
+    /// Who dominates the node; not known of what has one holder.
+    above: Option<Option<Node>>,
 }
 
 struct Found {
@@ -66,15 +68,12 @@ struct Found {
 unsafe fn answer(picture: &mut Picture, limit: usize) -> Result<Value, Failure> {
     // SAFETY: called by `look`.
     unsafe {
-        let mut roots = picture.named.clone();
-        roots.extend_from_slice(&picture.unnamed);
-        roots.extend(picture.held_from_c());
-        roots.extend_from_slice(&picture.eternal);
-        picture.graph.set_roots(roots);
-        let found = retained(picture, limit)?;
-        picture.graph.set_roots(Vec::new());
-        let paths = picture.paths(None)?;
-        let shapes = cycles::find(picture, &paths, limit)?;
+        let roots = picture.roots();
+        let members = cycles::Belongs::new(picture)?;
+        let belongs = |picture: &Picture, node| members.has(picture, node);
+        let mut survey = Survey::of(picture, &roots, |node| belongs(picture, node))?;
+        let mut found = retained(picture, &roots, &mut survey, limit)?;
+        let paths = choose(picture, &mut found.large, limit)?;
         let objects = picture
             .kinds
             .all()
@@ -89,16 +88,25 @@ unsafe fn answer(picture: &mut Picture, limit: usize) -> Result<Value, Failure> 
             .sum::<u64>();
 
         let mut large = Vec::new();
+        let words = Words::new(picture);
+        let mut shown = Vec::new();
         for each in &found.large {
+            let path = paths.to(each.node)?;
+            shown.push(match path.is_empty() {
+                true => Value::None,
+                false => words.path(&path, each.part).into(),
+            });
+        }
+        drop((words, paths));
+        let shapes = cycles::find(
+            picture,
+            |node| survey.is_wild(node) && belongs(picture, node),
+            |node| survey.is_reached(node),
+            limit,
+        )?;
+        for (each, path) in found.large.iter().zip(shown) {
             let object = each.part.unwrap_or_else(|| picture.object(each.node));
             let size = picture.kinds.size(object)?;
-            let path = paths.to(each.node)?;
-            let words = Words::new(picture);
-            let path = if path.is_empty() {
-                Value::None
-            } else {
-                words.path(&path, each.part).into()
-            };
             large.push(Value::Dict(vec![
                 ("type", names::full_type(object).into()),
                 ("shallow", size.into()),
@@ -151,80 +159,128 @@ unsafe fn answer(picture: &mut Picture, limit: usize) -> Result<Value, Failure> 
     }
 }
 
-unsafe fn retained(picture: &Picture, limit: usize) -> Result<Found, Failure> {
+unsafe fn retained(
+    picture: &Picture,
+    roots: &[Node],
+    survey: &mut Survey,
+    limit: usize,
+) -> Result<Found, Failure> {
     // SAFETY: called by `look`.
     unsafe {
-        let graph = &picture.graph;
-        let tree = Dominators::of(graph)?;
-        let retained = tree.retained(graph)?;
-        let kinds = picture.kinds.all();
-        let by_kind = tree.retained_by_kind(graph, &retained, kinds.len())?;
-        let rows = rows(kinds, by_kind);
-
-        let mut namespaces = HashSet::new();
-        let mut modules = Vec::new();
-        let places = tree.places()?;
+        let mut namespaces = HashMap::new();
         names::each_module(|module| {
             let nodes = (picture.node(PyModule_GetDict(module)), picture.node(module));
-            if let (Some(dict), Some(node)) = nodes
-                && namespaces.insert(dict)
-            {
-                namespaces.insert(node);
-                let bytes = retained[places[dict as usize] as usize];
-                modules.push((names::module(module), bytes));
+            if let (Some(dict), Some(node)) = nodes {
+                survey.share(dict);
+                survey.share(node);
+                namespaces.entry(dict).or_insert((module, node));
             }
         });
-        drop(places);
-        modules.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-
-        let first = tree.first_unreached();
-        let mut unreachable = (0, 0);
-        // More than are asked for: some of them are no more than a part of the next.
-        let room = limit.saturating_mul(2).saturating_add(16).min(tree.len());
-        let mut top = BinaryHeap::new();
-        for (place, &bytes) in retained.iter().enumerate().skip(1) {
-            let node = tree.node(place);
-            if place >= first {
-                unreachable.0 += 1;
-                unreachable.1 += graph.size(node);
-            }
-            if top.len() < room {
-                top.push(Reverse((bytes, place)));
-            } else if top.peek().is_some_and(|Reverse((least, _))| bytes > *least) {
-                top.pop();
-                top.push(Reverse((bytes, place)));
+        let small = Contraction::of(picture, roots, survey)?;
+        let tree = Dominators::of(small.graph())?;
+        let retained = tree.retained(small.graph())?;
+        let places = tree.places()?;
+        let mut modules = Vec::new();
+        for (dict, (module, _)) in &namespaces {
+            if let Some(node) = small.find(*dict) {
+                let bytes = retained[places[node as usize] as usize];
+                modules.push((names::module(*module), bytes));
             }
         }
+        modules.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        let kinds = picture.kinds.all();
+        // More than are asked for: some of them are no more than a part of the next.
+        let most = limit
+            .saturating_mul(2)
+            .saturating_add(16)
+            .min(picture.len());
+        let most = most.saturating_add(2 * namespaces.len());
+        let found = Retained::of(picture, &small, &tree, &retained, kinds.len(), most)?;
+        let rows = rows(kinds, found.by_kind);
+        let is_module: HashSet<Node> = namespaces
+            .iter()
+            .flat_map(|(dict, (_, module))| [*dict, *module])
+            .collect();
         let mut large = Vec::new();
-        for Reverse((bytes, place)) in top {
-            let node = tree.node(place);
-            let object = picture.object(node);
-            let above = tree.dominator(place);
-            let is_namespace = above != 0
-                && PyDict_CheckExact(object) != 0
-                && edge::namespace(picture.object(tree.node(above))) == object;
-            if !namespaces.contains(&node) && !is_namespace {
-                large.push(Large {
-                    retained: bytes,
-                    node,
-                    part: None,
-                });
+        for (bytes, node) in found.largest {
+            if is_module.contains(&node) {
+                continue;
             }
+            let above = small.find(node).map(|found| {
+                let above = tree.dominator(places[found as usize] as usize);
+                (above != 0).then(|| small.node(tree.node(above)))
+            });
+            large.push(Large {
+                retained: bytes,
+                node,
+                part: None,
+                above,
+            });
         }
         large.extend(picture.leaves.iter().map(|leaf| Large {
             retained: leaf.size,
             node: leaf.holder,
             part: Some(leaf.address as *mut PyObject),
+            above: Some(None),
         }));
-        large.sort_by_key(|each| (Reverse(each.retained), each.node));
-        large.truncate(limit);
         Ok(Found {
             rows,
             modules,
             large,
-            unreachable,
+            unreachable: found.unreachable,
         })
     }
+}
+
+/// Leaves the `limit` largest, without namespaces that are no more than their owners'
+/// attributes; returns the shortest paths that lead to them.
+unsafe fn choose(
+    picture: &Picture,
+    large: &mut Vec<Large>,
+    limit: usize,
+) -> Result<Paths, Failure> {
+    large.sort_by_key(|each| (Reverse(each.retained), each.node));
+    // What is left out for being a namespace is the attribute of something that
+    // retains as much.
+    large.truncate(limit.saturating_mul(2).saturating_add(16));
+    let mut wanted = Bits::new(picture.len())?;
+    large.iter().for_each(|each| wanted.set(each.node));
+    picture.roots().iter().for_each(|root| wanted.unset(*root));
+    let mut left = wanted.count();
+    let paths = picture.paths_until(None, |_, target| {
+        if wanted.get(target) {
+            wanted.unset(target);
+            left -= 1;
+        }
+        left == 0
+    })?;
+    // Of what has one holder the path says who that is, unless nothing leads there.
+    let is_lost = |each: &Large| each.above.is_none() && !paths.reaches(each.node);
+    let lost: HashSet<Node> = large
+        .iter()
+        .filter(|each| is_lost(each))
+        .map(|each| each.node)
+        .collect();
+    let sources = picture.sources(&lost);
+    large.retain(|each| {
+        let above = match each.above {
+            Some(above) => above,
+            None if lost.contains(&each.node) => {
+                sources.get(&each.node).and_then(|all| all.first().copied())
+            }
+            None => paths.previous(each.node),
+        };
+        let object = picture.object(each.node);
+        // SAFETY: called by `answer`.
+        let is_namespace = unsafe {
+            each.part.is_none()
+                && PyDict_CheckExact(object) != 0
+                && above.is_some_and(|above| edge::namespace(picture.object(above)) == object)
+        };
+        !is_namespace
+    });
+    large.truncate(limit);
+    Ok(paths)
 }
 
 /// A row for each type that has objects, the most bytes first. `retained` is what

@@ -100,11 +100,15 @@ unsafe fn paths(
             }
         }
         let mut more = false;
-        let found = picture.paths(Some(node))?;
-        for &holder in found.order() {
-            if holder == node || !picture.graph.targets(holder).contains(&node) {
-                continue;
+        let mut holders = Vec::new();
+        let room = limit.saturating_sub(shown.len());
+        let found = picture.paths_until(Some(node), |source, target| {
+            if target == node && holders.last() != Some(&source) {
+                holders.push(source);
             }
+            holders.len() > room
+        })?;
+        for holder in holders {
             if shown.len() >= limit {
                 more = true;
                 break;
@@ -129,7 +133,7 @@ unsafe fn cycle(picture: &Picture, node: Node) -> Result<Option<String>, Failure
         let words = Words::new(picture);
         while held.len() <= CLIMB {
             let here = held[held.len() - 1];
-            let cycle = shortest_cycle(&picture.graph, here, |_| true)?;
+            let cycle = shortest_cycle(picture, here, |_| true)?;
             if !cycle.is_empty() {
                 let mut text = words.cycle(&cycle);
                 // From an object rather than from its `__dict__`.
