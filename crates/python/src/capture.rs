@@ -305,7 +305,7 @@ impl Running {
         if self.total_cost + self.cost > PEAK_CREDIT + now / PEAK_COST {
             return Ok(());
         }
-        let counters = hooks::state()
+        let counters = hooks::reading()
             .as_ref()
             .map(|state| state.tracer.counters(View::Profile));
         let live = counters.unwrap_or_default().current() as u64;
@@ -322,7 +322,7 @@ impl Running {
             time: nanoseconds(begun),
             resident_bytes: process::resident_bytes().unwrap_or(0) as u64,
         };
-        if let Some(state) = hooks::state().as_ref() {
+        if let Some(state) = hooks::reading().as_ref() {
             let live = state.tracer.counters(View::Profile).current() as u64;
             self.highest = self.highest.max(live);
             let sampled = self.writer.sample(&state.tracer, View::Profile, moment);

@@ -27,6 +27,7 @@ mod words;
 
 use std::cell::Cell;
 use std::ffi::c_void;
+use std::ops::Deref;
 use std::ptr;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
@@ -117,6 +118,30 @@ pub fn state() -> Guard<'static, Option<Box<State>>> {
     STATE.lock()
 }
 
+/// The tracer, for who only reads it; nothing while no view has ever recorded.
+///
+/// Where the calling thread has the main GIL, the lock stays biased towards it:
+/// otherwise each look at the tracer would send many events after it the long way.
+///
+/// As for [`state`]: no other guard lives, and nothing may be allocated or called through
+/// Python while this one does.
+#[inline]
+pub fn reading() -> Reading {
+    Reading(at_event())
+}
+
+/// See [`reading`].
+pub struct Reading(Guard<'static, Option<Box<State>>>);
+
+impl Deref for Reading {
+    type Target = Option<Box<State>>;
+
+    #[inline]
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
 /// The views that record now.
 #[inline]
 pub fn active() -> ViewSet {
@@ -169,8 +194,9 @@ fn next_free<const D: usize, const S: usize>(block: *mut c_void) {
 /// The tracer, for an event. On 3.11 big blocks get through without the GIL.
 #[inline]
 fn at_event() -> Guard<'static, Option<Box<State>>> {
-    // SAFETY: called from an allocator function, without a guard: a thread of which
-    // `has_main` says yes holds the main GIL, so no other of which it does is here.
+    // SAFETY: called from an allocator function or where one could be, without a guard: a
+    // thread of which `has_main` says yes holds the main GIL, so no other of which it does
+    // is here.
     unsafe {
         if heaps::has_main() {
             return STATE.enter();

@@ -76,13 +76,13 @@ pub fn is_active() -> bool {
 
 /// How many frames of each traceback it keeps.
 pub fn frames() -> u16 {
-    let state = hooks::state();
+    let state = hooks::reading();
     state.as_ref().map_or(1, |s| s.tracer.limit(View::Profile))
 }
 
 /// Bytes alive now, and the most there ever were.
 pub fn totals() -> (u64, u64) {
-    match hooks::state().as_ref() {
+    match hooks::reading().as_ref() {
         None => (0, 0),
         Some(state) => {
             let counters = state.tracer.counters(View::Profile);
@@ -94,7 +94,7 @@ pub fn totals() -> (u64, u64) {
 /// What is live, as one view of one moment. Empty where there is no memory for
 /// the copy.
 pub fn snapshot() -> Snapshot {
-    match hooks::state().as_ref() {
+    match hooks::reading().as_ref() {
         None => Snapshot::default(),
         Some(state) => state.tracer.summary(View::Profile).unwrap_or_default(),
     }

@@ -118,6 +118,11 @@ impl Mark {
         value
     }
 
+    /// Will anybody read the summary?
+    fn has_summary(&self) -> bool {
+        !self.quiet || self.json.is_some()
+    }
+
     /// What [`Mark::to_environment`] has made.
     pub fn from_environment(value: &OsStr) -> Option<Self> {
         let mut parts = value.as_bytes().splitn(5, |byte| *byte == b';');
@@ -200,10 +205,9 @@ pub unsafe fn boot() {
     let is_main = unsafe { PyInterpreterState_Get() == PyInterpreterState_Main() };
     // Children see the mark too.
     let is_marked = mark.process.is_this_process();
-    let is_silent = mark.quiet
-        && mark.json.is_none()
-        && mark.capture.is_none()
-        && std::env::var_os(doctor::VARIABLE).is_none();
+    let has_summary = mark.has_summary();
+    let is_silent =
+        !has_summary && mark.capture.is_none() && std::env::var_os(doctor::VARIABLE).is_none();
     if !is_main || !is_marked || is_silent {
         return;
     }
@@ -223,7 +227,9 @@ pub unsafe fn boot() {
     {
         return;
     }
-    statistics::enable_type_census();
+    if has_summary {
+        statistics::enable_type_census();
+    }
     begin_capture();
     // SAFETY: the GIL is held. The callbacks are functions of this library,
     // which is never unloaded.
@@ -294,39 +300,47 @@ unsafe extern "C" fn read_profile(_module: *mut PyObject, _none: *mut PyObject) 
     if reporting().is_some() {
         doctor::at_exit();
     }
-    if reporting().is_some() && profile::is_active() {
+    if let Some(run) = reporting()
+        && profile::is_active()
+    {
         // SAFETY: called by the interpreter, with the GIL and no exception.
         unsafe { thread_names::refresh() };
         capture::take_last_sample();
-        let peak_rss_bytes = peak_resident_bytes();
-        let (current_bytes, peak_bytes) = profile::totals();
-        let snapshot = profile::snapshot();
-        let top = profile::top_lines(&snapshot, TOP_LINES)
-            .into_iter()
-            .map(|each| TracedLine {
-                file: each.file,
-                line: each.line,
-                bytes: each.bytes,
-                blocks: each.blocks,
-            });
-        let trace = Trace {
-            current_bytes,
-            peak_bytes,
-            top: top.collect(),
-            tracebacks: if profile::frames() > 1 {
-                tracebacks(&snapshot)
-            } else {
-                Vec::new()
-            },
-        };
-        *profile_read() = Some(Profile {
-            trace,
-            peak_rss_bytes,
-        });
+        if run.mark.has_summary() {
+            *profile_read() = Some(profile_now());
+        }
         look_at_heap();
     }
     // SAFETY: returns a new reference to None.
     unsafe { Py_NewRef(Py_None()) }
+}
+
+fn profile_now() -> Profile {
+    let peak_rss_bytes = peak_resident_bytes();
+    let (current_bytes, peak_bytes) = profile::totals();
+    let snapshot = profile::snapshot();
+    let top = profile::top_lines(&snapshot, TOP_LINES)
+        .into_iter()
+        .map(|each| TracedLine {
+            file: each.file,
+            line: each.line,
+            bytes: each.bytes,
+            blocks: each.blocks,
+        });
+    let trace = Trace {
+        current_bytes,
+        peak_bytes,
+        top: top.collect(),
+        tracebacks: if profile::frames() > 1 {
+            tracebacks(&snapshot)
+        } else {
+            Vec::new()
+        },
+    };
+    Profile {
+        trace,
+        peak_rss_bytes,
+    }
 }
 
 fn tracebacks(snapshot: &Snapshot) -> Vec<Traceback> {

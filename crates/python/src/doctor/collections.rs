@@ -74,16 +74,14 @@ pub fn found(each: impl Fn(&mut dyn FnMut(*mut PyObject)), is_final: bool) {
 
 #[cold]
 fn look(each: impl Fn(&mut dyn FnMut(*mut PyObject)), is_final: bool) {
-    let mut count = 0;
-    each(&mut |_| count += 1);
     // Another interpreter's collection, or a child's while this was locked.
-    let (Ok(mut seen), true) = (SEEN.try_lock(), count > 0) else {
+    let Ok(mut seen) = SEEN.try_lock() else {
         return;
     };
     let Some(seen) = seen.as_mut() else { return };
     let waited = seen.last[seen.generation].map(|last| last.elapsed().as_secs_f64());
     // SAFETY: called by the collector, which holds the GIL and has just found these.
-    let spent = unsafe { seen.watch.look(count, each, is_final, waited) };
+    let spent = unsafe { seen.watch.look(each, is_final, waited) };
     seen.here += spent;
 }
 

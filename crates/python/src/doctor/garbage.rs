@@ -26,6 +26,8 @@ const FEWEST: usize = 256;
 const MOST: usize = 200_000;
 /// As far before the part that is looked at it is known what was allocated when.
 const BEFORE: usize = 10_000;
+/// Members that are noted while they are counted: larger sets are walked twice.
+const NOTED: usize = 1 << 16;
 /// What an object costs before any was looked at.
 const FIRST_GUESS: f64 = 2e-6;
 
@@ -35,6 +37,8 @@ pub struct Watch {
     /// What all looks have taken.
     pub spent: Duration,
     looked_at: u64,
+    /// The addresses of the set at hand, or of the first of them.
+    noted: Vec<usize>,
     /// What was found.
     pub shapes: Shapes,
     /// The program is over: what is found now it may have had to its end.
@@ -51,16 +55,14 @@ impl Watch {
     /// they carry [`CANDIDATE`] unless `is_final`.
     pub unsafe fn look(
         &mut self,
-        count: usize,
-        each: impl FnOnce(&mut dyn FnMut(*mut PyObject)),
+        each: impl Fn(&mut dyn FnMut(*mut PyObject)),
         is_final: bool,
         waited: Option<f64>,
     ) -> Duration {
         let begin = process::thread_time();
         let _silence = Silence::begin();
-        let limit = self.allowed();
         // SAFETY: the caller's contract.
-        let looked_at = unsafe { self.look_at(count, each, limit, is_final, waited) };
+        let looked_at = unsafe { self.look_at(each, is_final, waited) };
         let spent = process::thread_time().saturating_sub(begin);
         self.spent += spent;
         budget::pay(Kind::Cycles, spent);
@@ -81,34 +83,53 @@ impl Watch {
 
     unsafe fn look_at(
         &mut self,
-        count: usize,
-        each: impl FnOnce(&mut dyn FnMut(*mut PyObject)),
-        limit: usize,
+        each: impl Fn(&mut dyn FnMut(*mut PyObject)),
         is_final: bool,
         waited: Option<f64>,
     ) -> Result<usize, Failure> {
-        let mut members = Vec::new();
+        let mut kinds = Kinded::default();
+        let mut count = 0;
+        self.noted.clear();
+        let noted = &mut self.noted;
+        each(&mut |object| {
+            // SAFETY: members are alive.
+            kinds.add(unsafe { Py_TYPE(object) } as usize);
+            if count < NOTED && noted.try_reserve(1).is_ok() {
+                noted.push(object as usize);
+            }
+            count += 1;
+        });
+        if count == 0 {
+            return Ok(0);
+        }
+        let limit = self.allowed();
         // Each time another part: what lies at the same place may be alike.
         let skipped = match count.checked_sub(limit) {
             Some(more) if more > 0 => self.looked_at as usize % more,
             _ => 0,
         };
         // What was allocated just before that part: circles may have begun there.
-        let mut before = Vec::new();
-        let mut position = 0;
-        let mut kinds = Kinded::default();
-        each(&mut |object| {
-            // SAFETY: members are alive.
-            kinds.add(unsafe { Py_TYPE(object) } as usize);
-            if position < skipped {
-                if position + BEFORE >= skipped && before.try_reserve(1).is_ok() {
+        let early = skipped.saturating_sub(BEFORE);
+        let end = count.min(skipped + limit);
+        let (mut before, mut members) = (Vec::new(), Vec::new());
+        let room = before.try_reserve_exact(skipped - early);
+        room.and_then(|()| members.try_reserve_exact(end - skipped))
+            .map_err(|_| Failure::Memory)?;
+        if self.noted.len() == count {
+            let object = |address: &usize| *address as *mut PyObject;
+            before.extend(self.noted[early..skipped].iter().map(object));
+            members.extend(self.noted[skipped..end].iter().map(object));
+        } else {
+            let mut position = 0;
+            each(&mut |object| {
+                if (early..skipped).contains(&position) {
                     before.push(object);
+                } else if (skipped..end).contains(&position) {
+                    members.push(object);
                 }
-            } else if members.len() < limit && members.try_reserve(1).is_ok() {
-                members.push(object);
-            }
-            position += 1;
-        });
+                position += 1;
+            });
+        }
         // SAFETY: the caller's contract.
         unsafe {
             let part = Part::new(members, &before, if is_final { 0 } else { limit })?;
@@ -174,39 +195,68 @@ impl Watch {
 /// How many objects of each type there are, and how many of them are looked at.
 #[derive(Default)]
 struct Kinded {
-    counts: ByAddress<(u64, u64)>,
-    last: usize,
-    run: u64,
+    all: Vec<OfKind>,
+    places: ByAddress<u32>,
+    /// Where types were found last, by their addresses.
+    recent: [u32; RECENT],
+}
+
+const RECENT: usize = 16;
+
+#[derive(Default)]
+struct OfKind {
+    kind: usize,
+    count: u64,
+    looked_at: u64,
 }
 
 impl Kinded {
+    /// A type's figures; nothing if there is no memory for them.
+    #[inline]
+    fn of(&mut self, kind: usize) -> Option<&mut OfKind> {
+        // Types lie in blocks of their own, or in static memory: far from each other.
+        let recent = (kind >> 4 ^ kind >> 9) % RECENT;
+        let place = self.recent[recent] as usize;
+        if self.all.get(place).is_some_and(|known| known.kind == kind) {
+            return self.all.get_mut(place);
+        }
+        self.search(kind, recent)
+    }
+
+    #[cold]
+    fn search(&mut self, kind: usize, recent: usize) -> Option<&mut OfKind> {
+        self.places.try_reserve(1).ok()?;
+        self.all.try_reserve(1).ok()?;
+        let place = *self.places.entry(kind).or_insert(self.all.len() as u32);
+        if place as usize == self.all.len() {
+            self.all.push(OfKind {
+                kind,
+                ..OfKind::default()
+            });
+        }
+        self.recent[recent] = place;
+        self.all.get_mut(place as usize)
+    }
+
+    #[inline]
     fn add(&mut self, kind: usize) {
-        if kind != self.last {
-            self.flush();
-            self.last = kind;
+        if let Some(of) = self.of(kind) {
+            of.count += 1;
         }
-        self.run += 1;
     }
 
-    fn flush(&mut self) {
-        if self.run > 0 && self.counts.try_reserve(1).is_ok() {
-            self.counts.entry(self.last).or_default().0 += self.run;
-        }
-        self.run = 0;
-    }
-
+    #[inline]
     fn look_at(&mut self, kind: usize) {
-        self.flush();
-        if let Some(counts) = self.counts.get_mut(&kind) {
-            counts.1 += 1;
+        if let Some(of) = self.of(kind) {
+            of.looked_at += 1;
         }
     }
 
     /// How many objects of a type there are for each that is looked at.
-    fn scale(&self, kind: usize) -> f64 {
-        match self.counts.get(&kind) {
-            Some((all, looked_at)) if looked_at < all && *looked_at > 0 => {
-                *all as f64 / *looked_at as f64
+    fn scale(&mut self, kind: usize) -> f64 {
+        match self.of(kind) {
+            Some(of) if of.looked_at < of.count && of.looked_at > 0 => {
+                of.count as f64 / of.looked_at as f64
             }
             _ => 1.0,
         }
@@ -263,16 +313,17 @@ impl Part {
                 });
                 place += 1;
             }
-            put_in_front(&mut objects, &mut numbers, before);
+            put_in_front(&mut objects, members, &mut numbers, before);
             let mut kinds = Kinds::default();
             let mut builder = Builder::new(objects.len(), references)?;
             let mut held = Held::default();
+            let mut more = Vec::new();
             for &object in &objects {
                 let mut size = size_of(&mut kinds, object)?;
                 let mut failed = false;
                 held.pending.push(object);
                 while let Some(holder) = held.pending.pop() {
-                    let mut more = Vec::new();
+                    more.clear();
                     referents(holder, &mut |target| {
                         if let Some(number) = numbers.get(&(target as usize)) {
                             failed |= builder.reference(*number).is_err();
@@ -280,7 +331,7 @@ impl Part {
                             more.push(target);
                         }
                     });
-                    for target in more {
+                    for &target in &more {
                         size += size_of(&mut kinds, target)?;
                         held.pending.push(target);
                     }
@@ -298,28 +349,56 @@ impl Part {
     }
 }
 
-/// Puts those of `before` that were found, and have numbers behind all others, in front
+/// Puts those of `before` that were found, and have numbers behind all `members`, in front
 /// of them, in their order. Without memory for it the order stays.
 fn put_in_front(
     objects: &mut [*mut PyObject],
+    members: usize,
     numbers: &mut ByAddress<u32>,
     before: &[*mut PyObject],
 ) {
-    let mut places: ByAddress<usize> = ByAddress::default();
-    for (place, object) in before.iter().enumerate() {
-        let address = *object as usize;
-        if numbers.contains_key(&address) && places.try_reserve(1).is_ok() {
-            places.insert(address, place);
-        }
-    }
-    if places.is_empty() {
+    debug_assert_eq!(objects.len(), numbers.len());
+    let found = objects.len() - members;
+    let mut front: Vec<*mut PyObject> = Vec::new();
+    let mut order: Vec<*mut PyObject> = Vec::new();
+    if found == 0
+        || before.is_empty()
+        || front.try_reserve_exact(found).is_err()
+        || order.try_reserve_exact(objects.len()).is_err()
+    {
         return;
     }
-    objects.sort_unstable_by_key(|object| {
-        let address = *object as usize;
-        let place = places.get(&address).copied().unwrap_or(usize::MAX);
-        (place, numbers.get(&address).copied())
-    });
+    // Few of `before` were found: nearly all others are told apart by a bit.
+    let bits = (found * 16).next_power_of_two();
+    let mut seen = vec![0u64; bits.div_ceil(64)];
+    let bit = |object: *mut PyObject| {
+        let mixed = (object as u64 >> 4).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        let bit = mixed as usize & (bits - 1);
+        (bit / 64, 1 << (bit % 64))
+    };
+    for &object in &objects[members..] {
+        let (word, mask) = bit(object);
+        seen[word] |= mask;
+    }
+    for &object in before.iter().rev() {
+        let (word, mask) = bit(object);
+        if seen[word] & mask != 0 && numbers.contains_key(&(object as usize)) {
+            front.push(object);
+            if front.len() == found {
+                break;
+            }
+        }
+    }
+    if front.is_empty() {
+        return;
+    }
+    for object in &front {
+        numbers.insert(*object as usize, u32::MAX);
+    }
+    order.extend(front.iter().rev());
+    let stays = |object: &&*mut PyObject| numbers.get(&(**object as usize)) != Some(&u32::MAX);
+    order.extend(objects.iter().filter(stays));
+    objects.copy_from_slice(&order);
     for (number, object) in objects.iter().enumerate() {
         numbers.insert(*object as usize, number as u32);
     }
@@ -368,7 +447,7 @@ unsafe fn size_of(kinds: &mut Kinds, object: *mut PyObject) -> Result<u64, Failu
 pub unsafe fn traceback_of(object: *mut PyObject) -> Option<wrasse_tracer::TracebackId> {
     // SAFETY: the caller's contract.
     let address = unsafe { crate::tracemalloc_module::block_of(object) };
-    let state = hooks::state();
+    let state = hooks::reading();
     let block = state.as_ref()?.tracer.block(address)?;
     block
         .views
@@ -391,13 +470,37 @@ mod tests {
         for (number, object) in found.iter().enumerate() {
             numbers.insert(*object as usize, number as u32);
         }
-        put_in_front(&mut found, &mut numbers, &[]);
+        put_in_front(&mut found, 3, &mut numbers, &[]);
         assert_eq!(found, objects(&[7, 8, 9, 12, 5, 30, 3]));
-        put_in_front(&mut found, &mut numbers, &objects(&[2, 3, 4, 5, 6]));
+        put_in_front(&mut found, 3, &mut numbers, &objects(&[2, 3, 4, 5, 6]));
         assert_eq!(found, objects(&[3, 5, 7, 8, 9, 12, 30]));
         for (number, object) in found.iter().enumerate() {
             assert_eq!(numbers[&(*object as usize)], number as u32);
         }
         assert_eq!(numbers.len(), found.len());
+    }
+    #[test]
+    fn types_are_counted_wherever_they_lie() {
+        // Many share a place among those found last.
+        let all: Vec<usize> = (1..100).map(|number| number * 0x2000).collect();
+        let mut kinds = Kinded::default();
+        for round in 0..6 {
+            for (number, &kind) in all.iter().enumerate() {
+                if round < number % 7 {
+                    kinds.add(kind);
+                }
+                if round == 0 && number % 2 == 1 {
+                    kinds.look_at(kind);
+                }
+            }
+        }
+        for (number, &kind) in all.iter().enumerate() {
+            let expected = match (number % 2 == 1, number % 7) {
+                (true, count @ 2..) => count as f64,
+                _ => 1.0,
+            };
+            assert_eq!(kinds.scale(kind), expected, "{number}");
+        }
+        assert_eq!(kinds.scale(0x10), 1.0);
     }
 }

@@ -111,7 +111,7 @@ impl Looks {
     }
 
     fn look(&mut self) {
-        let state = hooks::state();
+        let state = hooks::reading();
         let Some(state) = state.as_ref() else { return };
         if state
             .tracer

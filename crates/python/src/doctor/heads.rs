@@ -136,7 +136,7 @@ impl Head {
             true => object as usize - GC_HEAD,
             false => self.words[3],
         };
-        let state = hooks::state();
+        let state = hooks::reading();
         let known = state.as_ref().and_then(|state| state.tracer.block(block));
         let head = if is_tuple { GC_HEAD + ITEMS } else { 0 };
         // What is no list at all may be of any length: no sum or product of it.

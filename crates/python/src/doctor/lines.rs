@@ -12,7 +12,7 @@ const FRAMES: usize = 16;
 
 /// The lines of a traceback, innermost first.
 pub fn of_traceback(id: TracebackId) -> Vec<Line> {
-    let state = hooks::state();
+    let state = hooks::reading();
     let Some(state) = state.as_ref() else {
         return Vec::new();
     };
@@ -23,7 +23,7 @@ pub fn of_traceback(id: TracebackId) -> Vec<Line> {
 
 /// The innermost line of a traceback.
 pub fn innermost(id: TracebackId) -> Option<Line> {
-    let state = hooks::state();
+    let state = hooks::reading();
     let tracer = &state.as_ref()?.tracer;
     let innermost = tracer.tracebacks().frames(id).first()?;
     Some(line(tracer.locations(), *innermost))
@@ -31,7 +31,7 @@ pub fn innermost(id: TracebackId) -> Option<Line> {
 
 /// The traceback of a live block.
 pub fn traceback_of_block(block: usize) -> Option<TracebackId> {
-    let state = hooks::state();
+    let state = hooks::reading();
     Some(state.as_ref()?.tracer.block(block)?.traceback)
 }
 
@@ -59,7 +59,7 @@ pub fn of_this_thread() -> Vec<Line> {
 
 /// The functions of a traceback's lines, as far as they are known.
 pub fn functions_of(id: TracebackId) -> Vec<String> {
-    let state = hooks::state();
+    let state = hooks::reading();
     let Some(state) = state.as_ref() else {
         return Vec::new();
     };

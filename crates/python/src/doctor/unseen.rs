@@ -34,7 +34,7 @@ impl AtLook {
     /// What is alive now; of nothing if there is no memory for it.
     pub fn now() -> Self {
         let mut totals: Vec<Totals> = Vec::new();
-        let state = hooks::state();
+        let state = hooks::reading();
         if let Some(state) = state.as_ref() {
             let _ = state.tracer.totals(View::Profile, &mut totals);
         }

@@ -180,7 +180,7 @@ pub unsafe fn values_size(object: *mut PyObject) -> u64 {
     let Some(block) = (unsafe { values_block(object) }) else {
         return 0;
     };
-    let state = crate::hooks::state();
+    let state = crate::hooks::reading();
     let block = state.as_ref().and_then(|state| state.tracer.block(block));
     block.map_or(0, |block| block.size as u64)
 }

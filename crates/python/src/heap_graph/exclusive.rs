@@ -115,7 +115,7 @@ pub unsafe fn block_size(object: *mut PyObject) -> u64 {
     // SAFETY: the caller's contract.
     unsafe {
         if (*Py_TYPE(object)).tp_flags & crate::layout::INLINE_VALUES != 0 {
-            let state = crate::hooks::state();
+            let state = crate::hooks::reading();
             let address = block_of(object);
             let block = state.as_ref().and_then(|state| state.tracer.block(address));
             return block.map_or(0, |block| block.size as u64);

@@ -43,7 +43,7 @@ impl Sums {
     /// Counts the block at an address for a type, if the profile knows it.
     fn add(&mut self, block: usize, kind: *mut PyTypeObject) {
         let found = {
-            let state = hooks::state();
+            let state = hooks::reading();
             let tracer = state.as_ref().map(|state| &state.tracer);
             tracer.and_then(|tracer| tracer.block(block))
         };
