@@ -87,10 +87,30 @@ pub fn is_result(observations: &Observations, container: &str, function: &str) -
         Some(last) => last,
         None => function,
     };
+    ask_all(observations, |modules| {
+        wrasse_source::is_result(modules, container, adder)
+    })
+}
+
+/// Is `container` added to and never read? See [`wrasse_source::is_pile`].
+pub fn is_pile(observations: &Observations, container: &str) -> bool {
+    ask_all(observations, |modules| {
+        wrasse_source::is_pile(modules, container)
+    })
+}
+
+/// Is it asked whether something is in `container`?
+pub fn is_asked(observations: &Observations, container: &str) -> bool {
+    ask_all(observations, |modules| {
+        wrasse_source::is_asked(modules, container)
+    })
+}
+
+fn ask_all(observations: &Observations, ask: impl FnOnce(&[&Module]) -> bool) -> bool {
     let files = observations.sources.iter();
     let modules: Vec<_> = files.filter_map(|file| read(file)).collect();
     let modules: Vec<&Module> = modules.iter().map(|module| &**module).collect();
-    wrasse_source::is_result(&modules, container, adder)
+    ask(&modules)
 }
 
 /// Are both the same file, by whatever path?

@@ -17,7 +17,7 @@ use crate::{CELL, NOTEBOOK};
 
 pub use collector::{CollectedAt, Collector, Pause};
 pub use cycles::{Cycles, Edge, HeldException};
-pub use growth::{Growth, GrowthPoint, LineGrowth, TypeGrowth, TypeLine, Unheld};
+pub use growth::{Growth, GrowthPoint, LineGrowth, TypeGrowth, TypeLine, Unheld, Variable};
 pub use heap::{CacheUse, Duplicates, Heap, Held, HolderKind, Instances, Numbers, Oversized};
 pub use lists::BuiltList;
 

@@ -27,7 +27,19 @@ impl Paths {
         groups: &[&[Node]],
         barrier: Option<Node>,
     ) -> Result<Self, Exhausted> {
-        Self::search(heap, groups, barrier, true, |_, _| false)
+        Self::around(heap, groups, |node| Some(node) == barrier)
+    }
+
+    /// The same with any number of barriers.
+    ///
+    /// # Errors
+    /// No memory.
+    pub fn around(
+        heap: &impl References,
+        groups: &[&[Node]],
+        is_barrier: impl Fn(Node) -> bool,
+    ) -> Result<Self, Exhausted> {
+        Self::search(heap, groups, is_barrier, true, |_, _| false)
     }
 
     /// As [`from`](Self::from), until `met` says that it has seen enough: it is called
@@ -42,13 +54,13 @@ impl Paths {
         barrier: Option<Node>,
         met: impl FnMut(Node, Node) -> bool,
     ) -> Result<Self, Exhausted> {
-        Self::search(heap, groups, barrier, false, met)
+        Self::search(heap, groups, |node| Some(node) == barrier, false, met)
     }
 
     fn search(
         heap: &impl References,
         groups: &[&[Node]],
-        barrier: Option<Node>,
+        is_barrier: impl Fn(Node) -> bool,
         all: bool,
         mut met: impl FnMut(Node, Node) -> bool,
     ) -> Result<Self, Exhausted> {
@@ -65,7 +77,7 @@ impl Paths {
             }
             while let Some(&node) = queue.get(next) {
                 next += 1;
-                if Some(node) == barrier {
+                if is_barrier(node) {
                     continue;
                 }
                 let mut failed = Ok(());

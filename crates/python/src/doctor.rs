@@ -25,6 +25,7 @@ mod shapes;
 mod sources;
 mod tuples;
 mod unseen;
+mod variables;
 mod waste;
 
 use std::path::{Path, PathBuf};

@@ -149,13 +149,16 @@ pub enum What {
     /// A method of it is called.
     Method(String),
     /// `x[…]` is read.
-    ItemLoad,
+    ItemLoad {
+        /// `x[-1]`, `x[-5:]`: one of the last, as far as is seen.
+        is_recent: bool,
+    },
     /// `x[…] = …`.
     ItemStore,
     /// `del x[…]`.
     ItemDelete,
-    /// `x.a` is read.
-    AttributeLoad,
+    /// `x.a` is read: the attribute, and what becomes of its value.
+    AttributeLoad(String, Fate),
     /// `x.a = …`.
     AttributeStore,
 }
@@ -173,7 +176,7 @@ impl What {
             | Self::AttributeStore => true,
             Self::Method(name) => !crate::callee::is_pure_method(name),
             Self::Load(fate) => matches!(fate, Fate::Given | Fate::Argument(..)),
-            Self::Call(_) | Self::ItemLoad | Self::AttributeLoad => false,
+            Self::Call(_) | Self::ItemLoad { .. } | Self::AttributeLoad(..) => false,
         }
     }
 }

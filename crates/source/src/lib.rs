@@ -17,6 +17,7 @@ mod effects;
 mod events;
 mod lifetimes;
 mod lists;
+mod piles;
 mod results;
 mod walk;
 
@@ -46,6 +47,19 @@ impl std::error::Error for Unreadable {}
 pub fn is_result(modules: &[&Module], container: &str, adder: &str) -> bool {
     let all: Vec<&Facts> = modules.iter().map(|module| &module.facts).collect();
     results::is_result(&all, container, adder)
+}
+
+/// Is the variable or attribute of this name, in all of the program's modules, added to
+/// and never read, but for how much there is and for what came last?
+pub fn is_pile(modules: &[&Module], container: &str) -> bool {
+    let all: Vec<&Facts> = modules.iter().map(|module| &module.facts).collect();
+    piles::is_pile(&all, container)
+}
+
+/// Is it asked anywhere whether something is in the variable or attribute of this name?
+pub fn is_asked(modules: &[&Module], container: &str) -> bool {
+    let all: Vec<&Facts> = modules.iter().map(|module| &module.facts).collect();
+    piles::is_asked(&all, container)
 }
 
 /// One module's source, read.
@@ -112,6 +126,19 @@ impl Module {
     /// default value holds? With the line.
     pub fn changed_default(&self, first_line: u32, parameter: &str) -> Option<u32> {
         lifetimes::changed_default(&self.facts, first_line, parameter)
+    }
+
+    /// Is a local variable of the function whose code begins at `first_line` a container
+    /// that is only added to, there and in the functions that it is given to?
+    /// See [`is_pile`].
+    pub fn is_local_pile(&self, first_line: u32, name: &str) -> bool {
+        piles::is_local_pile(&self.facts, first_line, name)
+    }
+
+    /// May functions of other modules, or callers, do anything with what a local
+    /// variable refers to?
+    pub fn is_handed_out(&self, first_line: u32, name: &str) -> bool {
+        piles::is_handed_out(&self.facts, first_line, name)
     }
 
     /// The line where a function's variable is bound last before `line`.

@@ -21,7 +21,7 @@ pub struct Growth {
 }
 
 /// The scope whose code begins at a line; 0 is the module.
-fn scope_at(facts: &Facts, first_line: u32) -> Option<ScopeId> {
+pub fn scope_at(facts: &Facts, first_line: u32) -> Option<ScopeId> {
     if first_line == 0 {
         return Some(0);
     }
@@ -266,7 +266,7 @@ fn judge(facts: &Facts, made: &Event, touches: &[&Event]) -> Option<Growth> {
     let mut growth = growth?;
     for event in touches {
         let is_read = match &event.what {
-            What::ItemLoad => true,
+            What::ItemLoad { .. } => true,
             What::Method(name) => callee::is_pure_method(name) || name == "setdefault",
             What::Load(Fate::Iterated(_)) => true,
             _ => false,

@@ -40,7 +40,7 @@ pub fn is_result(all: &[&Facts], container: &str, adder: &str) -> bool {
         for event in touches(facts, container) {
             let (added, read) = &mut moments[event.scope];
             let is_adder = || called(facts, event.scope) == adder;
-            if is_addition(event) || event.what == What::ItemLoad && is_adder() {
+            if is_addition(event) || matches!(event.what, What::ItemLoad { .. }) && is_adder() {
                 added.push(event.time);
             } else if is_read(event) {
                 read.push(event.time);
@@ -72,7 +72,7 @@ pub fn is_result(all: &[&Facts], container: &str, adder: &str) -> bool {
 }
 
 /// What is done to a module's variable or any object's attribute of this name.
-fn touches<'a>(facts: &'a Facts, name: &'a str) -> impl Iterator<Item = &'a Event> {
+pub fn touches<'a>(facts: &'a Facts, name: &'a str) -> impl Iterator<Item = &'a Event> {
     facts
         .scopes
         .iter()
@@ -83,10 +83,13 @@ fn touches<'a>(facts: &'a Facts, name: &'a str) -> impl Iterator<Item = &'a Even
                     let owner = facts.owner(id, name);
                     owner == 0 || facts.scopes[owner].is_class
                 };
-                events.iter().filter(move |event| match event.via.last() {
-                    Some(last) => last == name,
-                    None => is_it,
-                })
+                events
+                    .iter()
+                    .filter(move |event| match (&event.what, event.via.last()) {
+                        (What::AttributeLoad(attribute, _), _) => attribute == name,
+                        (_, Some(last)) => last == name,
+                        (_, None) => is_it,
+                    })
             })
         })
 }
@@ -102,9 +105,11 @@ fn is_addition(event: &Event) -> bool {
 /// Its length and its truth are no use of what is in it.
 fn is_read(event: &Event) -> bool {
     match &event.what {
-        What::ItemLoad => true,
+        What::ItemLoad { is_recent } => !is_recent,
         What::Method(name) => callee::is_pure_method(name) || name == "sort",
-        What::Load(fate) => !matches!(fate, Fate::Read | Fate::Measured),
+        What::Load(fate) | What::AttributeLoad(_, fate) => {
+            !matches!(fate, Fate::Read | Fate::Measured)
+        }
         _ => false,
     }
 }

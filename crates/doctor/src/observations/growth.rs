@@ -47,13 +47,50 @@ pub struct LineGrowth {
     /// The path to the first container on it that has many items, or to the first one;
     /// empty if there is none.
     pub container: String,
+    /// That container's type.
+    pub container_type: String,
     /// For the containers that the path goes through, or the objects if there are
     /// none, the function that made each, as far as it is known.
     pub holders: Vec<String>,
     /// Whether that root is a module.
     pub is_global: bool,
-    /// The types of the objects allocated there, and how many were met at the end.
+    /// The variable of a running function at which the path begins, where no module led
+    /// there. `bytes` and `blocks` then end at the look at which they were most.
+    pub variable: Option<Variable>,
+    /// The types of the objects allocated there, and how many were met at the end; 0 if
+    /// they were not counted.
     pub types: Vec<(String, u64)>,
+}
+
+/// A variable of a function that was running.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Variable {
+    /// Its name.
+    pub name: String,
+    /// The function.
+    pub function: String,
+    /// The function's file.
+    pub file: String,
+    /// The line at which the function's code begins.
+    pub first_line: u32,
+    /// It refers to the container itself, rather than to what holds that.
+    pub is_container: bool,
+}
+
+impl Variable {
+    /// The beginning of a path there.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        format!("'{}' of {}()", self.name, self.function)
+    }
+
+    /// The name in such a beginning.
+    #[must_use]
+    pub fn name_in(words: &str) -> Option<&str> {
+        let (name, _) = words.strip_prefix('\'')?.split_once("' of ")?;
+        Some(name)
+    }
 }
 
 /// One type's live memory at each look.

@@ -6,7 +6,7 @@ use wrasse_report::units::{count, duration, size};
 
 use crate::finding::Finding;
 use crate::modules;
-use crate::observations::{GrowthPoint, LineGrowth, Observations};
+use crate::observations::{GrowthPoint, LineGrowth, Observations, Variable};
 use crate::quantity::Quantity;
 use crate::rule::Rule;
 use crate::rules::cycle::{called_from, short};
@@ -24,6 +24,10 @@ const LEAST_SHARE: f64 = 0.25;
 /// And the end must be close to the highest ever seen.
 const NEAR_THE_TOP: f64 = 0.95;
 
+/// What only a function's variable holds must be held for so much of the time.
+const LIVES_ON: f64 = 0.8;
+/// Seconds that the end of a program may take: to tell of an exception, or to clean up.
+const ENDING: f64 = 0.3;
 /// At half of the time at most this part of it may have been there.
 const HALF: f64 = 0.8;
 
@@ -59,10 +63,11 @@ fn check(observations: &Observations) -> Vec<Finding> {
     };
     let lines = growth.lines.iter().filter(|line| {
         is_steady(&line.bytes)
-            && is_late(&line.bytes, &growth.looks)
+            && is_late(&line.bytes, until(line, &growth.looks))
             && is_held_for_good(line, observations)
             && !is_cached(line)
             && !is_result(line, observations)
+            && !is_asked(line, observations)
     });
     groups(lines.collect())
         .iter()
@@ -89,6 +94,11 @@ fn groups(mut lines: Vec<&LineGrowth>) -> Vec<Vec<&LineGrowth>> {
     groups
 }
 
+/// The looks at which a line's memory was held.
+fn until<'a>(line: &LineGrowth, looks: &'a [GrowthPoint]) -> &'a [GrowthPoint] {
+    &looks[..looks.len().min(line.bytes.len())]
+}
+
 /// What a line has left behind.
 fn bytes(line: &LineGrowth) -> u64 {
     line.bytes.last().copied().unwrap_or(0)
@@ -96,10 +106,50 @@ fn bytes(line: &LineGrowth) -> u64 {
 
 /// Whether a module leads there, by way of a container that was there before: what
 /// a function fills that it (or one that called it) has made is a result, not a leak.
+///
+/// A variable of a function that runs as long as the program is as good as a module's.
 fn is_held_for_good(line: &LineGrowth, observations: &Observations) -> bool {
+    if let Some(variable) = &line.variable {
+        return lives_on(line, &observations.growth.looks) && is_left(variable, line, observations);
+    }
     let running = running(line, observations);
     let makers = running.first().map(String::as_str);
     line.is_global && is_kept_by_others(makers, running, &line.holders)
+}
+
+/// Whether a line's memory was held almost to the end of the run.
+fn lives_on(line: &LineGrowth, looks: &[GrowthPoint]) -> bool {
+    let seconds = |looks: &[GrowthPoint]| looks.last().map_or(0.0, |look| look.cpu_seconds);
+    let looked = until(line, looks);
+    let (here, end) = (seconds(looked), seconds(looks));
+    let is_most = looked.len() as f64 >= LIVES_ON * looks.len() as f64;
+    here >= LIVES_ON * end || is_most && end - here < ENDING
+}
+
+/// Whether nobody needs what a variable holds. A container that it refers to itself is
+/// the function's own, and may be what it is there to compute: nobody may read it. Of
+/// one that is an object's, [`is_result`] tells, unless others get hold of the object.
+fn is_left(variable: &Variable, line: &LineGrowth, observations: &Observations) -> bool {
+    let Some(module) = modules::read(&variable.file) else {
+        return false;
+    };
+    if variable.is_container {
+        return module.is_local_pile(variable.first_line, &variable.name);
+    }
+    let names = containers(&line.path);
+    !names.is_empty()
+        && (!module.is_handed_out(variable.first_line, &variable.name)
+            || names
+                .iter()
+                .all(|name| modules::is_pile(observations, name)))
+}
+
+/// Whether it is a set, and asked what is in it: then it is needed.
+fn is_asked(line: &LineGrowth, observations: &Observations) -> bool {
+    line.container_type == "set"
+        && containers(&line.path)
+            .iter()
+            .any(|name| modules::is_asked(observations, name))
 }
 
 /// Whether a function makes what is told of, not a module's own code, and one of the
@@ -138,6 +188,7 @@ fn is_result(line: &LineGrowth, observations: &Observations) -> bool {
 pub fn name_of(container: &str, path: &str) -> String {
     let mut name = String::new();
     for step in container.split(" → ") {
+        let step = Variable::name_in(step).unwrap_or(step);
         // A container without a name is an item of the one before.
         let item = ["dict", "list", "tuple"]
             .iter()
@@ -150,6 +201,7 @@ pub fn name_of(container: &str, path: &str) -> String {
     }
     if name.is_empty() {
         let begin = path.split(" → ").next().unwrap_or_default();
+        let begin = Variable::name_in(begin).unwrap_or(begin);
         name = begin.split('[').next().unwrap_or(begin).into();
     }
     match name.strip_prefix("__main__.") {
@@ -250,13 +302,17 @@ fn finding(group: &[&LineGrowth], looks: &[GrowthPoint], observations: &Observat
     let types: Vec<String> = types
         .iter()
         .take(TYPES)
-        .map(|(name, number)| format!("{} {}", count(*number), short(name)))
+        .map(|(name, number)| match number {
+            0 => short(name).to_string(),
+            number => format!("{} {}", count(*number), short(name)),
+        })
         .collect();
     if !types.is_empty() {
         finding
             .evidence
             .push(format!("objects: {}", types.join(", ")));
     }
+    let looks = until(line, looks);
     let seconds = looks.last().map_or(0.0, |look| look.seconds);
     if seconds > 0.0 {
         finding.evidence.push(format!(

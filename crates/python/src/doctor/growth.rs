@@ -149,6 +149,12 @@ impl Seen {
         looks.map(|look| look.of(traceback.0).0).collect()
     }
 
+    /// The same with the blocks.
+    pub fn course(&self, traceback: TracebackId) -> Vec<(u64, u64)> {
+        let looks = self.taken.iter();
+        looks.map(|look| look.of(traceback.0)).collect()
+    }
+
     /// The most that these had together at any look.
     pub fn most(&self, tracebacks: &[TracebackId]) -> u64 {
         let sum = |look: &Look| tracebacks.iter().map(|each| look.of(each.0).0).sum();

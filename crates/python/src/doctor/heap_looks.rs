@@ -13,12 +13,13 @@ use wrasse_doctor::Observations;
 use wrasse_doctor::observations::{
     Duplicates, Heap, Held, HolderKind, Instances, Line, Numbers, Oversized,
 };
+use wrasse_tracer::TracebackId;
 
 use super::budget::{self, Kind};
 use super::growth::Seen;
 use super::held::{self, Owners};
 use super::unseen::{After, AtLook, Course, Unseen};
-use super::{holders, waste};
+use super::{holders, variables, waste};
 use crate::heap_graph::Picture;
 use crate::{process, profile};
 
@@ -54,6 +55,7 @@ struct Found {
     tuples: HashMap<Line, Course<Duplicates>>,
     oversized: HashMap<(Line, String), Oversized>,
     numbers: HashMap<Line, (Numbers, usize)>,
+    variables: HashMap<TracebackId, variables::Held>,
 }
 
 /// Looks, if it is time to: `allocated` bytes were since this was asked before.
@@ -116,7 +118,8 @@ pub unsafe fn last(observations: &mut Observations, seen: &Seen) {
     // SAFETY: the caller's contract.
     unsafe { look(traced, libraries, Some((observations, seen))) };
     let found = FOUND.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(found) = found {
+    if let Some(mut found) = found {
+        variables::add(observations, &std::mem::take(&mut found.variables), seen);
         let unseen = Unseen::new(seen, observations);
         observations.heap = found.into_heap(&unseen);
     }
@@ -134,13 +137,17 @@ unsafe fn look(traced: u64, libraries: Vec<String>, end: AtEnd<'_>) {
         let seen = Picture::at_rest(|picture| {
             let held = held::find(picture, &owners, traced)?;
             let waste = waste::find(picture, &owners)?;
+            let variables = match is_last {
+                true => HashMap::new(),
+                false => variables::find(picture, &owners)?,
+            };
             if let Some((observations, seen)) = end {
                 holders::find(picture, observations, seen)?;
             }
-            Ok((held, waste))
+            Ok((held, waste, variables))
         });
         // A heap that cannot be read, or no memory: there is less to say.
-        if let Ok((mut held, waste)) = seen {
+        if let Ok((mut held, waste, variables)) = seen {
             if is_last {
                 held::ask_caches(&mut held);
             }
@@ -149,6 +156,7 @@ unsafe fn look(traced: u64, libraries: Vec<String>, end: AtEnd<'_>) {
             found.looks.push(AtLook::now());
             found.add_held(held.into_iter().map(|each| each.held));
             found.add_waste(waste, is_last);
+            found.variables.extend(variables);
             found.forget_looks();
         }
         PyErr_Clear();

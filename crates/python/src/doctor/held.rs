@@ -78,6 +78,11 @@ impl Owners {
         is_file && !self.observations.is_library(file)
     }
 
+    /// What knows which files are libraries.
+    pub fn places(&self) -> &Observations {
+        &self.observations
+    }
+
     /// The innermost line of the program's in a traceback.
     pub fn line(&self, traceback: TracebackId) -> Option<Line> {
         let mut lines = lines::of_traceback(traceback).into_iter();

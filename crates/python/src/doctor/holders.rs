@@ -19,14 +19,14 @@ use crate::census;
 use crate::heap_graph::edge;
 use crate::heap_graph::path::Words;
 use crate::heap_graph::referents::referents;
-use crate::heap_graph::{Failure, Picture};
+use crate::heap_graph::{Failure, Picture, names};
 
 /// Objects whose traceback is looked up, at most.
 const MOST_LOOKUPS: usize = 5_000_000;
 /// Objects of one line that are named by type.
 const MOST_NAMED: u64 = 100_000;
 /// A container with fewer items holds those that grow, rather than growing itself.
-const MANY: u64 = 16;
+pub const MANY: u64 = 16;
 /// So many of a kind are needed for a leak: whoever keeps a few in C has a reason.
 const FEWEST_UNHELD: u64 = 20;
 
@@ -144,6 +144,8 @@ unsafe fn paths(
             let way = Way::of(picture, &words, &path, libraries);
             (growth.holders, growth.is_global) = (way.holders, way.is_global);
             growth.container = way.container;
+            let kind = way.large.map(|large| names::short(Py_TYPE(large)));
+            growth.container_type = kind.unwrap_or_default();
         }
         grown_types::find(picture, &found, &lengths, observations, seen)?;
     }
@@ -159,6 +161,8 @@ pub struct Way {
     pub is_global: bool,
     /// The way to the first container that has many items, or to the first one.
     pub container: String,
+    /// That container.
+    pub large: Option<*mut PyObject>,
 }
 
 impl Way {
@@ -179,15 +183,19 @@ impl Way {
                 lines::own_function(id, libraries)
             };
             let is_inside = |node: &Node| !words.is_module(picture.object(*node));
-            // Behind the first that is no module.
+            // Behind the first that is no module: that is a module's namespace, unless the
+            // path begins at a variable.
+            let is_global = root.is_some_and(|root| words.is_module(picture.object(root)));
             let first = path.iter().position(is_inside);
-            let first = first.map_or(path.len(), |at| at + 1);
+            let first = first.map_or(path.len(), |at| at + usize::from(is_global));
             let inside: Vec<Node> = path[first..].iter().copied().filter(is_inside).collect();
             let mut containers: Vec<Node> = Vec::new();
-            for pair in path.windows(2).skip(first.saturating_sub(1)) {
-                let (above, object) = (picture.object(pair[0]), picture.object(pair[1]));
-                if is_inside(&pair[1]) && is_container(object) && edge::namespace(above) != object {
-                    containers.push(pair[1]);
+            for (at, node) in path.iter().enumerate().skip(first) {
+                let object = picture.object(*node);
+                let above = at.checked_sub(1).map(|above| picture.object(path[above]));
+                let is_namespace = above.is_some_and(|above| edge::namespace(above) == object);
+                if is_inside(node) && is_container(object) && !is_namespace {
+                    containers.push(*node);
                 }
             }
             let holders = if containers.is_empty() {
@@ -196,12 +204,12 @@ impl Way {
                 &containers
             };
             let holders = holders.iter();
-            let is_global = root.is_some_and(|root| words.is_module(picture.object(root)));
             let last = containers.last().map(|node| picture.object(*node));
             let has_bound = last.is_some_and(|last| is_bounded_cache(last));
             let mut each = containers.iter();
             let large = each.find(|node| has_many(picture.object(**node)));
-            let container = large.or(containers.first()).map_or(String::new(), |node| {
+            let large = large.or(containers.first());
+            let container = large.map_or(String::new(), |node| {
                 let end = path.iter().position(|each| each == node).unwrap_or(0);
                 words.path(&path[..end], Some(picture.object(*node)))
             });
@@ -209,6 +217,7 @@ impl Way {
                 holders: holders.map(|node| own(node).unwrap_or_default()).collect(),
                 is_global: is_global && !has_bound,
                 container,
+                large: large.map(|node| picture.object(*node)),
             }
         }
     }
@@ -225,7 +234,7 @@ unsafe fn has_many(object: *mut PyObject) -> bool {
 }
 
 /// Whether it is made to hold any number of objects.
-unsafe fn is_container(object: *mut PyObject) -> bool {
+pub unsafe fn is_container(object: *mut PyObject) -> bool {
     // SAFETY: the caller passes a live object.
     unsafe {
         let name = CStr::from_ptr((*Py_TYPE(object)).tp_name);

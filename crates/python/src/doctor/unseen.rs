@@ -40,6 +40,11 @@ impl AtLook {
         }
         Self(totals.iter().map(|each| each.live_bytes).collect())
     }
+
+    /// What of a traceback was alive.
+    pub fn of(&self, traceback: TracebackId) -> u64 {
+        self.0.get(traceback.0 as usize).copied().unwrap_or(0)
+    }
 }
 
 /// How much more than at a look each line of the program had, at most.
@@ -72,7 +77,7 @@ impl<'a> Unseen<'a> {
     ) -> After<'b, T> {
         let behind = self.behind.get(line).map_or(&[][..], Vec::as_slice);
         let at = |look: usize| -> f64 {
-            let live = |id: &TracebackId| looks[look].0.get(id.0 as usize).copied().unwrap_or(0);
+            let live = |id: &TracebackId| looks[look].of(*id);
             behind.iter().map(live).sum::<u64>() as f64
         };
         let (largest, look) = &course.largest;

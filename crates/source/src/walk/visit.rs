@@ -240,7 +240,7 @@ impl<'a> Visitor<'a> for Walk {
                                 via.push(attribute.attr.to_string());
                                 What::Load(fate)
                             }
-                            _ => What::AttributeLoad,
+                            _ => What::AttributeLoad(attribute.attr.to_string(), fate),
                         };
                         self.event(root, attribute.range, via, what);
                     }
@@ -250,7 +250,11 @@ impl<'a> Visitor<'a> for Walk {
             Expr::Subscript(subscript) => {
                 self.value(&subscript.slice, Fate::Read);
                 match self.chain(&subscript.value) {
-                    Some((root, via)) => self.event(root, subscript.range, via, What::ItemLoad),
+                    Some((root, via)) => {
+                        let is_recent = is_recent(&subscript.slice);
+                        let what = What::ItemLoad { is_recent };
+                        self.event(root, subscript.range, via, what);
+                    }
                     None => self.value(&subscript.value, Fate::Other),
                 }
             }
@@ -348,5 +352,17 @@ impl<'a> Visitor<'a> for Walk {
             self.event(name, name.range(), Vec::new(), what);
         }
         visitor::walk_pattern(self, pattern);
+    }
+}
+
+/// Does an index count from the end, by a number that is written there?
+fn is_recent(index: &Expr) -> bool {
+    let is_negative = |index: &Expr| match index {
+        Expr::UnaryOp(each) => each.op == UnaryOp::USub && each.operand.is_number_literal_expr(),
+        _ => false,
+    };
+    match index {
+        Expr::Slice(slice) => slice.lower.as_deref().is_some_and(is_negative),
+        index => is_negative(index),
     }
 }
