@@ -155,7 +155,7 @@ unsafe fn variables(picture: &Picture, owners: &Owners) -> (Vec<Vec<Node>>, Hash
     (variables, roots)
 }
 
-/// The nodes to which only variables lead.
+/// The nodes to which only variables lead. What a traceback keeps is W104's matter.
 fn below(
     picture: &Picture,
     found: &Paths,
@@ -172,7 +172,11 @@ fn below(
                 let is_module = unsafe { PyModule_Check(picture.object(node)) != 0 };
                 roots.contains_key(&node) && !is_module
             }
-            Some(previous) => is_below[previous as usize],
+            Some(previous) => {
+                // SAFETY: as above.
+                let keeps_frames = unsafe { PyTraceBack_Check(picture.object(previous)) != 0 };
+                is_below[previous as usize] && !keeps_frames
+            }
             None => false,
         };
         if is {
