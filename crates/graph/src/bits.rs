@@ -44,6 +44,17 @@ impl Bits {
         self.0.iter().map(|word| word.count_ones() as usize).sum()
     }
 
+    /// Calls `visit` with each node in the set, in ascending order.
+    pub fn each(&self, mut visit: impl FnMut(Node)) {
+        for (place, &word) in self.0.iter().enumerate() {
+            let mut rest = word;
+            while rest != 0 {
+                visit((place * 64) as Node + rest.trailing_zeros());
+                rest &= rest - 1;
+            }
+        }
+    }
+
     pub(crate) fn words(&mut self) -> &mut [u64] {
         &mut self.0
     }

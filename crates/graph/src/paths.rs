@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crate::bits::Bits;
 use crate::exhausted::{Exhausted, filled, push};
 use crate::graph::{NONE, Node};
 use crate::references::References;
@@ -39,12 +40,11 @@ impl Paths {
         groups: &[&[Node]],
         is_barrier: impl Fn(Node) -> bool,
     ) -> Result<Self, Exhausted> {
-        Self::search(heap, groups, is_barrier, true, |_, _| false)
+        Self::search(heap, groups, is_barrier, usize::MAX, |_, _| false)
     }
 
     /// As [`from`](Self::from), until `met` says that it has seen enough: it is called
-    /// with each reference that is looked at, its source first. The order has only
-    /// nodes that refer to something.
+    /// with each reference that is looked at, its source first. There is no order.
     ///
     /// # Errors
     /// No memory.
@@ -54,52 +54,62 @@ impl Paths {
         barrier: Option<Node>,
         met: impl FnMut(Node, Node) -> bool,
     ) -> Result<Self, Exhausted> {
-        Self::search(heap, groups, |node| Some(node) == barrier, false, met)
+        // A list of so many nodes takes as much as a bit for each there is.
+        let wide = (heap.len() / 32).max(1024);
+        Self::search(heap, groups, |node| Some(node) == barrier, wide, met)
     }
 
+    /// What is further away than another is looked at after it. Of what is equally
+    /// far away a list is kept, which becomes the order; or, if there are more than `wide`, a bit for
+    /// each node.
     fn search(
         heap: &impl References,
         groups: &[&[Node]],
         is_barrier: impl Fn(Node) -> bool,
-        all: bool,
+        wide: usize,
         mut met: impl FnMut(Node, Node) -> bool,
     ) -> Result<Self, Exhausted> {
+        let keeps_order = wide == usize::MAX;
         let mut previous = filled(heap.len(), NONE)?;
-        let mut queue = Vec::new();
-        let mut next = 0;
+        let mut order = Vec::new();
+        let mut here = Level::default();
+        let mut next = Level::default();
         let mut enough = false;
         'groups: for group in groups {
             for &start in *group {
                 if previous[start as usize] == NONE {
                     previous[start as usize] = start;
-                    push(&mut queue, start)?;
+                    here.add(start, wide, heap.len())?;
                 }
             }
-            while let Some(&node) = queue.get(next) {
-                next += 1;
-                if is_barrier(node) {
-                    continue;
-                }
+            while !here.is_empty() {
                 let mut failed = Ok(());
-                heap.each(node, |target| {
-                    enough = enough || met(node, target);
-                    if previous[target as usize] == NONE {
-                        previous[target as usize] = node;
-                        if all || heap.refers(target) {
-                            failed = failed.and(push(&mut queue, target));
-                        }
+                here.each(|node| {
+                    if keeps_order {
+                        failed = failed.and(push(&mut order, node));
                     }
+                    if enough || is_barrier(node) {
+                        return;
+                    }
+                    heap.each(node, |target| {
+                        enough = enough || met(node, target);
+                        if previous[target as usize] == NONE {
+                            previous[target as usize] = node;
+                            if keeps_order || heap.refers(target) {
+                                failed = failed.and(next.add(target, wide, heap.len()));
+                            }
+                        }
+                    });
                 });
                 failed?;
                 if enough {
                     break 'groups;
                 }
+                here.clear();
+                std::mem::swap(&mut here, &mut next);
             }
         }
-        Ok(Self {
-            previous,
-            order: queue,
-        })
+        Ok(Self { previous, order })
     }
 
     /// All nodes to which a path leads, in the order in which they were reached:
@@ -157,6 +167,50 @@ impl Paths {
             };
         }
         Ok(lengths)
+    }
+}
+
+/// Nodes at one distance.
+#[derive(Default)]
+struct Level {
+    list: Vec<Node>,
+    /// Used instead where the list would be long.
+    bits: Option<Bits>,
+}
+
+impl Level {
+    fn is_empty(&self) -> bool {
+        self.list.is_empty() && self.bits.is_none()
+    }
+
+    #[inline]
+    fn add(&mut self, node: Node, wide: usize, nodes: usize) -> Result<(), Exhausted> {
+        if let Some(bits) = &mut self.bits {
+            bits.set(node);
+            return Ok(());
+        }
+        if self.list.len() < wide {
+            return push(&mut self.list, node);
+        }
+        let mut bits = Bits::new(nodes)?;
+        self.list
+            .drain(..)
+            .chain([node])
+            .for_each(|node| bits.set(node));
+        self.bits = Some(bits);
+        Ok(())
+    }
+
+    fn each(&self, mut visit: impl FnMut(Node)) {
+        match &self.bits {
+            Some(bits) => bits.each(visit),
+            None => self.list.iter().for_each(|node| visit(*node)),
+        }
+    }
+
+    fn clear(&mut self) {
+        self.list.clear();
+        self.bits = None;
     }
 }
 

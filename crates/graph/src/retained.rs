@@ -14,7 +14,7 @@ use crate::dominators::Dominators;
 use crate::exhausted::{Exhausted, filled};
 use crate::graph::Node;
 use crate::references::Weighted;
-use crate::search::{Pending, Step};
+use crate::search::{Numbers, Pending, Step};
 
 /// What is asked for of a heap's retained sizes.
 #[derive(Debug)]
@@ -27,15 +27,12 @@ pub struct Retained {
     pub unreachable: (u64, u64),
 }
 
-/// Stands for a distance that is in `Parts::far`.
-const FAR: u32 = u32::MAX;
-
 impl Retained {
     /// Walks the tree. `retained` is what [`Dominators::retained`] says of the
     /// contraction's graph, `most` how many of the largest are asked for, `kinds` how many kinds there are.
     ///
     /// This takes eight bytes for each node of the graph, an eighth of a byte for
-    /// each of the heap, and eight for each on the longest path of parts. Linear in
+    /// each of the heap, and about six for each on the longest path of parts and beside it. Linear in
     /// nodes and references.
     ///
     /// # Errors
@@ -68,7 +65,7 @@ impl Retained {
             },
             seen: Bits::new(heap.len())?,
             pending: Pending::for_nodes(heap.len())?,
-            far: Vec::new(),
+            distances: Numbers::default(),
         };
         let mut unreachable = (0, 0);
         let kind_at = |place: u32| small.graph().kind(tree.node(place as usize)) as usize;
@@ -125,8 +122,8 @@ struct Parts {
     largest: Largest,
     seen: Bits,
     pending: Pending,
-    /// Distances that 32 bits do not hold.
-    far: Vec<u64>,
+    /// For each part on the path, how many bytes were entered between its holder and it.
+    distances: Numbers,
 }
 
 impl Parts {
@@ -141,7 +138,7 @@ impl Parts {
             largest,
             seen,
             pending,
-            far,
+            distances,
         } = self;
         if !heap.refers(head) {
             return Ok(());
@@ -167,13 +164,8 @@ impl Parts {
                         open.1 = here;
                     }
                     open.0 += 1;
-                    let distance = here - begin;
+                    distances.push(here - begin)?;
                     begin = here;
-                    if distance >= u64::from(FAR) {
-                        far.try_reserve(1)?;
-                        far.push(distance);
-                    }
-                    pending.note(u32::try_from(distance).unwrap_or(FAR))?;
                     pending.open(node)?;
                     let (_, bytes) = heap.weigh(node, |target| {
                         if small.is_part(target) && !seen.get(target) {
@@ -192,10 +184,7 @@ impl Parts {
                     if open.0 == 0 {
                         sums.by_kind[kind] += sums.entered.1 - open.1;
                     }
-                    begin -= match pending.noted() {
-                        FAR => far.pop().unwrap_or(0),
-                        distance => u64::from(distance),
-                    };
+                    begin -= distances.pop();
                 }
             }
         }

@@ -12,6 +12,51 @@ use crate::graph::Node;
 /// The bit that tells a mark from a node.
 const MARK: u32 = 1 << 31;
 
+/// Room that a stack may have unused, in elements.
+const SPARE: usize = 1 << 20;
+
+/// Gives a stack's memory back as it shrinks: what is on another one instead
+/// may need it.
+#[inline]
+fn give_back<T>(stack: &mut Vec<T>) {
+    if stack.capacity() - stack.len() >= 2 * SPARE && stack.capacity() > 4 * SPARE {
+        stack.shrink_to(stack.len() + SPARE);
+    }
+}
+
+/// Numbers on a stack, small ones in a byte or two.
+#[derive(Default)]
+pub(crate) struct Numbers(Vec<u8>);
+
+impl Numbers {
+    /// Marks the lowest seven bits, which come up last.
+    const LAST: u8 = 0x80;
+
+    pub(crate) fn push(&mut self, mut number: u64) -> Result<(), Exhausted> {
+        let mut mark = Self::LAST;
+        loop {
+            push(&mut self.0, mark | (number as u8 & !Self::LAST))?;
+            number >>= 7;
+            mark = 0;
+            if number == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    pub(crate) fn pop(&mut self) -> u64 {
+        let mut number = 0;
+        while let Some(byte) = self.0.pop() {
+            number = number << 7 | u64::from(byte & !Self::LAST);
+            if byte & Self::LAST != 0 {
+                break;
+            }
+        }
+        give_back(&mut self.0);
+        number
+    }
+}
+
 /// What is to be done next.
 pub(crate) enum Step {
     /// Enter this node, or pass over it.
@@ -68,22 +113,48 @@ impl Pending {
         Ok(())
     }
 
-    /// A word of the caller's below the next mark.
-    pub(crate) fn note(&mut self, word: u32) -> Result<(), Exhausted> {
-        push(&mut self.stack, word)
-    }
-
-    /// The word that was noted before the mark that came last.
-    pub(crate) fn noted(&mut self) -> u32 {
-        self.stack.pop().unwrap_or(0)
-    }
-
     #[inline]
     pub(crate) fn next(&mut self) -> Option<Step> {
         let word = self.stack.pop()?;
+        give_back(&mut self.stack);
         Some(match word & MARK {
             0 => Step::Meet(word),
             _ => Step::Leave(word & !MARK),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_come_back_in_reverse() {
+        let mut numbers = Numbers::default();
+        let all = [
+            0,
+            1,
+            127,
+            128,
+            255,
+            1 << 14,
+            u64::MAX,
+            0,
+            1 << 63,
+            12345678901,
+        ];
+        all.iter().for_each(|number| numbers.push(*number).unwrap());
+        let back: Vec<u64> = all.iter().map(|_| numbers.pop()).collect();
+        assert!(back.iter().rev().eq(&all), "{back:?}");
+        assert!(numbers.0.is_empty());
+    }
+
+    #[test]
+    fn memory_is_given_back() {
+        let mut stack = vec![0_u32; 8 * SPARE];
+        while stack.pop().is_some() {
+            give_back(&mut stack);
+            assert!(stack.capacity() <= (stack.len() + 2 * SPARE).max(4 * SPARE));
+        }
     }
 }

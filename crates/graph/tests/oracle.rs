@@ -446,3 +446,43 @@ fn a_deep_heap_is_one_node_with_parts() {
     assert_eq!(found.largest, [(LENGTH as u64, 0), (LENGTH as u64 - 1, 1)]);
     assert_eq!(found.by_kind, [LENGTH as u64]);
 }
+
+/// A wide heap, whose levels are kept as bits: node 0 refers to all, each of them to
+/// one of few, these to the last.
+#[test]
+fn a_wide_search_finds_shortest_paths_and_stops() {
+    const WIDTH: u32 = 50_000;
+    let count = WIDTH as usize + 12;
+    let mut builder = Builder::new(count, 0).unwrap();
+    (1..=WIDTH).for_each(|node| builder.reference(node).unwrap());
+    builder.node(0, 1).unwrap();
+    for node in 1..=WIDTH {
+        builder.reference(WIDTH + 1 + node % 10).unwrap();
+        builder.node(0, 1).unwrap();
+    }
+    for _ in 0..10 {
+        builder.reference(WIDTH + 11).unwrap();
+        builder.node(0, 1).unwrap();
+    }
+    builder.node(0, 1).unwrap();
+    let graph = builder.finish();
+    let full = Paths::from(&graph, &[&[0]], None).unwrap();
+    let mut seen = 0;
+    let all = Paths::until(&graph, &[&[0]], None, |_, _| {
+        seen += 1;
+        false
+    })
+    .unwrap();
+    assert_eq!(seen, graph.references());
+    for node in graph.nodes() {
+        let (one, other) = (full.to(node).unwrap(), all.to(node).unwrap());
+        assert_eq!(one.len(), other.len());
+        assert!(
+            other
+                .windows(2)
+                .all(|step| graph.targets(step[0]).contains(&step[1]))
+        );
+    }
+    let some = Paths::until(&graph, &[&[0]], None, |_, target| target > WIDTH).unwrap();
+    assert!(some.reaches(WIDTH + 2) && !some.reaches(WIDTH + 11));
+}

@@ -87,13 +87,14 @@ impl CallTree {
         let tree =
             Tree::of_lines(&stacks).merged(|place| names.keys[place as usize], by == TreeBy::File);
         let kept = tree.largest(most.saturating_add(1));
+        let totals = tree.totals(0);
         let mut is_kept = vec![false; tree.len()];
         kept.iter().for_each(|node| is_kept[*node as usize] = true);
         let mut children: Vec<Vec<u32>> = vec![Vec::new(); tree.len()];
         let mut hidden = vec![(0, 0); tree.len()];
         for node in (1..tree.len()).rev() {
             let parent = tree.parents[node] as usize;
-            let total = tree.total(node, 0);
+            let total = totals[node];
             if is_kept[node] {
                 children[parent].push(node as u32);
             } else if total.bytes > 0 {
@@ -109,18 +110,13 @@ impl CallTree {
         while let Some((node, depth)) = open.pop() {
             let below = &mut children[node as usize];
             // The last is taken first.
-            below.sort_by_key(|child| {
-                (
-                    tree.total(*child as usize, 0).bytes,
-                    std::cmp::Reverse(*child),
-                )
-            });
+            below.sort_by_key(|child| (totals[*child as usize].bytes, std::cmp::Reverse(*child)));
             open.extend(below.iter().map(|child| (*child, depth + 1)));
             if node == ROOT {
                 continue;
             }
             let (file, function, line) = names.names[tree.keys[node as usize] as usize];
-            let total = tree.total(node as usize, 0);
+            let total = totals[node as usize];
             let (hidden_bytes, hidden_calls) = hidden[node as usize];
             calls.push(Call {
                 depth: depth - 1,
@@ -133,7 +129,7 @@ impl CallTree {
                 hidden_calls,
             });
         }
-        let whole = tree.total(ROOT as usize, 0);
+        let whole = totals[ROOT as usize];
         Ok(CallTree {
             schema: 1,
             measure: measure.name(),
@@ -141,7 +137,7 @@ impl CallTree {
             total_blocks: whole.blocks,
             calls,
             of: (1..tree.len())
-                .filter(|node| tree.total(*node, 0).bytes > 0)
+                .filter(|node| totals[*node].bytes > 0)
                 .count(),
         })
     }

@@ -11,6 +11,7 @@ mod export;
 mod html;
 mod lines;
 mod look;
+mod pairs;
 mod recording;
 mod stacks;
 mod stats;

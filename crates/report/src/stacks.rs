@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use wrasse_capture::{Amount, Capture};
 
 use crate::look::TypedBlocks;
+use crate::pairs::Pairs;
 use crate::recording::{Measure, Recording, Row};
 
 /// A source line and, below one, a type of objects that it made.
@@ -48,29 +49,54 @@ pub struct Stacks<'a> {
     strings: Vec<Cow<'a, [u8]>>,
     /// Source lines, and types at them.
     pub places: Vec<Place>,
-    /// Calls: the caller's number plus one, or 0, and the place. Callers come first.
-    pub nodes: Vec<(u32, u32)>,
+    /// Calls, from 1 on: the number of each one's caller, or 0. Callers come first.
+    pub callers: Vec<u32>,
+    /// The place of each call.
+    pub lines: Vec<u32>,
     /// How many columns there are.
     pub width: usize,
-    /// Of each row, the node of its most recent frame plus one, or 0 for none.
+    /// Of each row, the call of its most recent frame, or 0 for none.
     ends: Vec<u32>,
-    /// Its figures, row by row.
-    amounts: Vec<Amount>,
+    figures: Figures<'a>,
+}
+
+/// Where the figures of rows are: with millions of rows and many columns a table
+/// of them all would be larger than the captures.
+enum Figures<'a> {
+    /// In the rows of a recording.
+    Rows(&'a [Row], Vec<Column<'a>>),
+    /// In those of two, the newer one's first, whose measures come first, too.
+    Compared {
+        new: &'a [Row],
+        old: &'a [Row],
+        measures: Vec<Measure>,
+    },
+    /// Here: there is one column.
+    Listed(Vec<Amount>),
 }
 
 impl<'a> Stacks<'a> {
-    /// Those of a recording. Places and nodes have the capture's numbers.
-    pub fn of(recording: &'a Recording, columns: &[Column<'_>]) -> Self {
+    /// Those of a recording. Places have the capture's numbers, calls those of its nodes
+    /// plus one.
+    pub fn of(recording: &'a Recording, columns: &[Column<'a>]) -> Self {
         let capture = &recording.capture;
+        let nodes = capture.nodes();
+        let with_root = |all: &mut dyn Iterator<Item = u32>| {
+            let mut list = Vec::with_capacity(nodes.len() + 1);
+            list.push(0);
+            list.extend(all);
+            list
+        };
         let mut stacks = Stacks {
             strings: (0..capture.string_count() as u32)
                 .map(|string| Cow::Borrowed(capture.string(string)))
                 .collect(),
             places: Vec::with_capacity(capture.locations().len()),
-            nodes: capture.nodes().to_vec(),
+            callers: with_root(&mut nodes.iter().map(|(caller, _)| *caller)),
+            lines: with_root(&mut nodes.iter().map(|(_, line)| *line)),
             width: columns.len(),
             ends: Vec::with_capacity(recording.rows.len()),
-            amounts: Vec::with_capacity(recording.rows.len() * columns.len()),
+            figures: Figures::Rows(&recording.rows, columns.to_vec()),
         };
         stacks
             .places
@@ -80,37 +106,27 @@ impl<'a> Stacks<'a> {
                 line: at.line,
                 kind: None,
             }));
-        for row in &recording.rows {
-            stacks.ends.push(capture.node(row.traceback));
-            let amounts = columns.iter().map(|column| column.amount(row));
-            stacks.amounts.extend(amounts);
-        }
+        let rows = recording.rows.iter();
+        stacks
+            .ends
+            .extend(rows.map(|row| capture.node(row.traceback)));
         stacks
     }
 
     /// The measures of `new`, and behind them those of `old`.
     pub fn compared(old: &'a Recording, new: &'a Recording, measures: &[Measure]) -> Self {
-        let columns: Vec<Column<'_>> = measures.iter().map(|each| Column::Of(*each)).collect();
-        let mut stacks = Stacks::of(new, &columns);
-        let width = measures.len();
-        stacks.width = 2 * width;
-        stacks.amounts = stacks
-            .amounts
-            .chunks(width.max(1))
-            .flat_map(|after| {
-                let before = vec![Amount::default(); width];
-                after.iter().copied().chain(before)
-            })
-            .collect();
+        let mut stacks = Stacks::of(new, &[]);
+        stacks.width = 2 * measures.len();
         let nodes = stacks.add_calls(&old.capture);
-        for row in &old.rows {
-            let node = old.capture.node(row.traceback) as usize;
-            stacks.ends.push(nodes[node]);
-            let after = vec![Amount::default(); width];
-            stacks.amounts.extend(after);
-            let before = columns.iter().map(|column| column.amount(row));
-            stacks.amounts.extend(before);
-        }
+        let rows = old.rows.iter();
+        stacks
+            .ends
+            .extend(rows.map(|row| nodes[old.capture.node(row.traceback) as usize]));
+        stacks.figures = Figures::Compared {
+            new: &new.rows,
+            old: &old.rows,
+            measures: measures.to_vec(),
+        };
         stacks
     }
 
@@ -151,18 +167,19 @@ impl<'a> Stacks<'a> {
             };
             by_location.push(number);
         }
-        let nodes = self.nodes.iter().enumerate();
-        let mut known_nodes: HashMap<(u32, u32), u32> = nodes
-            .map(|(number, node)| (*node, number as u32 + 1))
-            .collect();
-        let mut by_node = vec![0];
+        let mut calls = Calls::default();
+        for call in 1..self.callers.len() {
+            calls.number(
+                self,
+                (self.callers[call], self.lines[call]),
+                Some(call as u32),
+            );
+        }
+        let mut by_node = Vec::with_capacity(other.nodes().len() + 1);
+        by_node.push(0);
         for &(caller, location) in other.nodes() {
-            let node = (by_node[caller as usize], by_location[location as usize]);
-            let number = *known_nodes.entry(node).or_insert_with(|| {
-                self.nodes.push(node);
-                self.nodes.len() as u32
-            });
-            by_node.push(number);
+            let call = (by_node[caller as usize], by_location[location as usize]);
+            by_node.push(calls.number(self, call, None));
         }
         by_node
     }
@@ -173,6 +190,7 @@ impl<'a> Stacks<'a> {
         let mut stacks = Stacks::of(recording, &[]);
         stacks.width = 1;
         stacks.ends.clear();
+        let mut amounts = Vec::new();
         let first = stacks.strings.len() as u32;
         let names = typed.types.iter().map(|name| name.clone().into_bytes());
         stacks.strings.extend(names.map(Cow::Owned));
@@ -206,9 +224,9 @@ impl<'a> Stacks<'a> {
                 if amount == Amount::default() {
                     continue;
                 }
-                let line = match node.checked_sub(1) {
-                    Some(node) => stacks.places[stacks.nodes[node as usize].1 as usize],
-                    None => Place {
+                let line = match node {
+                    1.. => stacks.places[stacks.lines[node as usize] as usize],
+                    0 => Place {
                         file: rest_name,
                         function: None,
                         line: 0,
@@ -224,13 +242,15 @@ impl<'a> Stacks<'a> {
                     stacks.places.len() as u32 - 1
                 });
                 let end = *nodes.entry((node, place)).or_insert_with(|| {
-                    stacks.nodes.push((node, place));
-                    stacks.nodes.len() as u32
+                    stacks.callers.push(node);
+                    stacks.lines.push(place);
+                    stacks.callers.len() as u32 - 1
                 });
                 stacks.ends.push(end);
-                stacks.amounts.push(amount);
+                amounts.push(amount);
             }
         }
+        stacks.figures = Figures::Listed(amounts);
         stacks
     }
 
@@ -239,20 +259,54 @@ impl<'a> Stacks<'a> {
         String::from_utf8_lossy(&self.strings[string as usize])
     }
 
-    /// Each row: the node of its most recent frame plus one, or 0, and its figures.
-    pub fn rows(&self) -> impl Iterator<Item = (u32, &[Amount])> {
-        let figures = |row: usize| &self.amounts[row * self.width..(row + 1) * self.width];
-        let ends = self.ends.iter().enumerate();
-        ends.map(move |(row, end)| (*end, figures(row)))
+    /// Of each row, the call of its most recent frame, or 0 for none.
+    pub fn ends(&self) -> &[u32] {
+        &self.ends
     }
 
-    /// The places from a node, plus one, to its oldest caller.
+    /// A figure of a row.
+    pub fn amount(&self, row: usize, column: usize) -> Amount {
+        match &self.figures {
+            Figures::Rows(rows, columns) => columns[column].amount(&rows[row]),
+            Figures::Listed(amounts) => amounts[row],
+            Figures::Compared { new, old, measures } => {
+                let (rows, row, column) = match row.checked_sub(new.len()) {
+                    None => (new, row, Some(column)),
+                    Some(row) => (old, row, column.checked_sub(measures.len())),
+                };
+                let measure = column.and_then(|column| measures.get(column));
+                measure.map_or_else(Amount::default, |measure| rows[row].amount(*measure))
+            }
+        }
+    }
+
+    /// The places from a call to its oldest caller.
     pub fn frames(&self, end: u32) -> impl Iterator<Item = u32> {
-        let mut node = end;
+        let mut call = end as usize;
         std::iter::from_fn(move || {
-            let (caller, place) = self.nodes[node.checked_sub(1)? as usize];
-            node = caller;
+            let place = (call > 0).then(|| self.lines[call])?;
+            call = self.callers[call] as usize;
             Some(place)
         })
+    }
+}
+
+/// The calls of stacks, to be found by caller and line.
+#[derive(Default)]
+struct Calls(Pairs);
+
+impl Calls {
+    /// The number of a call. If it has none, it gets `new`, or it is added.
+    fn number(&mut self, stacks: &mut Stacks<'_>, call: (u32, u32), new: Option<u32>) -> u32 {
+        let next = new.unwrap_or(stacks.callers.len() as u32);
+        let known = self.0.number(call, next, |number| {
+            let number = number as usize;
+            (stacks.callers[number], stacks.lines[number])
+        });
+        if known.is_none() && new.is_none() {
+            stacks.callers.push(call.0);
+            stacks.lines.push(call.1);
+        }
+        known.unwrap_or(next)
     }
 }

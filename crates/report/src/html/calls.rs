@@ -118,7 +118,7 @@ impl Calls {
     pub fn new(stacks: &Stacks<'_>, is_compared: bool, typed: Option<&Typed<'_>>) -> Self {
         let lines = Tree::of_lines(stacks);
         let whole = (0..stacks.width)
-            .map(|column| pair(lines.total(ROOT as usize, column)))
+            .map(|column| pair(lines.whole(column)))
             .collect();
         // Places of the stacks have the same numbers in those with types.
         let mut strings = Strings::new(typed.map_or(stacks, |typed| &typed.stacks));
@@ -184,7 +184,7 @@ impl Calls {
 impl Group {
     fn new(
         by: &'static str,
-        tree: &Tree,
+        tree: &Tree<'_>,
         keyed: &Keyed,
         names: &[Place],
         strings: &mut Strings<'_>,
@@ -210,13 +210,13 @@ impl Group {
 
 impl Nodes {
     /// The `most` largest of a tree.
-    fn new(tree: &Tree, most: usize, shown: &mut Shown<'_, '_>) -> Self {
+    fn new(tree: &Tree<'_>, most: usize, shown: &mut Shown<'_, '_>) -> Self {
         let measures = tree.width;
         let kept = tree.largest(most);
         let mut nodes = Nodes {
             of: tree.len() - 1,
-            bytes: vec![Vec::new(); measures],
-            blocks: vec![Vec::new(); measures],
+            bytes: vec![vec![0; kept.len()]; measures],
+            blocks: vec![vec![0; kept.len()]; measures],
             hidden: vec![vec![0; kept.len()]; measures],
             ..Nodes::default()
         };
@@ -236,20 +236,27 @@ impl Nodes {
                     0 => 0,
                     _ => shown.name(tree.keys[node]),
                 });
-                for measure in 0..measures {
-                    let total = tree.total(node, measure);
-                    nodes.bytes[measure].push(total.bytes);
-                    nodes.blocks[measure].push(total.blocks);
-                }
                 continue;
             }
             places[node] = places[caller];
             let above = places[node] as usize;
             counts[above] += 1;
-            if is_shown[caller] {
-                for measure in 0..measures {
-                    nodes.hidden[measure][above] += tree.total(node, measure).bytes;
+        }
+        for measure in 0..measures {
+            let (bytes, blocks) = (&mut nodes.bytes[measure], &mut nodes.blocks[measure]);
+            let hidden = &mut nodes.hidden[measure];
+            tree.each_own(measure, |node, amount| {
+                let place = places[node] as usize;
+                bytes[place] = bytes[place].saturating_add(amount.bytes);
+                blocks[place] = blocks[place].saturating_add(amount.blocks);
+                if !is_shown[node] {
+                    hidden[place] = hidden[place].saturating_add(amount.bytes);
                 }
+            });
+            for place in (1..kept.len()).rev() {
+                let above = nodes.parent[place] as usize;
+                bytes[above] = bytes[above].saturating_add(bytes[place]);
+                blocks[above] = blocks[above].saturating_add(blocks[place]);
             }
         }
         let counted = counts.iter().enumerate().filter(|(_, count)| **count > 0);
@@ -259,27 +266,37 @@ impl Nodes {
 }
 
 /// The tracebacks with the largest changes, by node of the tree by line.
-fn changed(stacks: &Stacks<'_>, lines: &Tree, strings: &mut Strings<'_>) -> Vec<Changed> {
-    let (own, width) = (lines.own(), lines.width);
-    let half = width / 2;
-    let change = |node: usize, measure: usize| {
-        let at = |column: usize| own[node * width + column].bytes;
-        at(measure).abs_diff(at(half + measure))
-    };
-    let mut chosen: Vec<usize> = Vec::new();
-    for measure in 0..half {
-        let mut nodes: Vec<usize> = (1..lines.len())
-            .filter(|node| change(*node, measure) > 0)
-            .collect();
-        let order = |node: &usize| (Reverse(change(*node, measure)), *node);
+fn changed(stacks: &Stacks<'_>, lines: &Tree<'_>, strings: &mut Strings<'_>) -> Vec<Changed> {
+    let width = lines.width;
+    let changes = lines.with_changes();
+    let mut chosen: Vec<u32> = Vec::new();
+    for measure in 0..width / 2 {
+        // A node has more than before, or less.
+        let mut nodes: Vec<(Reverse<u64>, u32)> = Vec::new();
+        for column in [width + measure, width + width / 2 + measure] {
+            changes.each_own(column, |node, amount| {
+                if amount.bytes > 0 {
+                    nodes.push((Reverse(amount.bytes), node as u32));
+                }
+            });
+        }
         if nodes.len() > MOST_TRACEBACKS {
-            nodes.select_nth_unstable_by_key(MOST_TRACEBACKS, order);
+            nodes.select_nth_unstable(MOST_TRACEBACKS);
             nodes.truncate(MOST_TRACEBACKS);
         }
-        chosen.extend(nodes);
+        chosen.extend(nodes.iter().map(|(_, node)| *node));
     }
     chosen.sort_unstable();
     chosen.dedup();
+    chosen.retain(|node| *node != ROOT);
+    let mut own = vec![vec![[0; 2]; width]; chosen.len()];
+    for column in 0..width {
+        lines.each_own(column, |node, amount| {
+            if let Ok(at) = chosen.binary_search(&(node as u32)) {
+                own[at][column] = pair(amount);
+            }
+        });
+    }
     let frame = |place: u32, strings: &mut Strings<'_>| {
         let at = stacks.places[place as usize];
         let function = at.function.map_or(0, |name| strings.number(name) + 1);
@@ -287,15 +304,13 @@ fn changed(stacks: &Stacks<'_>, lines: &Tree, strings: &mut Strings<'_>) -> Vec<
     };
     chosen
         .into_iter()
-        .map(|node| Changed {
+        .zip(own)
+        .map(|(node, own)| Changed {
             frames: stacks
-                .frames(node as u32)
+                .frames(node)
                 .map(|place| frame(place, strings))
                 .collect(),
-            own: own[node * width..(node + 1) * width]
-                .iter()
-                .map(|amount| pair(*amount))
-                .collect(),
+            own,
         })
         .collect()
 }
@@ -434,7 +449,7 @@ mod tests {
                 // What is left is what a node allocated itself.
                 let own: u64 = (0..bytes.len()).map(|n| bytes[n] - below[n]).sum();
                 let cut: u64 = nodes.hidden[measure].iter().sum();
-                assert_eq!(own + cut, tree.total(ROOT as usize, measure).bytes);
+                assert_eq!(own + cut, tree.whole(measure).bytes);
             }
         }
     }

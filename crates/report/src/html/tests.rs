@@ -370,7 +370,9 @@ proptest! {
     ) {
         let (old, new) = (recording(&before), recording(&after));
         let stacks = Stacks::compared(&old, &new, &Measure::ALL);
-        let tree = Tree::of_lines(&stacks).with_changes();
+        let lines = Tree::of_lines(&stacks);
+        let tree = lines.with_changes();
+        let totals: Vec<_> = (0..tree.width).map(|column| tree.totals(column)).collect();
         let count = Measure::ALL.len();
         let name = |place: u32| {
             let at = stacks.places[place as usize];
@@ -392,7 +394,7 @@ proptest! {
                     path.insert(0, name(tree.keys[at]));
                     at = tree.parents[at] as usize;
                 }
-                let of = |side: usize| tree.total(node, side * count + measure).bytes;
+                let of = |side: usize| totals[side * count + measure][node].bytes;
                 prop_assert_eq!(of(0), after.get(&path).copied().unwrap_or(0));
                 prop_assert_eq!(of(1), before.get(&path).copied().unwrap_or(0));
                 let all: HashSet<&Vec<String>> = before.keys().chain(after.keys())
@@ -422,6 +424,7 @@ proptest! {
             let tree = lines.merged(|location| keys[location as usize], folds);
             let [keyed] = Keyed::all(&stacks, [(keys, count)]);
             for (measure, kind) in Measure::ALL.into_iter().enumerate() {
+                let totals = tree.totals(measure);
                 let mut own = vec![0; count];
                 let mut total = vec![0; count];
                 let mut paths: HashMap<Vec<u32>, u64> = HashMap::new();
@@ -455,7 +458,7 @@ proptest! {
                         at = tree.parents[at] as usize;
                     }
                     let expected = paths.get(&path).copied().unwrap_or(0);
-                    prop_assert_eq!(tree.total(node, measure).bytes, expected);
+                    prop_assert_eq!(totals[node].bytes, expected);
                 }
             }
             let largest = tree.largest(5);

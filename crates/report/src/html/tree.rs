@@ -1,46 +1,33 @@
 //! Calls as a tree, with what was allocated in and below each, and the part of
 //! it that is worth showing.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::hash::Hash;
 
 use wrasse_capture::Amount;
 
+use crate::pairs::Pairs;
 use crate::stacks::{Place, Stacks};
 
 /// The node above all others.
 pub const ROOT: u32 = 0;
 
 /// Calls, oldest first. A node's caller has a smaller number; node 0 is no call.
-pub struct Tree {
+///
+/// What each node allocated is worked out a column at a time, from the rows of the
+/// stacks, or for the few nodes that are shown: a table of it all would be the
+/// largest thing there is.
+pub struct Tree<'a> {
     /// The caller of each node.
-    pub parents: Vec<u32>,
+    pub parents: Cow<'a, [u32]>,
     /// What each node is: a number by which equal ones are told. [`ROOT`]'s means nothing.
-    pub keys: Vec<u32>,
+    pub keys: Cow<'a, [u32]>,
     /// How many columns there are.
     pub width: usize,
-    /// What each node and all that it called allocated, by node and measure.
-    total: Vec<Amount>,
-}
-
-/// Mixes one word, which is all that is hashed here; nobody chooses the words to
-/// make them collide but who makes a report slow for themselves.
-#[derive(Default)]
-struct Mixer(u64);
-
-impl Hasher for Mixer {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write_u64(self.0 ^ u64::from(byte));
-        }
-    }
-    fn write_u64(&mut self, word: u64) {
-        let wide = u128::from(word ^ 0x9e37_79b9_7f4a_7c15) * 0xd6e8_feb8_6659_fd93;
-        self.0 = (wide >> 64) as u64 ^ wide as u64;
-    }
+    stacks: &'a Stacks<'a>,
+    /// Rows of the stacks by the node where they end, in the order of the nodes.
+    ends: Cow<'a, [(u32, u32)]>,
 }
 
 fn add_all(into: &mut [Amount], more: &[Amount]) {
@@ -62,121 +49,143 @@ fn less(one: Amount, other: Amount) -> Amount {
     }
 }
 
-impl Tree {
+impl<'a> Tree<'a> {
     /// The nodes of stacks by source line; keys are the stacks' places.
-    pub fn of_lines(stacks: &Stacks<'_>) -> Self {
-        let (nodes, width) = (&stacks.nodes, stacks.width);
-        let mut tree = Tree {
-            parents: vec![ROOT; nodes.len() + 1],
-            keys: vec![0; nodes.len() + 1],
-            width,
-            total: vec![Amount::default(); (nodes.len() + 1) * width],
-        };
-        for (at, &(caller, place)) in nodes.iter().enumerate() {
-            (tree.parents[at + 1], tree.keys[at + 1]) = (caller, place);
-        }
-        for (end, amounts) in stacks.rows() {
-            add_all(&mut tree.total[end as usize * width..], amounts);
-        }
-        tree.add_to_callers();
-        tree
-    }
-
-    /// What each node has, to all that called it. Linear in the nodes.
-    fn add_to_callers(&mut self) {
-        for node in (1..self.len()).rev() {
-            let parent = self.parents[node] as usize;
-            debug_assert!(parent < node, "callers come first");
-            let (before, at) = self.total.split_at_mut(node * self.width);
-            add_all(&mut before[parent * self.width..], &at[..self.width]);
-        }
-    }
-
-    /// What each node has by itself, by node and column.
-    pub fn own(&self) -> Vec<Amount> {
-        let mut own = self.total.clone();
-        self.take_from_callers(&mut own, self.width);
-        own
-    }
-
-    /// Takes from `sums`, which has those of each node in a row of `width`, what is its
-    /// callees'.
-    fn take_from_callers(&self, sums: &mut [Amount], width: usize) {
-        for node in 1..self.len() {
-            let parent = self.parents[node] as usize;
-            for column in 0..self.width {
-                let above = &mut sums[parent * width + column];
-                *above = less(*above, self.total(node, column));
-            }
+    pub fn of_lines(stacks: &'a Stacks<'a>) -> Self {
+        let rows = stacks.ends().iter().enumerate();
+        let mut ends: Vec<(u32, u32)> = rows.map(|(row, end)| (*end, row as u32)).collect();
+        ends.sort_unstable();
+        debug_assert!(
+            (1..stacks.callers.len()).all(|node| (stacks.callers[node] as usize) < node),
+            "callers come first"
+        );
+        Tree {
+            parents: Cow::Borrowed(&stacks.callers),
+            keys: Cow::Borrowed(&stacks.lines),
+            width: stacks.width,
+            stacks,
+            ends: Cow::Owned(ends),
         }
     }
 
     /// Of a tree whose second half of columns is what the first half was before:
     /// the same, and by how much each node itself, and what it called, has more
     /// than before; then by how much less. Either adds up to the callers.
-    pub fn with_changes(&self) -> Self {
-        debug_assert!(self.width.is_multiple_of(2));
-        let half = self.width / 2;
-        let width = 4 * half;
-        let mut changed = Tree {
-            parents: self.parents.clone(),
-            keys: self.keys.clone(),
-            width,
-            total: vec![Amount::default(); self.len() * width],
-        };
-        // What each node has by itself is put where its sums will be: with millions of
-        // nodes a table beside these would be the largest thing there is.
-        for node in 0..self.len() {
-            let into = &mut changed.total[node * width..][..self.width];
-            into.copy_from_slice(&self.total[node * self.width..][..self.width]);
+    pub fn with_changes(&self) -> Tree<'_> {
+        debug_assert!(self.stacks.width.is_multiple_of(2));
+        Tree {
+            parents: Cow::Borrowed(&self.parents),
+            keys: Cow::Borrowed(&self.keys),
+            width: 2 * self.stacks.width,
+            stacks: self.stacks,
+            ends: Cow::Borrowed(&self.ends),
         }
-        self.take_from_callers(&mut changed.total, width);
-        for into in changed.total.chunks_mut(width.max(1)) {
-            for column in 0..half {
-                let (after, before) = (into[column], into[half + column]);
-                into[2 * half + column] = less(after, before);
-                into[3 * half + column] = less(before, after);
-            }
-        }
-        changed.add_to_callers();
-        changed
     }
 
     /// The same with callers' neighbours of equal keys as one. If `folds`, a call
     /// from a key to itself is no call.
     pub fn merged(&self, key: impl Fn(u32) -> u32, folds: bool) -> Self {
-        let mut merged = Tree {
-            parents: vec![ROOT],
-            keys: vec![0],
-            width: self.width,
-            total: self.total[..self.width].to_vec(),
-        };
-        let mut numbers: HashMap<u64, u32, BuildHasherDefault<Mixer>> = HashMap::default();
+        let (mut parents, mut keys) = (vec![ROOT], vec![0]);
+        let mut pairs = Pairs::default();
         let mut places = vec![ROOT; self.len()];
         for node in 1..self.len() {
             let caller = places[self.parents[node] as usize];
             let key = key(self.keys[node]);
-            if folds && caller != ROOT && merged.keys[caller as usize] == key {
-                // Its bytes are among its caller's already.
+            if folds && caller != ROOT && keys[caller as usize] == key {
                 places[node] = caller;
                 continue;
             }
-            let pair = u64::from(caller) << 32 | u64::from(key);
-            let place = *numbers.entry(pair).or_insert_with(|| {
-                merged.parents.push(caller);
-                merged.keys.push(key);
-                let length = merged.total.len() + self.width;
-                merged.total.resize(length, Amount::default());
-                merged.parents.len() as u32 - 1
+            let next = parents.len() as u32;
+            let known = pairs.number((caller, key), next, |number| {
+                (parents[number as usize], keys[number as usize])
             });
-            places[node] = place;
-            let from = node * self.width;
-            add_all(
-                &mut merged.total[place as usize * self.width..],
-                &self.total[from..from + self.width],
-            );
+            if known.is_none() {
+                parents.push(caller);
+                keys.push(key);
+            }
+            places[node] = known.unwrap_or(next);
         }
-        merged
+        drop(pairs);
+        let ends = self.ends.iter();
+        let mut ends: Vec<(u32, u32)> = ends
+            .map(|(node, row)| (places[*node as usize], *row))
+            .collect();
+        ends.sort_unstable();
+        Tree {
+            parents: Cow::Owned(parents),
+            keys: Cow::Owned(keys),
+            width: self.width,
+            stacks: self.stacks,
+            ends: Cow::Owned(ends),
+        }
+    }
+
+    /// Calls `visit` with each node that allocated anything itself, and that, in the
+    /// order of the nodes: what the rows have in `column`.
+    pub fn each_own(&self, column: usize, mut visit: impl FnMut(usize, Amount)) {
+        let given = self.stacks.width;
+        let sum = |rows: &[(u32, u32)], column| {
+            let mut sum = Amount::default();
+            for &(_, row) in rows {
+                add(&mut sum, self.stacks.amount(row as usize, column));
+            }
+            sum
+        };
+        for rows in self.ends.chunk_by(|one, other| one.0 == other.0) {
+            let amount = match column.checked_sub(given) {
+                None => sum(rows, column),
+                Some(change) => {
+                    let half = given / 2;
+                    let measure = change % half;
+                    let (after, before) = (sum(rows, measure), sum(rows, half + measure));
+                    match change / half {
+                        0 => less(after, before),
+                        _ => less(before, after),
+                    }
+                }
+            };
+            if amount != Amount::default() {
+                visit(rows[0].0 as usize, amount);
+            }
+        }
+    }
+
+    /// What all nodes together have in a column.
+    pub fn whole(&self, column: usize) -> Amount {
+        let mut whole = Amount::default();
+        self.each_own(column, |_, amount| add(&mut whole, amount));
+        whole
+    }
+
+    /// What each node and all that it called allocated, in one column. Linear in the
+    /// nodes.
+    pub fn totals(&self, column: usize) -> Vec<Amount> {
+        let mut totals = vec![Amount::default(); self.len()];
+        self.each_own(column, |node, amount| totals[node] = amount);
+        for node in (1..self.len()).rev() {
+            let amount = totals[node];
+            add(&mut totals[self.parents[node] as usize], amount);
+        }
+        totals
+    }
+
+    /// The largest part that each node has of the bytes of any column.
+    fn shares(&self) -> Vec<f64> {
+        let mut shares = vec![0.0; self.len()];
+        let mut bytes = vec![0_u64; self.len()];
+        for column in 0..self.width {
+            bytes.fill(0);
+            self.each_own(column, |node, amount| bytes[node] = amount.bytes);
+            for node in (1..self.len()).rev() {
+                let above = self.parents[node] as usize;
+                bytes[above] = bytes[above].saturating_add(bytes[node]);
+            }
+            let whole = bytes[ROOT as usize].max(1) as f64;
+            for (share, bytes) in shares.iter_mut().zip(&bytes) {
+                *share = f64::max(*share, *bytes as f64 / whole);
+            }
+        }
+        shares
     }
 
     /// How many nodes there are, the root included.
@@ -185,25 +194,11 @@ impl Tree {
         self.parents.len()
     }
 
-    /// What a node and all that it called allocated.
-    pub fn total(&self, node: usize, measure: usize) -> Amount {
-        self.total[node * self.width + measure]
-    }
-
-    /// The largest part that the node has of any measure.
-    fn share(&self, node: usize) -> f64 {
-        let share = |measure| {
-            let whole = self.total(ROOT as usize, measure).bytes;
-            self.total(node, measure).bytes as f64 / whole.max(1) as f64
-        };
-        (0..self.width).map(share).fold(0.0, f64::max)
-    }
-
     /// The at most `most` nodes with the largest parts, callers before what they
     /// call, the root among them. With a node its callers are there too: they
     /// have at least as large a part. What has no bytes is left out.
     pub fn largest(&self, most: usize) -> Vec<u32> {
-        let shares: Vec<f64> = (0..self.len()).map(|node| self.share(node)).collect();
+        let shares = self.shares();
         let mut nodes: Vec<u32> = (1..self.len() as u32)
             .filter(|node| shares[*node as usize] > 0.0)
             .collect();
@@ -243,7 +238,11 @@ impl Keyed {
             (Keyed { width, own, total }, vec![usize::MAX; count])
         });
         let mut frames: Vec<u32> = Vec::new();
-        for (number, (end, amounts)) in stacks.rows().enumerate() {
+        let mut amounts = vec![Amount::default(); width];
+        for (number, &end) in stacks.ends().iter().enumerate() {
+            for (column, amount) in amounts.iter_mut().enumerate() {
+                *amount = stacks.amount(number, column);
+            }
             frames.clear();
             frames.extend(stacks.frames(end));
             for ((keyed, met), (keys, _)) in all.iter_mut().zip(groups) {
@@ -251,11 +250,11 @@ impl Keyed {
                     let key = keys[place as usize] as usize;
                     let sums = key * width..(key + 1) * width;
                     if depth == 0 {
-                        add_all(&mut keyed.own[sums.clone()], amounts);
+                        add_all(&mut keyed.own[sums.clone()], &amounts);
                     }
                     if met[key] != number {
                         met[key] = number;
-                        add_all(&mut keyed.total[sums], amounts);
+                        add_all(&mut keyed.total[sums], &amounts);
                     }
                 }
             }
