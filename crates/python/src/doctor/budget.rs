@@ -30,14 +30,14 @@ const KINDS: usize = 5;
 /// The part of the processor's time that each may take, as a divisor, and what it
 /// may take besides.
 const ALLOWED: [(u32, Duration); KINDS] = [
-    (20, Duration::from_millis(60)),
-    (8, Duration::from_millis(200)),
-    (50, Duration::from_millis(40)),
-    (12, Duration::from_millis(150)),
-    (20, Duration::from_millis(60)),
+    (25, Duration::from_millis(40)),
+    (16, Duration::from_millis(100)),
+    (100, Duration::from_millis(20)),
+    (25, Duration::from_millis(60)),
+    (40, Duration::from_millis(30)),
 ];
 /// And all together.
-const ALL: (u32, Duration) = (6, Duration::from_millis(450));
+const ALL: (u32, Duration) = (10, Duration::from_millis(150));
 
 static SPENT: [AtomicU64; KINDS] = [const { AtomicU64::new(0) }; KINDS];
 

@@ -8,15 +8,19 @@
 
 use std::collections::HashMap;
 use std::ffi::c_int;
+use std::mem;
 use std::ptr;
 use std::sync::{Mutex, PoisonError};
 
 use pyo3_ffi::*;
 use wrasse_doctor::observations::{BuiltList, Line};
+use wrasse_tracer::TracebackId;
 
 use super::budget::{self, Kind};
 use super::heads::{GC_HEAD, Head, ITEMS, ITERATOR};
+use super::samples::sample;
 use super::{lines, looks, observations};
+use crate::by_address::ByAddress;
 use crate::frame::{current_thread, top_frame};
 use crate::heap_graph::{CODE_STACK, Exclusive, Tracked};
 use crate::layout::{CODE_LOCALS, FRAME, FRAME_LOCALS, OWNED_BY_C_STACK, load};
@@ -26,6 +30,8 @@ use crate::process;
 const FRAMES: usize = 50;
 /// Items looked at for an average.
 const SAMPLE: usize = 200;
+/// Items looked at to tell whether that many are worth looking at.
+const FEW: usize = 12;
 /// Smaller lists with smaller items than this are of no interest.
 const SMALLEST: u64 = 32 << 10;
 /// Variables of a module that are looked at.
@@ -33,9 +39,13 @@ const VARIABLES: usize = 2000;
 
 #[derive(Default)]
 struct Seen {
-    largest: HashMap<Line, Measured>,
+    /// The largest list of each line.
+    largest: Vec<Measured>,
+    /// Where it is, by line and by traceback; nowhere for a library's.
+    by_line: HashMap<Line, usize>,
+    by_traceback: ByAddress<Option<usize>>,
     /// Lists as they were at the last look, so as not to look again in vain.
-    last: HashMap<usize, (usize, usize)>,
+    last: ByAddress<(usize, usize)>,
 }
 
 /// A list at one look.
@@ -64,8 +74,9 @@ pub unsafe fn prepare() -> bool {
 /// What was seen.
 pub fn take() -> Vec<BuiltList> {
     let seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let measured = seen.unwrap_or_default().largest.into_values();
+    let measured = seen.unwrap_or_default().largest.into_iter();
     let mut lists: Vec<_> = measured.map(|each| each.list).collect();
+    lists.retain(|list| list.own_bytes > 0);
     lists.sort_by(|a, b| a.line.cmp(&b.line));
     lists
 }
@@ -99,7 +110,7 @@ pub unsafe fn look() -> Option<u64> {
     }
     let mut guard = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
     let seen = guard.as_mut()?;
-    let mut now = HashMap::new();
+    let mut now = ByAddress::default();
     let mut largest = None;
     // SAFETY: the GIL is held.
     let mut exclusive = unsafe { Exclusive::new().ok()? };
@@ -116,33 +127,124 @@ pub unsafe fn look() -> Option<u64> {
             continue;
         }
         // SAFETY: as above.
-        let measured = unsafe { measure(each, items, &mut exclusive) };
-        if let Some(bytes) = measured.and_then(|list| seen.note(list)) {
-            largest = largest.max(Some(bytes));
-        }
+        let bytes = unsafe { seen.look(each, items, &mut exclusive) };
+        largest = largest.max(bytes);
     }
     seen.last = now;
     largest
 }
 
 impl Seen {
+    /// Measures a list and takes it in; returns its bytes if it says anything new.
+    unsafe fn look(
+        &mut self,
+        found: Found,
+        items: *const *mut PyObject,
+        exclusive: &mut Exclusive,
+    ) -> Option<u64> {
+        // SAFETY: a live list or tuple with its items; the GIL is held.
+        unsafe {
+            let place = self.place_of(found.block(items))?;
+            let largest = &mut self.largest[place];
+            if !largest.may_learn_from(found, items, exclusive) {
+                return None;
+            }
+            largest.note(measure(found, items, exclusive)?)
+        }
+    }
+
+    /// Where the largest list of the line is that allocated a block; nowhere for a
+    /// library's.
+    fn place_of(&mut self, block: usize) -> Option<usize> {
+        let traceback = lines::traceback_of_block(block)?;
+        let number = traceback.0 as usize;
+        if let Some(known) = self.by_traceback.get(&number) {
+            return *known;
+        }
+        let place = line_of(traceback).map(|line| {
+            let place = *self
+                .by_line
+                .entry(line.clone())
+                .or_insert(self.largest.len());
+            if place == self.largest.len() {
+                let list = BuiltList {
+                    line,
+                    ..BuiltList::default()
+                };
+                self.largest.push(Measured { list, visited: 0 });
+            }
+            place
+        });
+        self.by_traceback.insert(number, place);
+        place
+    }
+}
+
+impl Measured {
+    fn bytes(&self) -> u64 {
+        self.list.own_bytes + self.list.item_bytes
+    }
+
+    /// May a list be larger than this one, or be seen further in its iteration? A few of
+    /// its items say so.
+    unsafe fn may_learn_from(
+        &self,
+        found: Found,
+        items: *const *mut PyObject,
+        exclusive: &mut Exclusive,
+    ) -> bool {
+        // SAFETY: the caller's contract.
+        unsafe {
+            let length = Py_SIZE(found.object) as usize;
+            let ahead = found.ahead(length);
+            let Some(rough) = sample(items, ahead, length, FEW, exclusive) else {
+                return false;
+            };
+            let bytes = (length as f64 * (rough.bytes + size_of::<usize>() as f64)) as u64;
+            let is_further = found.visited(length) > self.visited;
+            bytes >= SMALLEST / 4 && (is_further || bytes >= self.bytes() / 2)
+        }
+    }
+
     /// Takes a measured list in; returns its bytes. What is kept is believed of the
     /// look that saw most of an iteration: the first few items may be unlike others.
     fn note(&mut self, measured: Measured) -> Option<u64> {
-        let Measured { list, visited } = measured;
-        let bytes = list.own_bytes + list.item_bytes;
+        let bytes = measured.bytes();
         if bytes < SMALLEST {
             return None;
         }
-        let largest = self.largest.entry(list.line.clone()).or_default();
-        if visited > largest.visited {
-            (largest.visited, largest.list.kept) = (visited, list.kept);
+        let is_larger = bytes > self.bytes();
+        let Measured { list, visited } = measured;
+        if visited > self.visited {
+            (self.visited, self.list.kept) = (visited, list.kept);
         }
-        if bytes > largest.list.own_bytes + largest.list.item_bytes {
-            let kept = largest.list.kept;
-            largest.list = BuiltList { kept, ..list };
+        if is_larger {
+            let (kept, line) = (self.list.kept, mem::take(&mut self.list.line));
+            self.list = BuiltList { kept, line, ..list };
         }
         Some(bytes)
+    }
+}
+
+impl Found {
+    /// The block of its items, which is a tuple's own.
+    unsafe fn block(self, items: *const *mut PyObject) -> usize {
+        // SAFETY: a live list or tuple.
+        match unsafe { Py_TYPE(self.object) } == &raw mut PyTuple_Type {
+            true => self.object as usize - GC_HEAD,
+            false => items as usize,
+        }
+    }
+
+    /// How many items an iteration has done with: the one that it is at has a holder more.
+    fn visited(self, length: usize) -> usize {
+        self.position
+            .map_or(0, |at| at.saturating_sub(1).min(length))
+    }
+
+    /// The first item that it has not come to.
+    fn ahead(self, length: usize) -> usize {
+        self.position.map_or(0, |at| at.min(length))
     }
 }
 
@@ -247,7 +349,8 @@ unsafe fn filled_by_c(found: &mut Vec<Found>) {
             // SAFETY: a live list or tuple.
             unsafe { items(each.object) as usize == *block }
         });
-        let is_wanted = !is_known && line_of(*block).is_some();
+        let line = || lines::traceback_of_block(*block).and_then(line_of);
+        let is_wanted = !is_known && line().is_some();
         if !is_wanted {
             looks::forget(*block);
         }
@@ -299,6 +402,7 @@ unsafe fn items(object: *mut PyObject) -> *const *mut PyObject {
     }
 }
 
+/// A list's figures, without its line.
 unsafe fn measure(
     found: Found,
     items: *const *mut PyObject,
@@ -307,19 +411,10 @@ unsafe fn measure(
     // SAFETY: a live list or tuple with its items; the GIL is held.
     unsafe {
         let is_tuple = Py_TYPE(found.object) == &raw mut PyTuple_Type;
-        let block = match is_tuple {
-            true => found.object as usize - GC_HEAD,
-            false => items as usize,
-        };
-        let line = line_of(block)?;
         let length = Py_SIZE(found.object) as usize;
-        // The item that an iteration is at has one holder more.
-        let visited = found
-            .position
-            .map_or(0, |at| at.saturating_sub(1).min(length));
-        let ahead = found.position.map_or(0, |at| at.min(length));
-        let before = sample(items, 0, visited, exclusive);
-        let after = sample(items, ahead, length, exclusive);
+        let (visited, ahead) = (found.visited(length), found.ahead(length));
+        let before = sample(items, 0, visited, SAMPLE, exclusive);
+        let after = sample(items, ahead, length, SAMPLE, exclusive);
         // All are visited: what they were before is known from then.
         let after = after?;
         let (kept, known_from) = match before {
@@ -340,7 +435,7 @@ unsafe fn measure(
             _ => after.bytes,
         };
         let list = BuiltList {
-            line,
+            line: Line::default(),
             kind: if is_tuple { "tuple" } else { "list" }.into(),
             items: length as u64,
             own_bytes: exclusive.own(found.object),
@@ -354,94 +449,11 @@ unsafe fn measure(
     }
 }
 
-/// One place in each of `count` parts of equal length, now here, now there in it: what
-/// comes again after a fixed number of items must not be met each time or never.
-fn part(number: usize, length: usize, count: usize) -> usize {
-    let (first, next) = (number * length / count, (number + 1) * length / count);
-    let mixed = (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
-    first + mixed as usize % (next - first)
-}
-
-/// Averages over some items.
-#[derive(Clone, Copy)]
-struct Sample {
-    /// The bytes that go with one.
-    bytes: f64,
-    /// The part of them that nobody else holds.
-    alone: f64,
-    /// The bytes of texts and numbers in those, and of what nothing else holds of that.
-    contents: (f64, f64),
-}
-
-impl Sample {
-    /// Which part of the bytes of items like these is held elsewhere once they are like
-    /// `later`, though they are not.
-    fn left_of(&self, later: &Sample) -> f64 {
-        let part = |sample: &Sample| sample.contents.1 / sample.contents.0.max(1.0);
-        if part(self) == 0.0 || self.bytes == 0.0 || later.alone == 0.0 {
-            return 0.0;
-        }
-        let lost = (1.0 - part(later) / part(self)).max(0.0);
-        lost * self.contents.1 / self.bytes
-    }
-}
-
-/// What the items from `start` to `end` are like.
-unsafe fn sample(
-    items: *const *mut PyObject,
-    start: usize,
-    end: usize,
-    exclusive: &mut Exclusive,
-) -> Option<Sample> {
-    let length = end.checked_sub(start).filter(|length| *length > 0)?;
-    let count = length.min(SAMPLE);
-    let (mut bytes, mut alone) = (0, 0);
-    let mut contents = (0, 0);
-    for number in 0..count {
-        // SAFETY: within the items, which are null or live.
-        unsafe {
-            let item = *items.add(start + part(number, length, count));
-            if !item.is_null() {
-                let held = exclusive.held(item);
-                bytes += held;
-                if held > 0 {
-                    alone += 1;
-                    let (all, own) = exclusive.contents(item);
-                    contents = (contents.0 + all, contents.1 + own);
-                }
-            }
-        }
-    }
-    Some(Sample {
-        bytes: bytes as f64 / count as f64,
-        alone: f64::from(alone) / count as f64,
-        contents: (
-            contents.0 as f64 / count as f64,
-            contents.1 as f64 / count as f64,
-        ),
-    })
-}
-
-/// The line of the program that allocated a block; `None` for a library's.
-fn line_of(block: usize) -> Option<Line> {
-    let line = lines::innermost(lines::traceback_of_block(block)?)?;
+/// The innermost line of a traceback; `None` for a library's.
+fn line_of(traceback: TracebackId) -> Option<Line> {
+    let line = lines::innermost(traceback)?;
     let is_library = observations()
         .as_ref()
         .is_none_or(|observations| observations.is_library(&line.file));
     (!is_library).then_some(line)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::part;
-
-    #[test]
-    fn samples_meet_what_alternates() {
-        for (length, count) in [(200, 200), (201, 200), (48_400, 200), (7, 3)] {
-            let places: Vec<_> = (0..count).map(|at| part(at, length, count)).collect();
-            assert!(places.is_sorted_by(|a, b| a < b) && places[count - 1] < length);
-        }
-        let odd = (0..200).filter(|at| part(*at, 48_400, 200) % 2 == 1);
-        assert!((70..130).contains(&odd.count()));
-    }
 }

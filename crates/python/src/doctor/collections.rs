@@ -168,7 +168,7 @@ pub fn collect_the_rest() {
     match seen().as_mut() {
         Some(seen) if !seen.is_over => {
             seen.is_over = true;
-            seen.watch.is_over = true;
+            seen.watch.end();
         }
         _ => return,
     }
@@ -198,7 +198,10 @@ pub fn collect_the_rest() {
 /// Nothing is watched any more; what was seen goes into `observations`.
 pub fn finish(observations: &mut Observations) {
     IS_ON.store(false, Ordering::Relaxed);
-    let Some(seen) = seen().take() else { return };
+    let Some(mut seen) = seen().take() else {
+        return;
+    };
+    seen.watch.end();
     observations.collector = seen.collector;
     observations.cycles = seen.watch.shapes.finish();
     // The collector's time is shared out by bytes.

@@ -3,14 +3,18 @@
 //! Nothing foreign may run here, and nothing is changed. All objects of a set are
 //! looked at as long as that takes no more than a part of the program's own time ([`budget`]);
 //! of larger sets so many as that allows, with all that they reach, and the
-//! figures are scaled up. How many objects there were is always exact.
+//! figures are scaled up. Where that is next to nothing, a set is passed over which is no
+//! larger than one before and has no type that was not met: those that are looked at
+//! stand for it too. How many objects there were is always exact.
 
+use std::mem;
 use std::time::Duration;
 
 use pyo3_ffi::*;
 use wrasse_graph::{Builder, Graph, Node, components};
 
 use super::budget::{self, Kind};
+use super::kinded::{Kinded, OfKind};
 use super::shapes::{self, Found, Shapes};
 use crate::by_address::ByAddress;
 use crate::heap_graph::Failure;
@@ -21,8 +25,11 @@ use crate::hooks::{self, Silence};
 use crate::list::{CANDIDATE, has_link, link_of};
 use crate::process;
 
-/// Objects looked at in any case, and at most at one time.
+/// So many objects are looked at, or all, before a set is; and of one that cannot wait in
+/// any case.
+const WORTHWHILE: usize = 2000;
 const FEWEST: usize = 256;
+/// And at most at one time.
 const MOST: usize = 200_000;
 /// As far before the part that is looked at it is known what was allocated when.
 const BEFORE: usize = 10_000;
@@ -34,15 +41,21 @@ const FIRST_GUESS: f64 = 2e-6;
 /// What looking has cost, and found.
 #[derive(Default)]
 pub struct Watch {
-    /// What all looks have taken.
-    pub spent: Duration,
+    /// What all looks have taken, without sets that were passed over.
+    spent: Duration,
     looked_at: u64,
+    /// The size of the largest set that was looked at.
+    largest: usize,
+    /// By type, how many objects there were in sets that were looked at, and how many in
+    /// those that these stand for.
+    met: ByAddress<u64>,
+    passed_over: ByAddress<u64>,
     /// The addresses of the set at hand, or of the first of them.
     noted: Vec<usize>,
     /// What was found.
     pub shapes: Shapes,
     /// The program is over: what is found now it may have had to its end.
-    pub is_over: bool,
+    is_over: bool,
 }
 
 impl Watch {
@@ -64,10 +77,22 @@ impl Watch {
         // SAFETY: the caller's contract.
         let looked_at = unsafe { self.look_at(each, is_final, waited) };
         let spent = process::thread_time().saturating_sub(begin);
-        self.spent += spent;
         budget::pay(Kind::Cycles, spent);
-        self.looked_at += looked_at.unwrap_or(0) as u64;
+        if let Ok(looked_at @ 1..) = looked_at {
+            self.spent += spent;
+            self.looked_at += looked_at as u64;
+        }
         spent
+    }
+
+    /// The program is over. What was found stands for what was passed over.
+    pub fn end(&mut self) {
+        self.is_over = true;
+        let (met, passed_over) = (&self.met, mem::take(&mut self.passed_over));
+        self.shapes.scale(|kind| {
+            let [met, more] = [met, &passed_over].map(|counts| counts.get(&kind).copied());
+            1.0 + more.unwrap_or(0) as f64 / met.unwrap_or(0).max(1) as f64
+        });
     }
 
     /// How many objects may be looked at now.
@@ -78,7 +103,31 @@ impl Watch {
         } else {
             self.spent.as_secs_f64() / self.looked_at as f64
         };
-        ((left / cost) as usize).clamp(FEWEST, MOST)
+        ((left / cost) as usize).min(MOST)
+    }
+
+    /// May a set that there is no time for be passed over?
+    fn can_wait(&self, count: usize, kinds: &Kinded) -> bool {
+        let is_met = |of: &OfKind| self.met.contains_key(&of.kind);
+        count <= self.largest && !self.is_over && kinds.all().iter().all(is_met)
+    }
+
+    /// Nobody looks at these: other sets stand for them.
+    fn pass_over(&mut self, kinds: &Kinded) {
+        for of in kinds.all() {
+            if self.passed_over.try_reserve(1).is_ok() {
+                *self.passed_over.entry(of.kind).or_default() += of.count;
+            }
+        }
+    }
+
+    /// Sets like this one were looked at.
+    fn meet(&mut self, kinds: &Kinded) {
+        for of in kinds.all() {
+            if self.met.try_reserve(1).is_ok() {
+                *self.met.entry(of.kind).or_default() += of.count;
+            }
+        }
     }
 
     unsafe fn look_at(
@@ -102,7 +151,12 @@ impl Watch {
         if count == 0 {
             return Ok(0);
         }
-        let limit = self.allowed();
+        let mut limit = self.allowed();
+        if limit < WORTHWHILE.min(count) && !is_final && self.can_wait(count, &kinds) {
+            self.pass_over(&kinds);
+            return Ok(0);
+        }
+        limit = limit.max(FEWEST);
         // Each time another part: what lies at the same place may be alike.
         let skipped = match count.checked_sub(limit) {
             Some(more) if more > 0 => self.looked_at as usize % more,
@@ -137,6 +191,8 @@ impl Watch {
             for &object in &part.objects {
                 kinds.look_at(Py_TYPE(object) as usize);
             }
+            self.largest = self.largest.max(count);
+            self.meet(&kinds);
             let mut owner = vec![u32::MAX; looked_at];
             let mut stack: Vec<Node> = Vec::new();
             let mut cycles: Vec<Vec<Node>> = Vec::new();
@@ -173,7 +229,8 @@ impl Watch {
                     }
                 }
                 let subject = shapes::subject(&part, cycle);
-                let scale = kinds.scale(Py_TYPE(part.objects[subject as usize]) as usize);
+                let kind = Py_TYPE(part.objects[subject as usize]) as usize;
+                let scale = kinds.scale(kind);
                 let found = Found {
                     cycle,
                     subject,
@@ -188,77 +245,6 @@ impl Watch {
             }
             self.shapes.end_set();
             Ok(looked_at)
-        }
-    }
-}
-
-/// How many objects of each type there are, and how many of them are looked at.
-#[derive(Default)]
-struct Kinded {
-    all: Vec<OfKind>,
-    places: ByAddress<u32>,
-    /// Where types were found last, by their addresses.
-    recent: [u32; RECENT],
-}
-
-const RECENT: usize = 16;
-
-#[derive(Default)]
-struct OfKind {
-    kind: usize,
-    count: u64,
-    looked_at: u64,
-}
-
-impl Kinded {
-    /// A type's figures; nothing if there is no memory for them.
-    #[inline]
-    fn of(&mut self, kind: usize) -> Option<&mut OfKind> {
-        // Types lie in blocks of their own, or in static memory: far from each other.
-        let recent = (kind >> 4 ^ kind >> 9) % RECENT;
-        let place = self.recent[recent] as usize;
-        if self.all.get(place).is_some_and(|known| known.kind == kind) {
-            return self.all.get_mut(place);
-        }
-        self.search(kind, recent)
-    }
-
-    #[cold]
-    fn search(&mut self, kind: usize, recent: usize) -> Option<&mut OfKind> {
-        self.places.try_reserve(1).ok()?;
-        self.all.try_reserve(1).ok()?;
-        let place = *self.places.entry(kind).or_insert(self.all.len() as u32);
-        if place as usize == self.all.len() {
-            self.all.push(OfKind {
-                kind,
-                ..OfKind::default()
-            });
-        }
-        self.recent[recent] = place;
-        self.all.get_mut(place as usize)
-    }
-
-    #[inline]
-    fn add(&mut self, kind: usize) {
-        if let Some(of) = self.of(kind) {
-            of.count += 1;
-        }
-    }
-
-    #[inline]
-    fn look_at(&mut self, kind: usize) {
-        if let Some(of) = self.of(kind) {
-            of.looked_at += 1;
-        }
-    }
-
-    /// How many objects of a type there are for each that is looked at.
-    fn scale(&mut self, kind: usize) -> f64 {
-        match self.of(kind) {
-            Some(of) if of.looked_at < of.count && of.looked_at > 0 => {
-                of.count as f64 / of.looked_at as f64
-            }
-            _ => 1.0,
         }
     }
 }
@@ -478,29 +464,5 @@ mod tests {
             assert_eq!(numbers[&(*object as usize)], number as u32);
         }
         assert_eq!(numbers.len(), found.len());
-    }
-    #[test]
-    fn types_are_counted_wherever_they_lie() {
-        // Many share a place among those found last.
-        let all: Vec<usize> = (1..100).map(|number| number * 0x2000).collect();
-        let mut kinds = Kinded::default();
-        for round in 0..6 {
-            for (number, &kind) in all.iter().enumerate() {
-                if round < number % 7 {
-                    kinds.add(kind);
-                }
-                if round == 0 && number % 2 == 1 {
-                    kinds.look_at(kind);
-                }
-            }
-        }
-        for (number, &kind) in all.iter().enumerate() {
-            let expected = match (number % 2 == 1, number % 7) {
-                (true, count @ 2..) => count as f64,
-                _ => 1.0,
-            };
-            assert_eq!(kinds.scale(kind), expected, "{number}");
-        }
-        assert_eq!(kinds.scale(0x10), 1.0);
     }
 }

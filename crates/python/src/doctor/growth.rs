@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use wrasse_doctor::Observations;
 use wrasse_doctor::observations::{GrowthPoint, Line, LineGrowth};
-use wrasse_tracer::{Totals, TracebackId, View};
+use wrasse_tracer::{Amount, TracebackId, View};
 
 use super::budget::{self, Kind};
 use super::lines;
@@ -38,7 +38,7 @@ struct Looks {
     /// Bytes allocated between two looks, and since the last.
     distance: u64,
     since: u64,
-    totals: Vec<Totals>,
+    live: Vec<Amount>,
 }
 
 #[derive(Default)]
@@ -61,7 +61,7 @@ pub fn begin(begun: Instant) {
         taken: Vec::new(),
         distance: capture::STEP,
         since: 0,
-        totals: Vec::new(),
+        live: Vec::new(),
     });
     IS_ON.store(true, Ordering::Relaxed);
 }
@@ -113,21 +113,16 @@ impl Looks {
     fn look(&mut self) {
         let state = hooks::reading();
         let Some(state) = state.as_ref() else { return };
-        if state
-            .tracer
-            .totals(View::Profile, &mut self.totals)
-            .is_err()
-        {
+        if state.tracer.live(View::Profile, &mut self.live).is_err() {
             return;
         }
         let mut look = Look::default();
         look.point.seconds = self.begun.elapsed().as_secs_f64();
         look.point.cpu_seconds = super::own_time().as_secs_f64();
         look.point.bytes = state.tracer.counters(View::Profile).current() as u64;
-        for (number, totals) in self.totals.iter().enumerate() {
-            if totals.live_bytes >= LEAST_BYTES && look.live.try_reserve(1).is_ok() {
-                look.live
-                    .push((number as u32, totals.live_bytes, totals.live_blocks));
+        for (number, live) in self.live.iter().enumerate() {
+            if live.bytes >= LEAST_BYTES && look.live.try_reserve(1).is_ok() {
+                look.live.push((number as u32, live.bytes, live.blocks));
             }
         }
         self.taken.push(look);

@@ -33,7 +33,7 @@ pub struct Found<'a> {
     pub objects: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// How many cycles this one stands for.
+    /// How many cycles of the set at hand this one stands for.
     pub scale: f64,
     /// It will not be freed.
     pub is_final: bool,
@@ -63,6 +63,8 @@ struct Shape {
     bytes: f64,
     /// Bytes in the set at hand.
     now: f64,
+    /// The type of the last one's subject.
+    kind: usize,
     /// One was found while the program ran.
     is_early: bool,
     /// Of one that was found when it was over: bytes that only tracebacks held.
@@ -92,6 +94,16 @@ impl Shapes {
             })
         };
         self.all.into_iter().filter_map(exact).collect()
+    }
+
+    /// What was found so far of each type of subject stands for so many times as much.
+    pub fn scale(&mut self, factor: impl Fn(usize) -> f64) {
+        for shape in &mut self.all {
+            let factor = factor(shape.kind);
+            shape.count *= factor;
+            shape.objects *= factor;
+            shape.bytes *= factor;
+        }
     }
 
     /// Adds a cycle to those of its shape.
@@ -140,6 +152,7 @@ impl Shapes {
                 self.touched.push(index);
             }
             shape.now += scale * found.bytes as f64;
+            shape.kind = Py_TYPE(part.objects[subject as usize]) as usize;
             match found.at_end {
                 None => shape.is_early = true,
                 Some(nodes) if shape.cycles.exception.is_some() => {

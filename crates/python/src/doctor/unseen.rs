@@ -11,7 +11,7 @@ use std::collections::HashMap;
 
 use wrasse_doctor::Observations;
 use wrasse_doctor::observations::Line;
-use wrasse_tracer::{Totals, TracebackId, View};
+use wrasse_tracer::{Amount, TracebackId, View};
 
 use super::growth::Seen;
 use super::lines;
@@ -33,12 +33,12 @@ pub struct AtLook(Vec<u64>);
 impl AtLook {
     /// What is alive now; of nothing if there is no memory for it.
     pub fn now() -> Self {
-        let mut totals: Vec<Totals> = Vec::new();
+        let mut live: Vec<Amount> = Vec::new();
         let state = hooks::reading();
         if let Some(state) = state.as_ref() {
-            let _ = state.tracer.totals(View::Profile, &mut totals);
+            let _ = state.tracer.live(View::Profile, &mut live);
         }
-        Self(totals.iter().map(|each| each.live_bytes).collect())
+        Self(live.iter().map(|each| each.bytes).collect())
     }
 
     /// What of a traceback was alive.
