@@ -16,11 +16,11 @@ import sys
 from pathlib import Path
 
 from sides import HERE, Run
-from tables import blocks, doctor, heaps, parts, pauses, startup, tools
+from tables import blocks, doctor, heaps, looks, parts, pauses, startup, tools
 
 # Those of the programs, and those that have programs of their own.
 OF_PROGRAMS = {"parts": parts, "tools": tools, "doctor": doctor}
-OTHERS = {"blocks": blocks, "heaps": heaps, "pauses": pauses, "startup": startup}
+OTHERS = {"blocks": blocks, "heaps": heaps, "looks": looks, "pauses": pauses, "startup": startup}
 TABLES = (*OF_PROGRAMS, *OTHERS)
 # What is written for others to read has a range.
 LEAST_ROUNDS = 3

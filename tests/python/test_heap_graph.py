@@ -607,6 +607,32 @@ def test_a_chain_of_a_million_and_a_list_of_ten_million():
     run(code)
 
 
+@pytest.mark.parametrize(
+    "shape",
+    [
+        "lists of ints",
+        "dict of dicts",
+        "objects with a slot",
+        "objects with a dict",
+        "linked list",
+        "linked both ways",
+        "tuples",
+        "JSON documents",
+        "tree with parents",
+    ],
+)
+def test_a_look_takes_little_beside_what_it_looks_at(shape):
+    program = Path(__file__).parents[2] / "benches" / "looks.py"
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("WRASSE")}
+    command = [sys.executable, str(program), shape, "1000000"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["objects"] > 900_000
+    for name, call in found["calls"].items():
+        assert call["times"] <= 1.2, (name, call)
+
+
 def test_threads_run_and_objects_die_meanwhile():
     code = """
         import threading, wrasse

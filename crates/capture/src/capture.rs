@@ -160,8 +160,42 @@ impl Capture {
         if !has_meta {
             return Err(Unreadable::Empty);
         }
-        capture.data = data;
+        capture.keep(data);
         Ok(capture)
+    }
+
+    /// Keeps of a file what is read again later: changes and sections.
+    fn keep(&mut self, mut data: Vec<u8>) {
+        let changes = self.changes.iter_mut();
+        let mut parts: Vec<&mut Range<usize>> = changes.chain(self.sections.values_mut()).collect();
+        parts.sort_unstable_by_key(|part| part.start);
+        let mut end = 0;
+        for part in parts {
+            let length = part.len();
+            data.copy_within(part.clone(), end);
+            *part = end..end + length;
+            end += length;
+        }
+        data.truncate(end);
+        data.shrink_to_fit();
+        self.data = data;
+    }
+
+    /// Lets go of what tracebacks had at each sample and at the peak, and of sections:
+    /// from now on there are none.
+    pub fn forget_figures(&mut self) {
+        self.data = Vec::new();
+        self.changes = Vec::new();
+        self.peak = Vec::new();
+        self.sections.clear();
+    }
+
+    /// Lets go of all tracebacks with their figures.
+    pub fn forget_tracebacks(&mut self) {
+        self.forget_figures();
+        self.nodes = Vec::new();
+        self.depths = Vec::new();
+        self.tracebacks = Vec::new();
     }
 
     /// Take in what a frame says, whose payload begins at the file's byte `start`.

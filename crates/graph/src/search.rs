@@ -13,7 +13,7 @@ use crate::graph::Node;
 const MARK: u32 = 1 << 31;
 
 /// Room that a stack may have unused, in elements.
-const SPARE: usize = 1 << 20;
+const SPARE: usize = 1 << 16;
 
 /// Gives a stack's memory back as it shrinks: what is on another one instead
 /// may need it.

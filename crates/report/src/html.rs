@@ -179,8 +179,8 @@ pub fn html(recording: &Recording, options: HtmlOptions) -> Result<Vec<u8>, Stri
 /// # Errors
 /// One line that says why there is none.
 pub fn compared_html(
-    old: &Recording,
-    new: &Recording,
+    mut old: Recording,
+    mut new: Recording,
     options: HtmlOptions,
 ) -> Result<Vec<u8>, String> {
     let both = |each: &Measure| old.check(*each).is_ok() && new.check(*each).is_ok();
@@ -190,24 +190,30 @@ pub fn compared_html(
         let name = each.name();
         format!("The two captures do not both say what was {name}.")
     });
-    let stacks = Stacks::compared(old, new, &measures);
+    let missing_measures = missing_measures.collect();
+    let compared = Comparison::new(&old, &new);
+    let timeline = Timeline::new(&new);
+    let facts = Stats::new(&new).without_timeline();
+    // What is asked of the recordings from here on is in neither rows nor tracebacks.
+    let stacks = Stacks::compared(&mut old, &mut new, &measures);
+    let (old, new) = (&old, &new);
     let calls = Calls::new(&stacks, true, None);
     let sources = match options.sources {
         true => sources::read(new, &calls),
         false => Vec::new(),
     };
-    let compared = Comparison::new(old, new);
+    drop(stacks);
     let document = Document {
         schema: SCHEMA,
         title: printable(&format!("{}, before and after", new.title())),
         words: compared.words(old, new, &calls),
         measures: measures.iter().map(|each| MeasureName::of(*each)).collect(),
-        missing_measures: missing_measures.collect(),
-        timeline: Timeline::new(new),
+        missing_measures,
+        timeline,
         calls,
         sources,
         looks: &Looks::default(),
-        facts: Stats::new(new).without_timeline(),
+        facts,
         compared: Some(compared),
     };
     document.page()

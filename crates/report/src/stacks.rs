@@ -65,10 +65,10 @@ pub struct Stacks<'a> {
 enum Figures<'a> {
     /// In the rows of a recording.
     Rows(&'a [Row], Vec<Column<'a>>),
-    /// In those of two, the newer one's first, whose measures come first, too.
+    /// In those of two recordings, the newer one's first, whose measures come first, too.
     Compared {
-        new: &'a [Row],
-        old: &'a [Row],
+        new: Vec<Row>,
+        old: Vec<Row>,
         measures: Vec<Measure>,
     },
     /// Here: there is one column.
@@ -113,18 +113,37 @@ impl<'a> Stacks<'a> {
         stacks
     }
 
-    /// The measures of `new`, and behind them those of `old`.
-    pub fn compared(old: &'a Recording, new: &'a Recording, measures: &[Measure]) -> Self {
-        let mut stacks = Stacks::of(new, &[]);
-        stacks.width = 2 * measures.len();
-        let nodes = stacks.add_calls(&old.capture);
+    /// The measures of `new`, and behind them those of `old`, whose rows are taken and
+    /// whose captures are left without tracebacks: with millions of calls there is no room
+    /// for them twice.
+    pub fn compared(
+        old: &mut Recording,
+        new: &mut Recording,
+        measures: &[Measure],
+    ) -> Stacks<'static> {
+        old.capture.forget_figures();
+        new.capture.forget_figures();
+        let of_new = Stacks::of(new, &[]);
+        let strings = of_new.strings.into_iter();
+        let mut stacks = Stacks {
+            strings: strings.map(|text| Cow::Owned(text.into_owned())).collect(),
+            places: of_new.places,
+            callers: of_new.callers,
+            lines: of_new.lines,
+            width: 2 * measures.len(),
+            ends: of_new.ends,
+            figures: Figures::Listed(Vec::new()),
+        };
+        new.capture.forget_tracebacks();
+        let calls = stacks.add_calls(&old.capture);
         let rows = old.rows.iter();
         stacks
             .ends
-            .extend(rows.map(|row| nodes[old.capture.node(row.traceback) as usize]));
+            .extend(rows.map(|row| calls[old.capture.node(row.traceback) as usize]));
+        old.capture.forget_tracebacks();
         stacks.figures = Figures::Compared {
-            new: &new.rows,
-            old: &old.rows,
+            new: std::mem::take(&mut new.rows),
+            old: std::mem::take(&mut old.rows),
             measures: measures.to_vec(),
         };
         stacks
@@ -132,14 +151,14 @@ impl<'a> Stacks<'a> {
 
     /// Makes the calls of another capture known; says, by its node plus one, which
     /// node plus one that is here.
-    fn add_calls(&mut self, other: &'a Capture) -> Vec<u32> {
+    fn add_calls(&mut self, other: &Capture) -> Vec<u32> {
         let strings = self.strings.iter().enumerate();
         let mut known: HashMap<Vec<u8>, u32> = strings
             .map(|(number, text)| (text.to_vec(), number as u32))
             .collect();
-        let mut string = |stacks: &mut Self, text: &'a [u8]| {
+        let mut string = |stacks: &mut Self, text: &[u8]| {
             *known.entry(text.to_vec()).or_insert_with(|| {
-                stacks.strings.push(Cow::Borrowed(text));
+                stacks.strings.push(Cow::Owned(text.to_vec()));
                 stacks.strings.len() as u32 - 1
             })
         };

@@ -249,7 +249,7 @@ pub fn run(report: &Reading) -> Result<(), String> {
                 let captures = [&*options.old, &*options.new];
                 let path = page_destination(Some(path), &captures)?;
                 let sources = !options.no_source;
-                let page = compared_html(&old, &new, HtmlOptions { sources })?;
+                let page = compared_html(old, new, HtmlOptions { sources })?;
                 return deliver(path, &page);
             }
             let (measure, by) = (chosen.measure.into(), chosen.by.into());

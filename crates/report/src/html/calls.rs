@@ -289,8 +289,9 @@ fn changed(stacks: &Stacks<'_>, lines: &Tree<'_>, strings: &mut Strings<'_>) -> 
     chosen.sort_unstable();
     chosen.dedup();
     chosen.retain(|node| *node != ROOT);
-    let mut own = vec![vec![[0; 2]; width]; chosen.len()];
+    let mut own = vec![Vec::new(); chosen.len()];
     for column in 0..width {
+        own.iter_mut().for_each(|all| all.push([0; 2]));
         lines.each_own(column, |node, amount| {
             if let Ok(at) = chosen.binary_search(&(node as u32)) {
                 own[at][column] = pair(amount);
