@@ -39,8 +39,8 @@ const ROUNDS: usize = 4;
 #[derive(Debug)]
 pub struct Contraction {
     parts: Bits,
-    /// The nodes that are no parts, ascending: the graph's nodes.
-    nodes: Vec<Node>,
+    rank: Rank,
+    /// Of what is no part, in ascending order.
     graph: Graph,
 }
 
@@ -60,15 +60,13 @@ impl Contraction {
     ) -> Result<Self, Exhausted> {
         let parts = parts(heap, roots, survey)?;
         let rank = Rank::of(&parts, heap.len())?;
-        let mut nodes = room(rank.others)?;
-        nodes.extend((0..heap.len() as Node).filter(|node| !parts.get(*node)));
-        let mut builder = Builder::new(nodes.len(), 0)?;
+        let mut builder = Builder::new(rank.others, 0)?;
         let mut seen = Bits::new(heap.len())?;
         let mut pending = Vec::new();
         // By which node's parts each was last referred to: many parts have the
         // same few targets.
         let mut last: HashMap<Node, Node> = HashMap::new();
-        for &node in &nodes {
+        for node in (0..heap.len() as Node).filter(|node| !parts.get(*node)) {
             let mut failed = Ok(());
             let (kind, mut bytes) = heap.weigh(node, |target| {
                 let added = match parts.get(target) {
@@ -110,11 +108,7 @@ impl Contraction {
         let mut small = room(roots.len())?;
         small.extend(roots.iter().map(|root| rank.below(&parts, *root)));
         graph.set_roots(small);
-        Ok(Self {
-            parts,
-            nodes,
-            graph,
-        })
+        Ok(Self { parts, rank, graph })
     }
 
     /// The graph of what is no part.
@@ -122,15 +116,14 @@ impl Contraction {
         &self.graph
     }
 
-    /// Which node of the heap a node of the graph is.
+    /// Which node of the heap a node of the graph is. Logarithmic in the heap's nodes.
     pub fn node(&self, small: Node) -> Node {
-        self.nodes[small as usize]
+        self.rank.find(&self.parts, small)
     }
 
     /// Which node of the graph a node of the heap is, unless it is a part.
     pub fn find(&self, node: Node) -> Option<Node> {
-        let found = self.nodes.binary_search(&node);
-        found.ok().map(|place| place as Node)
+        (!self.parts.get(node)).then(|| self.rank.below(&self.parts, node))
     }
 
     /// Whether `node` is a part.
@@ -300,6 +293,7 @@ impl Walk {
 }
 
 /// How many nodes before each are no parts.
+#[derive(Debug)]
 struct Rank {
     before: Vec<Node>,
     others: usize,
@@ -315,6 +309,17 @@ impl Rank {
             others += nodes - parts.word(place).count_ones() as usize;
         }
         Ok(Self { before, others })
+    }
+
+    /// The node that is no part and has so many such before it.
+    fn find(&self, parts: &Bits, small: Node) -> Node {
+        debug_assert!((small as usize) < self.others);
+        let place = self.before.partition_point(|before| *before <= small) - 1;
+        let mut others = !parts.word(place);
+        for _ in self.before[place]..small {
+            others &= others - 1;
+        }
+        (place * 64) as Node + others.trailing_zeros()
     }
 
     #[inline]
