@@ -14,6 +14,7 @@
 //! referents whose only reference is in another one counts as part of that.
 
 mod answer;
+mod counts;
 mod cycles;
 pub mod edge;
 mod exclusive;
@@ -21,6 +22,7 @@ mod explain;
 mod layout;
 pub mod names;
 pub mod path;
+mod references;
 pub mod referents;
 mod sections;
 pub mod sizes;
@@ -34,9 +36,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
 
 use pyo3_ffi::*;
-use wrasse_graph::{
-    AddressIndex, Bits, Builder, Exhausted, Graph, Node, Paths, References, Weighted,
-};
+use wrasse_graph::{AddressIndex, Bits, Builder, Exhausted, Graph, Node, Paths, References};
 
 use crate::module::raise;
 pub use exclusive::{Exclusive, block_size};
@@ -47,6 +47,7 @@ pub use sections::write_sections;
 pub use table::heap;
 pub use why_alive::why_alive;
 
+use counts::Counts;
 use referents::{is_eternal, is_tracked, may_refer, referents};
 use sizes::Kinds;
 use stack::{Place, Stack};
@@ -537,114 +538,5 @@ impl Record {
                 }
             }
         }
-    }
-}
-
-impl References for Picture {
-    fn len(&self) -> usize {
-        self.index.len()
-    }
-
-    #[inline]
-    fn each(&self, node: Node, mut visit: impl FnMut(Node)) {
-        if !self.graph.is_empty() {
-            return self.graph.each(node, visit);
-        }
-        let mut last = None;
-        // SAFETY: the objects of a picture stand still as long as it does.
-        unsafe {
-            referents(self.object(node), &mut |target| {
-                if let Some(node) = self.node(target)
-                    && last != Some(node)
-                    && !self.is_eternal.get(node)
-                {
-                    last = Some(node);
-                    visit(node);
-                }
-            });
-        }
-    }
-
-    #[inline]
-    fn refers(&self, node: Node) -> bool {
-        if !self.graph.is_empty() {
-            return self.graph.refers(node);
-        }
-        // SAFETY: as above.
-        unsafe { may_refer(self.object(node)) }
-    }
-}
-
-impl Weighted for Picture {
-    #[inline]
-    fn kind(&self, node: Node) -> u32 {
-        if !self.graph.is_empty() {
-            return self.graph.kind(node);
-        }
-        // SAFETY: as above; all types were counted.
-        unsafe { self.kinds.known(self.object(node)) }
-    }
-
-    fn weigh(&self, node: Node, mut visit: impl FnMut(Node)) -> (u32, u64) {
-        if !self.graph.is_empty() {
-            return self.graph.weigh(node, visit);
-        }
-        let object = self.object(node);
-        let mut last = None;
-        // SAFETY: as above.
-        unsafe {
-            let (kind, mut size) = self.kinds.read(object);
-            referents(object, &mut |target| match self.node(target) {
-                Some(node) if last != Some(node) && !self.is_eternal.get(node) => {
-                    last = Some(node);
-                    visit(node);
-                }
-                Some(_) => {}
-                // A part.
-                None => size += self.kinds.read(target).1,
-            });
-            (kind, size)
-        }
-    }
-}
-
-/// How many references were found to each node: few, mostly.
-struct Counts {
-    few: Vec<u8>,
-    /// The rest of those that a byte does not hold.
-    more: HashMap<Node, u64>,
-}
-
-impl Counts {
-    fn new(nodes: usize) -> Result<Self, Failure> {
-        let mut few = Vec::new();
-        few.try_reserve_exact(nodes).map_err(|_| Failure::Memory)?;
-        few.resize(nodes, 0);
-        Ok(Self {
-            few,
-            more: HashMap::new(),
-        })
-    }
-
-    #[inline]
-    fn add(&mut self, node: Node) -> Result<(), Exhausted> {
-        let count = &mut self.few[node as usize];
-        match count.checked_add(1) {
-            Some(more) => *count = more,
-            None => {
-                self.more.try_reserve(1)?;
-                *self.more.entry(node).or_default() += 1;
-            }
-        }
-        Ok(())
-    }
-
-    fn get(&self, node: Node) -> u64 {
-        let few = self.few[node as usize];
-        let more = match few {
-            u8::MAX => self.more.get(&node).copied().unwrap_or(0),
-            _ => 0,
-        };
-        u64::from(few) + more
     }
 }
