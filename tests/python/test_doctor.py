@@ -330,6 +330,28 @@ def test_many_cycles_are_counted_exactly_and_looked_at_in_part(tmp_path: Path) -
     assert finding["line"] == 7
 
 
+def test_garbage_that_nobody_had_time_to_look_at_is_counted(tmp_path: Path) -> None:
+    """Of many small collections most are passed over, once the time for looks is used up."""
+    program = tmp_path / "often.py"
+    program.write_text(
+        "import gc\n"
+        "class Node:\n"
+        "    def __init__(self):\n"
+        "        self.itself = self\n"
+        "gc.set_threshold(3000, 1000, 1000)\n"
+        "for _ in range(600_000):\n"
+        "    Node()\n"
+    )
+    _, found = findings(tmp_path, program, "--select", "W101")
+    (finding,) = found
+    evidence = str(finding["evidence"])
+    looked_at = re.search(r"([\d,]+) of them looked at", evidence)
+    assert looked_at and int(looked_at[1].replace(",", "")) < 500_000, evidence
+    count = int(str(finding["message"]).split()[0].replace(",", ""))
+    assert abs(count - 600_000) < 6_000, finding
+    assert finding["line"] == 7
+
+
 def test_a_look_that_begins_inside_a_circle_names_where_it_begins(tmp_path: Path) -> None:
     """Of much garbage a part is looked at, each time another: it begins inside some tree."""
     program = tmp_path / "trees.py"
