@@ -31,13 +31,13 @@ const KINDS: usize = 5;
 /// may take besides.
 const ALLOWED: [(u32, Duration); KINDS] = [
     (25, Duration::from_millis(40)),
-    (16, Duration::from_millis(100)),
+    (12, Duration::from_millis(180)),
     (100, Duration::from_millis(20)),
-    (25, Duration::from_millis(60)),
+    (20, Duration::from_millis(150)),
     (40, Duration::from_millis(30)),
 ];
 /// And all together.
-const ALL: (u32, Duration) = (10, Duration::from_millis(150));
+const ALL: (u32, Duration) = (12, Duration::from_millis(280));
 
 static SPENT: [AtomicU64; KINDS] = [const { AtomicU64::new(0) }; KINDS];
 
