@@ -28,4 +28,5 @@ pub use observations::Observations;
 pub use output::{to_json, to_text};
 pub use quantity::Quantity;
 pub use rule::{Rule, rule, rules};
+pub use rules::weakest;
 pub use settings::Settings;

@@ -29,6 +29,8 @@ mod w601;
 mod w602;
 mod w603;
 
+pub use cycle::weakest;
+
 use crate::rule::Rule;
 
 /// All rules, in the order of their codes.

@@ -29,6 +29,7 @@ mod tuples;
 mod unseen;
 mod variables;
 mod waste;
+mod ways_round;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};

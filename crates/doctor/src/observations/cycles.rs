@@ -33,6 +33,11 @@ pub struct Cycles {
     /// The local variable and function through which a frame holds an exception
     /// whose traceback holds the frame.
     pub exception: Option<HeldException>,
+    /// Which other references close circles of these objects, if the one that is best made
+    /// weak is so: `Class.attribute`.
+    pub other_ways: Vec<String>,
+    /// There may be more of them.
+    pub has_more_ways: bool,
     /// They could not be freed at all.
     pub uncollectable: bool,
     /// The collector's time for them, in seconds.

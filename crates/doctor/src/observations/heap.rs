@@ -115,6 +115,8 @@ pub struct Duplicates {
     pub different: u64,
     /// One of them, shortened.
     pub example: String,
+    /// Where a library that was called there allocated one of them.
+    pub made_in: Option<Line>,
 }
 
 impl Duplicates {

@@ -121,9 +121,14 @@ fn drawn(cycles: &Cycles) -> String {
     text
 }
 
-/// Which of the references to make weak: one whose name leads back, else the
-/// last attribute before the circle closes.
-fn weakest(cycles: &Cycles) -> Option<usize> {
+/// Which of the references of a circle to make weak, as their place in `edges`: one whose
+/// name leads back, else the last attribute before the circle closes. `None` if it is none,
+/// or if the circle is one of a class or of a function, which is made otherwise.
+#[must_use]
+pub fn weakest(cycles: &Cycles) -> Option<usize> {
+    if is_class(cycles) || is_closure(cycles) {
+        return None;
+    }
     let leads_back = |name: &str| {
         let Some(name) = name.strip_prefix('.') else {
             return false;
@@ -206,13 +211,43 @@ fn packages(cycles: &Cycles) -> impl Iterator<Item = &str> {
 }
 
 fn suggestion_there(cycles: &Cycles) -> String {
-    if cycles.nodes.iter().any(|name| name == "type") {
+    let mut text = first_step(cycles);
+    match cycles.other_ways.as_slice() {
+        [] => {}
+        [all @ .., last] => {
+            let first = match all {
+                [] => String::new(),
+                all => format!("{} and ", all.join(", ")),
+            };
+            text.push_str(&format!(
+                "; do the same with {first}{last}, or they stay in a circle another way round"
+            ));
+        }
+    }
+    if cycles.has_more_ways {
+        text.push_str("; there are more ways round, which the next run tells of");
+    }
+    text
+}
+
+/// Whether a class refers to itself there.
+fn is_class(cycles: &Cycles) -> bool {
+    cycles.nodes.iter().any(|name| name == "type")
+}
+
+/// Whether a function does, by a variable that it shares.
+fn is_closure(cycles: &Cycles) -> bool {
+    let has = |kind: &str| cycles.nodes.iter().any(|name| name == kind);
+    has("cell") && has("function")
+}
+
+/// What to do about the circle that is drawn.
+fn first_step(cycles: &Cycles) -> String {
+    if is_class(cycles) {
         return "a class is a cycle by itself: make it once, in the module, and not in each call"
             .into();
     }
-    if cycles.nodes.iter().any(|name| name == "cell")
-        && cycles.nodes.iter().any(|name| name == "function")
-    {
+    if is_closure(cycles) {
         return "the function refers to itself through its own closure: make it a method or a function of the module, or set the variable to None when done".into();
     }
     let Some(edge) = weakest(cycles).map(|index| &cycles.edges[index]) else {

@@ -342,9 +342,17 @@ fn remedy(name: &str, line: &LineGrowth) -> String {
             "each method in {name} keeps its object: take it out when the object is done with, or keep weakref.WeakMethod(...) there"
         );
     }
-    format!(
-        "remove entries from {name} when they are done with, or bound it (functools.lru_cache(maxsize=...), collections.deque(maxlen=...), weakref.WeakValueDictionary)"
-    )
+    let other = match line.container_type.as_str() {
+        "list" | "deque" => "keep the last ones only: collections.deque(maxlen=...)",
+        "set" => "hold them weakly: weakref.WeakSet",
+        "dict" | "defaultdict" | "OrderedDict" => {
+            "bound it: functools.lru_cache(maxsize=...) of a function, weakref.WeakValueDictionary"
+        }
+        _ => {
+            "bound it (functools.lru_cache(maxsize=...), collections.deque(maxlen=...), weakref.WeakValueDictionary)"
+        }
+    };
+    format!("remove entries from {name} when they are done with, or {other}")
 }
 
 /// The other lines of a group in words, as the subject of what they add.

@@ -37,6 +37,12 @@ fn check(observations: &Observations) -> Vec<Finding> {
             each.example,
             size(each.bytes)
         ));
+        if let Some(made_in) = &each.made_in {
+            finding.evidence.push(format!(
+                "allocated in {}:{}, called from here",
+                made_in.file, made_in.line
+            ));
+        }
         finding.fix = "share them: sys.intern(text), or look each up in a dict of those that are there already".into();
         findings.push(finding);
     }

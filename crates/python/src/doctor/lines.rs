@@ -9,6 +9,8 @@ use crate::hooks;
 
 /// Lines of a stack that are kept.
 const FRAMES: usize = 16;
+/// How the files of what imports modules are called.
+const IMPORT: &str = "<frozen importlib";
 
 /// The lines of a traceback, innermost first.
 pub fn of_traceback(id: TracebackId) -> Vec<Line> {
@@ -27,6 +29,12 @@ pub fn innermost(id: TracebackId) -> Option<Line> {
     let tracer = &state.as_ref()?.tracer;
     let innermost = tracer.tracebacks().frames(id).first()?;
     Some(line(tracer.locations(), *innermost))
+}
+
+/// Whether a module was being imported.
+pub fn is_import(id: TracebackId) -> bool {
+    let lines = of_traceback(id);
+    lines.iter().any(|line| line.file.starts_with(IMPORT))
 }
 
 /// The traceback of a live block.

@@ -9,7 +9,7 @@ use wrasse_doctor::observations::{Cycles, Edge, HeldException, Line};
 use wrasse_graph::{Node, shortest_cycle};
 
 use super::garbage::{Part, traceback_of};
-use super::{exceptions, lines};
+use super::{exceptions, lines, ways_round};
 use crate::by_address::{AddressHasher, ByAddress};
 use crate::census;
 use crate::heap_graph::edge::{self, Access};
@@ -330,6 +330,10 @@ unsafe fn describe(
             .map(|node| part.objects[*node as usize])
             .collect();
         put_into_words(&objects, &mut cycles);
+        if raised.is_none() {
+            // Without memory for it there is less to say.
+            let _ = ways_round::find(part, cycle, &objects, &mut cycles);
+        }
         for &node in cycle {
             let kind = Py_TYPE(part.objects[node as usize]);
             if has_finalizer(kind) {
@@ -351,24 +355,38 @@ unsafe fn describe(
     cycles
 }
 
-/// Names the references of a circle; the `__dict__` of an object is part of it.
-unsafe fn put_into_words(objects: &[*mut PyObject], cycles: &mut Cycles) {
+/// The places of a circle's objects that are told: the `__dict__` of an object is part
+/// of it.
+///
+/// # Safety
+/// They are alive; so for [`put_into_words`].
+pub unsafe fn shown(objects: &[*mut PyObject]) -> Vec<usize> {
+    let count = objects.len();
+    // SAFETY: the caller's contract.
+    let is_namespace = |index: &usize| unsafe {
+        let (holder, object) = (objects[(index + count - 1) % count], objects[*index]);
+        count > 1 && PyDict_CheckExact(object) != 0 && edge::namespace(holder) == object
+    };
+    (0..count).filter(|index| !is_namespace(index)).collect()
+}
+
+/// Names the references of a circle.
+///
+/// # Safety
+/// As for [`shown`].
+pub unsafe fn put_into_words(objects: &[*mut PyObject], cycles: &mut Cycles) {
     let count = objects.len();
     if count == 0 {
         return;
     }
     // SAFETY: as for `describe`.
     unsafe {
-        let is_namespace = |index: usize| {
-            let (holder, object) = (objects[(index + count - 1) % count], objects[index]);
-            count > 1 && PyDict_CheckExact(object) != 0 && edge::namespace(holder) == object
-        };
-        let shown: Vec<usize> = (0..count).filter(|index| !is_namespace(*index)).collect();
+        let shown = shown(objects);
         for (number, &index) in shown.iter().enumerate() {
             let holder = objects[index];
             cycles.nodes.push(census::name_of(Py_TYPE(holder)));
             let next = (index + 1) % count;
-            let access = if count > 1 && is_namespace(next) {
+            let access = if !shown.contains(&next) {
                 let target = objects[(next + 1) % count];
                 edge::attribute(objects[next], target)
             } else {

@@ -161,7 +161,7 @@ fn below(
     found: &Paths,
     roots: &HashMap<Node, Root>,
 ) -> Result<Vec<Node>, Failure> {
-    let mut is_below = filled(picture.graph.len())?;
+    let mut is_below = filled(picture.graph.len(), false)?;
     let mut nodes = Vec::new();
     // Who comes before a node was reached before it.
     for &node in found.order() {
@@ -188,72 +188,82 @@ fn below(
     Ok(nodes)
 }
 
-/// Of each traceback among some of the objects that containers with many items lead to,
-/// the one that is nearest to a variable.
+/// Of each traceback the sample that is nearest to a variable, among those in the
+/// container that has most of them. A container counts if it has many items, and only the
+/// outermost of those on a path.
 unsafe fn samples(
     picture: &Picture,
     found: &Paths,
     nodes: &[Node],
 ) -> Result<HashMap<TracebackId, Sample>, Failure> {
     let lengths = found.lengths()?;
-    let mut samples: HashMap<TracebackId, Sample> = HashMap::new();
-    let mut look_up = |object: *mut PyObject, holder: Node| {
+    let mut piles: HashMap<(TracebackId, Node), (usize, Sample)> = HashMap::new();
+    // `pile` has the object, which stands for `weight` others.
+    let mut look_up = |object: *mut PyObject, holder: Node, pile: Node, weight: usize| {
         // SAFETY: the picture's objects are alive.
         let Some(id) = (unsafe { traceback_of(object) }) else {
             return;
         };
-        let sample = Sample { object, holder };
-        let length = lengths[holder as usize];
-        match samples.get_mut(&id) {
-            Some(known) if lengths[known.holder as usize] <= length => {}
-            Some(known) => *known = sample,
-            None => {
-                samples.insert(id, sample);
-            }
+        let new = || (0, Sample { object, holder });
+        let (count, nearest) = piles.entry((id, pile)).or_insert_with(new);
+        *count += weight;
+        if lengths[holder as usize] < lengths[nearest.holder as usize] {
+            *nearest = Sample { object, holder };
         }
     };
-    let mut is_piled = filled(picture.graph.len())?;
+    let mut pile_of = filled(picture.graph.len(), Node::MAX)?;
     let step = nodes.len() / SAMPLE + 1;
     for (place, &node) in nodes.iter().enumerate() {
         let object = picture.object(node);
         let previous = found.previous(node).filter(|previous| *previous != node);
-        let above = previous.filter(|previous| is_piled[*previous as usize]);
+        let above = previous.filter(|previous| pile_of[*previous as usize] != Node::MAX);
         // SAFETY: as above.
         unsafe {
             let count = length(object) as usize;
             let is_large = count >= MANY as usize && is_container(object);
-            is_piled[node as usize] = is_large || above.is_some();
-            if !is_piled[node as usize] || place % step != 0 && !is_large {
-                continue;
-            }
-            if let Some(above) = above {
-                look_up(object, above);
+            let pile = match above {
+                Some(above) => pile_of[above as usize],
+                None if is_large => node,
+                None => continue,
+            };
+            pile_of[node as usize] = pile;
+            let is_chosen = place % step == 0;
+            if let Some(above) = above.filter(|_| is_chosen) {
+                look_up(object, above, pile, step);
             }
             // What is part of it is no node. Of a large one, some from all over it.
-            let each = if is_large {
-                count / SAMPLE_OF_ONE + 1
-            } else {
-                1
+            let (each, weight) = match is_large {
+                true => (count / SAMPLE_OF_ONE + 1, count / SAMPLE_OF_ONE + 1),
+                false if is_chosen => (1, step),
+                false => continue,
             };
             let mut seen = 0;
             referents(object, &mut |target| {
                 seen += 1;
                 if seen % each == 0 && Py_REFCNT(target) == 1 && picture.node(target).is_none() {
-                    look_up(target, node);
+                    look_up(target, node, pile, weight);
                 }
             });
         }
     }
-    Ok(samples)
+    let mut samples: HashMap<TracebackId, (usize, Node, Sample)> = HashMap::new();
+    for ((id, pile), (count, sample)) in piles {
+        let known = samples.get(&id).map(|(count, pile, _)| (*count, *pile));
+        if known.is_none_or(|known| (count, pile) > known) {
+            samples.insert(id, (count, pile, sample));
+        }
+    }
+    let all = samples.into_iter();
+    Ok(all.map(|(id, (_, _, sample))| (id, sample)).collect())
 }
 
-/// A mark for each node, none set.
-fn filled(count: usize) -> Result<Vec<bool>, Failure> {
+/// A mark for each node, as none has it.
+fn filled<T: Clone>(count: usize, none: T) -> Result<Vec<T>, Failure> {
     let mut marks = Vec::new();
     marks
         .try_reserve_exact(count)
         .map_err(|_| Failure::Memory)?;
-    marks.resize(count, false);
+    marks.resize(count, none);
     Ok(marks)
 }
 
@@ -270,6 +280,13 @@ unsafe fn held(
     let Some(root) = path.first() else {
         return Ok(None);
     };
+    // What exceptions keep by their tracebacks is W104's.
+    // SAFETY: the picture's objects are alive.
+    let is_raised =
+        |node: &Node| unsafe { Py_TYPE(picture.object(*node)) == &raw mut PyTraceBack_Type };
+    if path.iter().any(is_raised) {
+        return Ok(None);
+    }
     let root_object = picture.object(*root);
     let root = &roots[root];
     let frame = &picture.stack.frames[root.frame];

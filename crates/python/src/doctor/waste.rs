@@ -400,9 +400,20 @@ unsafe fn duplicates(strings: Copies, owners: &Owners) -> Vec<Duplicates> {
         text.unwrap_or_default().chars().take(SHOWN).collect()
     };
     let traceback = |string: *mut PyObject| lines::traceback_of_block(string as usize);
-    let line = |traceback| own_line(traceback, owners);
-    let lines = strings.by_line(traceback, line, bytes, example);
-    let told = lines.into_iter().map(|each| each.told);
+    // What Python code of a library makes is told where the program asks for it.
+    let line = |traceback| {
+        owners
+            .line(traceback)
+            .filter(|_| !lines::is_import(traceback))
+    };
+    let found = strings.by_line(traceback, line, bytes, example);
+    let told = found.into_iter().map(|each| {
+        let mut told = each.told;
+        let first = each.copies.first().copied().and_then(traceback);
+        let made_in = first.and_then(lines::innermost);
+        told.made_in = made_in.filter(|line| *line != told.line);
+        told
+    });
     told.filter(|told| told.bytes >= FIRST).collect()
 }
 
