@@ -280,13 +280,6 @@ unsafe fn held(
     let Some(root) = path.first() else {
         return Ok(None);
     };
-    // What exceptions keep by their tracebacks is W104's.
-    // SAFETY: the picture's objects are alive.
-    let is_raised =
-        |node: &Node| unsafe { Py_TYPE(picture.object(*node)) == &raw mut PyTraceBack_Type };
-    if path.iter().any(is_raised) {
-        return Ok(None);
-    }
     let root_object = picture.object(*root);
     let root = &roots[root];
     let frame = &picture.stack.frames[root.frame];
