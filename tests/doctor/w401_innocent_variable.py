@@ -1,6 +1,11 @@
-"""What variables of `main()` hold and need: batches, a window, what was seen, results of two kinds."""
+"""What variables of `main()` hold and need: batches, a window, what was seen, results of two kinds.
+
+One refers to the module's own names, which are not its to keep.
+"""
 
 from collections import deque
+
+states = []
 
 
 class Report:
@@ -41,6 +46,7 @@ class Crawler:
 
 
 def main():
+    names = globals()
     report = Report()
     crawler = Crawler()
     window = deque(maxlen=100)
@@ -50,12 +56,14 @@ def main():
         report.add(number)
         crawler.visit(number)
         window.append(bytes(2000))
+        states.append(bytearray(number % 500))
         lines.append(f"line {number:08d} of the text that is written at the end")
         key = f"key {number * 31 % 29_989:06d}"
         if key not in known:
             known.add(key)
     print(report.longest(), crawler.sent, len(window), len(known))
-    print(len("\n".join(lines)))
+    print(len("\n".join(lines)), len(names), len(states))
+    states.clear()
 
 
 main()

@@ -473,6 +473,29 @@ def test_a_large_string_inside_something_is_found_with_its_path():
     ), rows
 
 
+def test_what_only_c_holds_is_named_so_where_few_are_asked_for():
+    code = """
+        import ctypes
+        import wrasse
+        hidden = [None] * 1_000_000
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(hidden))
+        del hidden
+        class Link: pass
+        first = link = Link()
+        for _ in range(50):
+            link.next = link = Link()
+        link.load = [None] * 2_000_000
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(link.load))
+        del link
+        rows = [[object() for _ in range(1000)] for _ in range(40)]
+        for limit in 3, 10, 100:
+            paths = {row["shallow"]: row["path"] for row in wrasse.heap(limit=limit).biggest(limit)}
+            assert paths[8_000_056] == "C code", paths
+            assert paths[16_000_056].endswith(".load"), paths
+    """
+    run(code)
+
+
 def test_cycles_are_drawn_and_alike_ones_counted_together():
     code = """
         import gc, wrasse

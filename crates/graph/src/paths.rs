@@ -44,7 +44,8 @@ impl Paths {
     }
 
     /// As [`from`](Self::from), until `met` says that it has seen enough: it is called
-    /// with each reference that is looked at, its source first. There is no order.
+    /// with each reference that is looked at, its source first. A start to which the search
+    /// has not come by then begins its own path. There is no order.
     ///
     /// # Errors
     /// No memory.
@@ -107,6 +108,11 @@ impl Paths {
                 }
                 here.clear();
                 std::mem::swap(&mut here, &mut next);
+            }
+        }
+        for &start in groups.iter().copied().flatten() {
+            if previous[start as usize] == NONE {
+                previous[start as usize] = start;
             }
         }
         Ok(Self { previous, order })

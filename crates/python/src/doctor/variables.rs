@@ -74,10 +74,6 @@ pub unsafe fn find(
 ) -> Result<HashMap<TracebackId, Held>, Failure> {
     // SAFETY: the caller's contract; so for what is called here.
     unsafe {
-        let (variables, roots) = variables(picture, owners);
-        if variables.is_empty() {
-            return Ok(HashMap::new());
-        }
         // What libraries' modules hold they let go of when it is over: tasks, threads. If
         // they do not, it is there at the end.
         let own: Vec<Node> = owners
@@ -92,6 +88,10 @@ pub unsafe fn find(
                 others.extend(picture.node(dict));
             }
         });
+        let (variables, roots) = variables(picture, owners, &others);
+        if variables.is_empty() {
+            return Ok(HashMap::new());
+        }
         let groups: Vec<&[Node]> = [&own]
             .into_iter()
             .chain(&variables)
@@ -120,8 +120,13 @@ pub unsafe fn find(
 }
 
 /// What the variables of each of the program's functions that run refer to, outermost
-/// functions first, and by which variable.
-unsafe fn variables(picture: &Picture, owners: &Owners) -> (Vec<Vec<Node>>, HashMap<Node, Root>) {
+/// functions first, and by which variable. That one refers to the namespace of a module,
+/// of the program's or of the `others`, says nothing: the module has it.
+unsafe fn variables(
+    picture: &Picture,
+    owners: &Owners,
+    others: &HashSet<Node>,
+) -> (Vec<Vec<Node>>, HashMap<Node, Root>) {
     let mut variables: Vec<Vec<Node>> = Vec::new();
     let mut roots = HashMap::new();
     let stack = &picture.stack;
@@ -132,6 +137,8 @@ unsafe fn variables(picture: &Picture, owners: &Owners) -> (Vec<Vec<Node>>, Hash
         for reference in &stack.references {
             if let (Place::Variable(slot), Some(node)) =
                 (reference.place, picture.node(reference.target))
+                && !owners.modules.contains_key(&reference.target)
+                && !others.contains(&node)
             {
                 of_frames[reference.frame as usize].push((slot, node));
             }

@@ -245,7 +245,18 @@ unsafe fn choose(
     large.truncate(limit.saturating_mul(2).saturating_add(16));
     let mut wanted = Bits::new(picture.len())?;
     large.iter().for_each(|each| wanted.set(each.node));
-    picture.roots().iter().for_each(|root| wanted.unset(*root));
+    // A root may be found by a path that begins at one with a name, if anything refers to it.
+    let is_alone = |node: Node| match picture.from_c.get(&node) {
+        // SAFETY: called by `answer`.
+        Some(count) => *count == unsafe { Py_REFCNT(picture.object(node)) } as u64,
+        None => false,
+    };
+    let alone = large
+        .iter()
+        .map(|each| each.node)
+        .filter(|node| is_alone(*node));
+    let begin = picture.named.iter().chain(&picture.eternal).copied();
+    begin.chain(alone).for_each(|root| wanted.unset(root));
     let mut left = wanted.count();
     let paths = picture.paths_until(None, |_, target| {
         if wanted.get(target) {
