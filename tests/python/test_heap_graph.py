@@ -599,6 +599,11 @@ def test_no_code_of_the_program_runs():
         str(wrasse.why_alive(each))
     str(wrasse.explain(meta))
     wrasse.heap().biggest()
+    body = {"__len__": Hostile.spy, "__getitem__": Hostile.spy}
+    named_like = type("collections.deque", (), body)()
+    for each in [named_like, type(named_like)]:
+        str(wrasse.explain(each))
+        str(wrasse.why_alive(each))
     assert called == []
 
 

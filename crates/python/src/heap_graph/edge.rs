@@ -269,7 +269,12 @@ unsafe fn item(holder: *mut PyObject, target: *mut PyObject) -> Option<Access> {
         if PyAnySet_Check(holder) != 0 {
             return Some(Access::Words("as a member".into()));
         }
-        match CStr::from_ptr((*Py_TYPE(holder)).tp_name).to_bytes() {
+        let kind = Py_TYPE(holder);
+        // A class of the program may have any name; the items of its objects it makes up.
+        if (*kind).tp_flags & Py_TPFLAGS_IMMUTABLETYPE == 0 {
+            return None;
+        }
+        match CStr::from_ptr((*kind).tp_name).to_bytes() {
             b"collections.deque" => {
                 let count = PySequence_Size(holder).min(DEQUE_ITEMS);
                 index((0..count).find(|i| {
