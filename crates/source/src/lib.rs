@@ -135,12 +135,6 @@ impl Module {
         piles::is_local_pile(&self.facts, first_line, name)
     }
 
-    /// May functions of other modules, or callers, do anything with what a local
-    /// variable refers to?
-    pub fn is_handed_out(&self, first_line: u32, name: &str) -> bool {
-        piles::is_handed_out(&self.facts, first_line, name)
-    }
-
     /// The line where a function's variable is bound last before `line`.
     pub fn bound_in(&self, first_line: u32, name: &str, line: u32) -> Option<u32> {
         lifetimes::bound_in(&self.facts, first_line, name, line)

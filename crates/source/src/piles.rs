@@ -1,7 +1,5 @@
 //! What is added to, and never looked at again.
 
-use std::collections::HashSet;
-
 use crate::callee;
 use crate::events::*;
 use crate::lifetimes;
@@ -113,26 +111,6 @@ pub fn is_asked(all: &[&Facts], container: &str) -> bool {
     all.iter().any(|facts| {
         let mut touches = results::touches(facts, container);
         touches.any(|event| is_asked_by(facts, event))
-    })
-}
-
-/// See [`crate::Module::is_handed_out`].
-pub fn is_handed_out(facts: &Facts, first_line: u32, name: &str) -> bool {
-    let Some(scope) = lifetimes::scope_at(facts, first_line) else {
-        return true;
-    };
-    let known: HashSet<&str> = facts
-        .scopes
-        .iter()
-        .map(|scope| scope.name.as_str())
-        .collect();
-    let events = facts.events_of(scope, name);
-    events.iter().any(|event| match &event.what {
-        What::Load(Fate::Argument(function, _)) => {
-            !known.contains(function.strip_prefix('.').unwrap_or(function))
-        }
-        What::Load(fate) => matches!(fate, Fate::Given | Fate::Returned),
-        _ => false,
     })
 }
 

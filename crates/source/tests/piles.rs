@@ -119,18 +119,3 @@ fn a_set_is_asked() {
     assert!(asked("def f(seen):\n    return 1 not in self.seen"));
     assert!(!asked("for url in self.seen: pass"));
 }
-
-#[test]
-fn what_is_handed_out_may_be_used_anywhere() {
-    let out = |use_: &str| {
-        let source = format!(
-            "def main():\n    app = App()\n    {use_}\nclass App: pass\ndef serve(x): pass\n"
-        );
-        Module::read(&source).unwrap().is_handed_out(1, "app")
-    };
-    assert!(out("return app"));
-    assert!(out("pickle.dump(app, file)"));
-    assert!(out("asdict(app)"));
-    assert!(!out("serve(app)"));
-    assert!(!out("app.run()"));
-}

@@ -126,9 +126,9 @@ fn lives_on(line: &LineGrowth, looks: &[GrowthPoint]) -> bool {
     here >= LIVES_ON * end || is_most && end - here < ENDING
 }
 
-/// Whether nobody needs what a variable holds. A container that it refers to itself is
-/// the function's own, and may be what it is there to compute: nobody may read it. Of
-/// one that is an object's, [`is_result`] tells, unless others get hold of the object.
+/// Whether nobody needs what a variable holds: it may be what the function is there to
+/// compute, so that nobody may read it. What its lines had beside what is held, in garbage
+/// that waits, is not known either.
 fn is_left(variable: &Variable, line: &LineGrowth, observations: &Observations) -> bool {
     let Some(module) = modules::read(&variable.file) else {
         return false;
@@ -138,10 +138,9 @@ fn is_left(variable: &Variable, line: &LineGrowth, observations: &Observations) 
     }
     let names = containers(&line.path);
     !names.is_empty()
-        && (!module.is_handed_out(variable.first_line, &variable.name)
-            || names
-                .iter()
-                .all(|name| modules::is_pile(observations, name)))
+        && names
+            .iter()
+            .all(|name| modules::is_pile(observations, name))
 }
 
 /// Whether it is a set, and asked what is in it: then it is needed.
