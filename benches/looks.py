@@ -18,7 +18,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import own
-import wrasse
 
 
 class Slotted:
@@ -138,33 +137,40 @@ SHAPES: dict[str, Callable[[int], object]] = {
 
 kept = {"here": Slotted(None)}
 
-CALLS: dict[str, Callable[[], object]] = {
-    "explain": lambda: wrasse.explain(kept["here"]),
-    "why_alive": lambda: wrasse.why_alive(kept["here"]),
-    "heap": wrasse.heap,
-}
+CALLS = ("explain", "why_alive", "heap")
 
 
-def taken(call: Callable[[], object]) -> dict[str, float]:
+def look(call: str) -> None:
+    """Looks at one object, or at the whole heap."""
+    # Who lists the shapes need not have it.
+    import wrasse
+
+    function: Callable[..., object] = getattr(wrasse, call)
+    function(*([] if call == "heap" else [kept["here"]]))
+
+
+def taken(call: str) -> dict[str, float]:
     """What one call takes."""
     # Without it the peak is that of the building, which has ended just now.
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     before, begin = own.kib("VmRSS"), time.process_time()
-    call()
+    look(call)
     seconds = time.process_time() - begin
     return {"seconds": seconds, "before_kib": before, "times": own.kib("VmHWM") / before}
 
 
 def main() -> None:
     """Measures the heap that the command line names."""
+    import wrasse
+
     shape, count = sys.argv[1], int(sys.argv[2])
     # What is imported and looked up once only is no matter of the heap's size.
-    for call in CALLS.values():
-        call()
+    for call in CALLS:
+        look(call)
     gc.disable()
     held = SHAPES[shape](count)
-    figures = {name: taken(call) for name, call in CALLS.items()}
+    figures = {call: taken(call) for call in CALLS}
     own.tell(objects=wrasse.heap().objects, calls=figures)
     del held
 

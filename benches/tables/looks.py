@@ -2,20 +2,8 @@
 
 from __future__ import annotations
 
+from looks import CALLS, SHAPES
 from sides import MIB, Run, measured
-
-SHAPES = (
-    "lists of ints",
-    "dict of dicts",
-    "objects with a slot",
-    "objects with a dict",
-    "linked list",
-    "linked both ways",
-    "tuples",
-    "JSON documents",
-    "tree with parents",
-)
-CALLS = ("explain", "why_alive", "heap")
 
 
 def table(run: Run) -> None:

@@ -22,7 +22,10 @@ impl From<TryReserveError> for Exhausted {
 }
 
 /// A vector of `length` times `value`.
-pub(crate) fn filled<T: Clone>(length: usize, value: T) -> Result<Vec<T>, Exhausted> {
+///
+/// # Errors
+/// No memory.
+pub fn filled<T: Clone>(length: usize, value: T) -> Result<Vec<T>, Exhausted> {
     let mut vector = Vec::new();
     vector.try_reserve_exact(length)?;
     vector.resize(length, value);

@@ -28,7 +28,7 @@ pub use bits::Bits;
 pub use components::components;
 pub use contraction::Contraction;
 pub use dominators::Dominators;
-pub use exhausted::Exhausted;
+pub use exhausted::{Exhausted, filled};
 pub use graph::{Builder, Graph, NONE, Node};
 pub use index::AddressIndex;
 pub use paths::{Paths, shortest_cycle};

@@ -7,16 +7,17 @@
 //! larger than one before and has no type that was not met: those that are looked at
 //! stand for it too. How many objects there were is always exact.
 
+use std::hash::BuildHasher;
 use std::mem;
 use std::time::Duration;
 
 use pyo3_ffi::*;
-use wrasse_graph::{Builder, Graph, Node, components};
+use wrasse_graph::{Bits, Builder, Graph, Node, components};
 
 use super::budget::{self, Kind};
 use super::kinded::{Kinded, OfKind};
 use super::shapes::{self, Found, Shapes};
-use crate::by_address::ByAddress;
+use crate::by_address::{ByAddress, Spread};
 use crate::heap_graph::Failure;
 use crate::heap_graph::edge;
 use crate::heap_graph::referents::{is_eternal, referents};
@@ -356,19 +357,18 @@ fn put_in_front(
     }
     // Few of `before` were found: nearly all others are told apart by a bit.
     let bits = (found * 16).next_power_of_two();
-    let mut seen = vec![0u64; bits.div_ceil(64)];
+    let Ok(mut seen) = Bits::new(bits) else {
+        return;
+    };
     let bit = |object: *mut PyObject| {
-        let mixed = (object as u64 >> 4).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-        let bit = mixed as usize & (bits - 1);
-        (bit / 64, 1 << (bit % 64))
+        let mixed = Spread::default().hash_one(object as usize);
+        (mixed as usize & (bits - 1)) as Node
     };
     for &object in &objects[members..] {
-        let (word, mask) = bit(object);
-        seen[word] |= mask;
+        seen.set(bit(object));
     }
     for &object in before.iter().rev() {
-        let (word, mask) = bit(object);
-        if seen[word] & mask != 0 && numbers.contains_key(&(object as usize)) {
+        if seen.get(bit(object)) && numbers.contains_key(&(object as usize)) {
             front.push(object);
             if front.len() == found {
                 break;

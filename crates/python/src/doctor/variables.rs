@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use pyo3_ffi::*;
 use wrasse_doctor::Observations;
 use wrasse_doctor::observations::{Line, LineGrowth, Variable};
-use wrasse_graph::{Node, Paths};
+use wrasse_graph::{Bits, Node, Paths, filled};
 use wrasse_tracer::{Amount, TracebackId, View};
 
 use super::garbage::traceback_of;
@@ -168,7 +168,7 @@ fn below(
     found: &Paths,
     roots: &HashMap<Node, Root>,
 ) -> Result<Vec<Node>, Failure> {
-    let mut is_below = filled(picture.graph.len(), false)?;
+    let mut is_below = Bits::new(picture.graph.len())?;
     let mut nodes = Vec::new();
     // Who comes before a node was reached before it.
     for &node in found.order() {
@@ -182,12 +182,12 @@ fn below(
             Some(previous) => {
                 // SAFETY: as above.
                 let keeps_frames = unsafe { PyTraceBack_Check(picture.object(previous)) != 0 };
-                is_below[previous as usize] && !keeps_frames
+                is_below.get(previous) && !keeps_frames
             }
             None => false,
         };
         if is {
-            is_below[node as usize] = true;
+            is_below.set(node);
             nodes.try_reserve(1).map_err(|_| Failure::Memory)?;
             nodes.push(node);
         }
@@ -262,16 +262,6 @@ unsafe fn samples(
     }
     let all = samples.into_iter();
     Ok(all.map(|(id, (_, _, sample))| (id, sample)).collect())
-}
-
-/// A mark for each node, as none has it.
-fn filled<T: Clone>(count: usize, none: T) -> Result<Vec<T>, Failure> {
-    let mut marks = Vec::new();
-    marks
-        .try_reserve_exact(count)
-        .map_err(|_| Failure::Memory)?;
-    marks.resize(count, none);
-    Ok(marks)
 }
 
 /// How a sample is held, in words.
@@ -380,7 +370,7 @@ pub fn add(observations: &mut Observations, all: &HashMap<TracebackId, Held>, se
             at_peak = (at_peak.0 + amount.bytes, at_peak.1 + amount.blocks);
         }
         course[until] = course[until].max(at_peak);
-        let at = |id: &TracebackId| seen.course(*id).get(until).map_or(0, |each| each.0);
+        let at = |id: &TracebackId| seen.series(*id).get(until).copied().unwrap_or(0);
         let Some(largest) = ids.iter().copied().max_by_key(|id| (at(id), id.0)) else {
             continue;
         };
