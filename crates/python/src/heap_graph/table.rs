@@ -66,7 +66,7 @@ struct Found {
 }
 
 unsafe fn answer(picture: &mut Picture, limit: usize) -> Result<Value, Failure> {
-    // SAFETY: called by `look`.
+    // SAFETY: `look` holds the GIL, and nothing of Python runs until the picture is dropped.
     unsafe {
         let roots = picture.roots();
         let members = cycles::Belongs::new(picture)?;
@@ -165,7 +165,7 @@ unsafe fn retained(
     survey: &mut Survey,
     limit: usize,
 ) -> Result<Found, Failure> {
-    // SAFETY: called by `look`.
+    // SAFETY: `look` holds the GIL, and nothing of Python runs until the picture is dropped.
     unsafe {
         let mut namespaces = HashMap::new();
         names::each_module(|module| {
@@ -247,7 +247,7 @@ unsafe fn choose(
     large.iter().for_each(|each| wanted.set(each.node));
     // A root may be found by a path that begins at one with a name, if anything refers to it.
     let is_alone = |node: Node| match picture.from_c.get(&node) {
-        // SAFETY: called by `answer`.
+        // SAFETY: nothing of Python runs while `answer` does: the picture's objects are alive.
         Some(count) => *count == unsafe { Py_REFCNT(picture.object(node)) } as u64,
         None => false,
     };
@@ -282,7 +282,7 @@ unsafe fn choose(
             None => paths.previous(each.node),
         };
         let object = picture.object(each.node);
-        // SAFETY: called by `answer`.
+        // SAFETY: nothing of Python runs while `answer` does: the picture's objects are alive.
         let is_namespace = unsafe {
             each.part.is_none()
                 && PyDict_CheckExact(object) != 0
